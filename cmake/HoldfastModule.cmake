@@ -1,0 +1,62 @@
+# hf_module(NAME [DEPS module...] [LINK target...] [LABEL l])
+#
+# One folder under src/holdfast is one module: a namespace, a static library hf_NAME, and (when there
+# are *_test.cpp files) a test program hf_NAME_test. A module may include its own headers and those of
+# the modules it lists, nothing else: its include path holds one link, to its own folder, and CMake
+# hands on the paths of its DEPS. A wrong include therefore does not compile.
+function(hf_module name)
+    cmake_parse_arguments(M "" "LABEL" "DEPS;LINK;TEST_DEPS" ${ARGN})
+    set(dir ${CMAKE_SOURCE_DIR}/src/holdfast/${name})
+    file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+    file(GLOB tests CONFIGURE_DEPENDS ${dir}/*_test.cpp)
+    file(GLOB fuzzers CONFIGURE_DEPENDS ${dir}/*_fuzz.cpp)
+    if(tests)
+        list(REMOVE_ITEM sources ${tests})
+    endif()
+    if(fuzzers)
+        list(REMOVE_ITEM sources ${fuzzers})
+    endif()
+
+    set(include_root ${CMAKE_BINARY_DIR}/include/${name})
+    file(MAKE_DIRECTORY ${include_root}/holdfast)
+    file(CREATE_LINK ${dir} ${include_root}/holdfast/${name} SYMBOLIC)
+
+    if(NOT sources)
+        file(WRITE ${CMAKE_BINARY_DIR}/empty.cpp "")
+        set(sources ${CMAKE_BINARY_DIR}/empty.cpp)
+    endif()
+    add_library(hf_${name} STATIC ${sources})
+    target_include_directories(hf_${name} PUBLIC ${include_root})
+    list(TRANSFORM M_DEPS PREPEND hf_)
+    target_link_libraries(hf_${name} PUBLIC ${M_DEPS} PRIVATE ${M_LINK})
+
+    if(NOT M_LABEL)
+        set(M_LABEL unit)
+    endif()
+    if(tests AND NOT HF_FUZZ)
+        list(TRANSFORM M_TEST_DEPS PREPEND hf_)
+        hf_test(hf_${name}_test LABEL ${M_LABEL} SOURCES ${tests} LINK hf_${name} ${M_TEST_DEPS} ${M_LINK})
+    endif()
+    if(HF_FUZZ)
+        foreach(source ${fuzzers})
+            get_filename_component(target ${source} NAME_WE)
+            add_executable(${target} ${source})
+            target_link_libraries(${target} PRIVATE hf_${name} ${M_LINK})
+            target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+            add_test(NAME ${target} COMMAND ${target} -runs=100)
+        endforeach()
+    endif()
+endfunction()
+
+# hf_test(NAME LABEL unit|server|scenario SOURCES ... LINK ...)
+#
+# One program a suite. unit: no server. server: starts real servers. scenario: runs the real binaries.
+# Each writes its own JUnit file (GTEST_OUTPUT is set by ./run), from which the totals are summed.
+function(hf_test name)
+    cmake_parse_arguments(T "" "LABEL" "SOURCES;LINK" ${ARGN})
+    add_executable(${name} ${T_SOURCES})
+    target_link_libraries(${name} PRIVATE ${T_LINK} fmt::fmt GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${name} PRIVATE HF_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HF_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 900)
+endfunction()

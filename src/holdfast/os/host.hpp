@@ -1,0 +1,39 @@
+#pragma once
+// Facts of this machine and process.
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "holdfast/base/bytes.hpp"
+#include "holdfast/base/clock.hpp"
+
+namespace holdfast::os {
+
+std::string host_name();
+std::string user_name();                 // of the effective user; the number if it has no name
+std::string user_name_of(uid_t uid);     // empty if none; cached, thread-safe
+std::string group_name_of(gid_t gid);
+bool process_exists(pid_t pid);          // a process of another user counts, a zombie does not
+unsigned processor_count();
+std::optional<std::string> environment(const char* name);    // nullopt when unset or empty
+void random_bytes(ByteSpan to);          // from the kernel
+
+/// The machine's clocks: CLOCK_REALTIME and CLOCK_BOOTTIME.
+class SystemClock final : public Clock {
+public:
+    Timestamp now() const override;
+    Instant instant() const override;
+    void sleep(Duration d) override;
+};
+
+/// Set by SIGINT, SIGTERM once install_signal_handlers() has run; long work looks at it between steps and returns
+/// ErrorCode::cancelled. SIGPIPE and SIGHUP are ignored (restic probes lock owners with SIGHUP).
+extern std::atomic<bool> g_stop_requested;
+void install_signal_handlers();
+inline bool stop_requested() { return g_stop_requested.load(std::memory_order_relaxed); }
+
+}    // namespace holdfast::os

@@ -1,0 +1,107 @@
+#pragma once
+// holdfast.toml: what is protected, where it goes, and how. Pure: text in, a checked value out.
+//
+//   errors   config, as "holdfast.toml:12:3: unknown key 'databses' in [[postgres]]; did you mean 'databases'?"
+//   rules    every key has a default; sizes and times carry their unit in the key's name; unknown keys are errors;
+//            secrets are never values here, only the files or commands that hold them
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/base/result.hpp"
+
+namespace holdfast::policy {
+
+/// Where a password comes from. At most one of the two is set; neither: no password.
+struct SecretSource {
+    std::string file;
+    std::string command;    // run by /bin/sh, first line of its output
+    bool empty() const { return file.empty() && command.empty(); }
+};
+
+struct RepositoryConfig {
+    std::string location;    // path, later also sftp:…, s3:…
+    SecretSource password;   // password_file, password_command
+    int compression_level = 1;
+    std::uint32_t pack_size_mib = 16;
+    std::uint32_t memory_max_mib = 48;
+};
+
+/// How content is proven equal after a restore.
+enum class Proof { digest, count, none };
+
+struct PostgresConfig {
+    std::string name = "postgres";    // component and folder in the snapshot
+    std::string host;                 // empty: the local socket
+    std::uint16_t port = 5432;
+    std::string user = "postgres";
+    SecretSource password;
+    std::string maintenance_database = "postgres";
+    std::vector<std::string> databases;            // empty: all but templates
+    std::vector<std::string> exclude_databases;
+    bool globals = true;
+    Proof proof = Proof::digest;
+    std::string bin_folder;    // where pg_dump lies; empty: found by the server's version
+};
+
+struct RedisConfig {
+    std::string name = "redis";
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 6379;
+    std::string socket;    // instead of host and port
+    std::string user;
+    SecretSource password;
+    // For restores into this instance:
+    std::string data_folder;                   // its `dir`; empty: asked from the server when it is up
+    std::string db_file_name = "dump.rdb";
+    bool append_only = false;                  // it runs with appendonly yes
+    std::string append_folder_name = "appendonlydir";
+    std::vector<std::string> stop_command, start_command;    // argv; empty: the user stops and starts it
+    std::string owner;                         // files are given to this user; empty: kept as the folder's owner
+};
+
+struct DuckDbConfig {
+    std::string name;    // default: the file's name without .duckdb or .db; artefacts are duckdb/<name>.duckdb
+    std::string path;
+    Proof proof = Proof::digest;
+};
+
+struct ClickHouseConfig {
+    std::string name = "clickhouse";
+    std::string url = "http://127.0.0.1:8123";
+    std::string user = "default";
+    SecretSource password;
+    std::vector<std::string> databases;            // empty: all but system ones
+    std::vector<std::string> exclude_databases;
+    Proof proof = Proof::digest;
+};
+
+struct FilesConfig {
+    std::string name;    // "config", "logs": component and folder
+    std::vector<std::string> paths;
+    std::vector<std::string> exclude;
+    std::uint32_t newer_than_days = 0;    // 0: all; logs: 7
+};
+
+struct Config {
+    std::string stack;    // default: the host's name
+    RepositoryConfig repository;
+    std::string scratch_folder;    // for verification copies; empty: $TMPDIR or /var/tmp
+    std::vector<PostgresConfig> postgres;
+    std::vector<RedisConfig> redis;
+    std::vector<DuckDbConfig> duckdb;
+    std::vector<ClickHouseConfig> clickhouse;
+    std::vector<FilesConfig> files;
+    std::vector<FilesConfig> logs;    // as files, newer_than_days = 7 by default
+};
+
+/// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).
+Result<Config> parse_config(std::string_view text, std::string_view file_name);
+
+/// The closest of `known` to `word` (edit distance at most 2, or a third of its length); empty if none.
+std::string suggest(std::string_view word, const std::vector<std::string_view>& known);
+
+}    // namespace holdfast::policy

@@ -1,0 +1,55 @@
+#pragma once
+// What every store's restore has in common.
+//
+//   contract   look before acting: plan_*() changes nothing and says what restore_*() would do; an existing database,
+//              file or data folder is refused (ErrorCode::exists, with the options in the hint) unless `existing` says
+//              to switch; then the new one is made and checked beside the live one and switched by rename, the old one
+//              stays aside under a name that is told. Killed at any instant: the old one or the whole new one is there.
+//   proof      counts and digests of the restored store are compared with the manifest's facts; mismatch is an error
+//   threads    one restore is one thread
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/base/json.hpp"
+#include "holdfast/policy/config.hpp"
+#include "holdfast/vault/repository.hpp"
+
+namespace holdfast::recovery {
+
+enum class WhenExisting { refuse, switch_over };
+
+struct RestoreContext {
+    const vault::Repository& repository;
+    const vault::SnapshotEntry& snapshot;
+    const json::Value& facts;    // the manifest's facts of this component
+    Clock& clock;
+    std::string folder;          // of the component in the snapshot
+    std::string scratch;         // for temporary files, on a disk
+    WhenExisting existing = WhenExisting::refuse;
+    std::function<void(std::string_view)> say;    // progress, a sentence at a time; never empty
+};
+
+struct PlanStep {
+    std::string what;            // "create database trading_restored and load 120 MiB"
+    std::uint64_t bytes = 0;     // read from the repository
+    bool replaces = false;       // something live would be put aside
+};
+
+/// What the restore would do to the store as it is now. Errors: unreachable, denied, exists (when refused) …
+Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config, const RestoreContext& context);
+Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, const RestoreContext& context);
+Result<std::vector<PlanStep>> plan_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context);
+Result<std::vector<PlanStep>> plan_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context);
+Result<std::vector<PlanStep>> plan_files(const policy::FilesConfig& config, const RestoreContext& context);
+
+/// Each returns what was restored and compared, per database or table, and where the old one is kept.
+Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const RestoreContext& context);
+Result<json::Value> restore_redis(const policy::RedisConfig& config, const RestoreContext& context);
+Result<json::Value> restore_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context);
+Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context);
+Result<json::Value> restore_files(const policy::FilesConfig& config, const RestoreContext& context);
+
+}    // namespace holdfast::recovery

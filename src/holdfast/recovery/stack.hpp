@@ -1,0 +1,48 @@
+#pragma once
+// The whole stack back: a plan that can be read, then its execution, component by component (databases, then Redis, then
+// configuration and logs: NS-08), then a report.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "holdfast/recovery/restore_store.hpp"
+
+namespace holdfast::recovery {
+
+struct StackRestoreOptions {
+    std::vector<std::string> only;    // component names or kinds; empty: all of the snapshot that the configuration names
+    WhenExisting existing = WhenExisting::refuse;
+    std::function<void(std::string_view component, std::string_view event)> say;
+};
+
+struct ComponentPlan {
+    std::string name, kind;
+    bool usable = true;          // false: the snapshot holds no whole copy, or the plan met an error
+    std::string why_not;
+    std::vector<PlanStep> steps;
+};
+
+struct StackPlan {
+    std::vector<ComponentPlan> components;
+    std::uint64_t bytes = 0;
+    double age_seconds = 0;      // how much newer changes are lost
+};
+
+Result<StackPlan> plan_stack(const policy::Config& config, const vault::Repository& repository,
+                             const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options);
+
+struct ComponentOutcome {
+    std::string name, kind;
+    bool restored = false;
+    std::optional<Error> error;
+    double seconds = 0;
+    json::Value result;
+};
+
+/// Goes on to the next component when one fails; the caller turns any failure into exit 3 (or 1 when all failed).
+Result<std::vector<ComponentOutcome>> restore_stack(const policy::Config& config, const vault::Repository& repository,
+                                                    const vault::SnapshotEntry& snapshot,
+                                                    const StackRestoreOptions& options);
+
+}    // namespace holdfast::recovery

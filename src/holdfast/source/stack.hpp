@@ -1,0 +1,48 @@
+#pragma once
+// One run over all components of a stack: one snapshot, with manifest.json in it.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/base/json.hpp"
+#include "holdfast/policy/config.hpp"
+#include "holdfast/vault/backup.hpp"
+
+namespace holdfast::source {
+
+struct StackOptions {
+    std::vector<std::string> only, without;    // component names or kinds ("postgres"); unknown ones: usage
+    std::vector<std::string> tags;
+    std::string program_version;
+    std::function<void(const vault::BackupProgress&)> progress;                     // a few times a second
+    std::function<void(std::string_view component, std::string_view event)> say;    // "redis", "started"
+};
+
+struct ComponentReport {
+    std::string name, kind;
+    bool complete = false;
+    std::optional<Error> error;
+    double seconds = 0;
+    std::uint64_t bytes = 0;
+    json::Value facts;
+};
+
+struct StackReport {
+    Id snapshot;
+    bool complete = false;    // every component is
+    std::vector<ComponentReport> components;
+    format::SnapshotSummary summary;
+    json::Value manifest;
+};
+
+/// Saves what succeeded even when a component failed: the manifest says so, and the snapshot is tagged "incomplete".
+/// Only failures of the repository itself, or of all components, are errors of the call.
+Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository,
+                                 const StackOptions& options);
+
+/// The manifest of a snapshot; not_found for snapshots of plain paths.
+Result<json::Value> read_manifest(const vault::Repository& repository, const vault::SnapshotEntry& snapshot);
+
+}    // namespace holdfast::source

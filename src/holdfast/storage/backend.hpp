@@ -1,0 +1,64 @@
+#pragma once
+// Where a repository's files lie. Files are written once, named by the SHA-256 of their bytes (except `config`), and
+// never change. Every adapter passes the same suite (storage/conformance.hpp in testing).
+//
+//   threads     all calls but those on one Upload may come from any thread at once
+//   durability  put() and Upload::commit() return when the bytes are safe; the name may need sync() to be safe, too:
+//               sync() returns when everything committed before the call would survive a power failure
+//   errors      not_found for a file that is not there; exists is never an error for equal names (equal content)
+//   source      the layout is restic's (docs/formats/vault.md)
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "holdfast/base/bytes.hpp"
+#include "holdfast/base/id.hpp"
+#include "holdfast/base/result.hpp"
+
+namespace holdfast::storage {
+
+enum class FileKind { config, key, pack, index, snapshot, lock };
+
+struct FileName {
+    FileKind kind = FileKind::config;
+    Id id;    // of no meaning for config
+    auto operator<=>(const FileName&) const = default;
+};
+/// "config", "data/ab/ab12…", "keys/…": the path below the repository's root, the same in every backend.
+std::string relative_path(const FileName& name);
+
+/// A file on its way; its name (a hash) is known only at the end. Leaving without commit() abandons it.
+class Upload {
+public:
+    virtual ~Upload() = default;
+    virtual Status write(ByteView bytes) = 0;
+    virtual Status commit(const Id& id) = 0;
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+    /// Makes what the layout needs before the first file. Existing folders are no error.
+    virtual Status create_layout() = 0;
+    virtual Result<std::unique_ptr<Upload>> start(FileKind kind) = 0;
+    /// A small file at once.
+    virtual Status put(const FileName& name, ByteView bytes) = 0;
+    virtual Result<Bytes> read(const FileName& name) = 0;
+    /// Exactly to.size() bytes from `offset`; fewer there: corrupt.
+    virtual Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) = 0;
+    virtual Result<std::uint64_t> size(const FileName& name) = 0;
+    /// Calls `found` for every file of the kind, in no order; names that are not 64 hex digits are skipped.
+    virtual Status list(FileKind kind, const std::function<void(const Id& id, std::uint64_t size)>& found) = 0;
+    virtual Status remove(const FileName& name) = 0;
+    virtual Status sync() = 0;
+    /// For people: the location as they gave it, without secrets.
+    virtual std::string location() const = 0;
+};
+
+/// Opens what a --repo argument names: a path, or `local:path`. Other schemes: unsupported, with the known ones listed.
+/// Does not look whether a repository is there.
+Result<std::unique_ptr<Backend>> open_backend(const std::string& location);
+
+}    // namespace holdfast::storage
