@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +40,8 @@ struct ExitStatus {
     std::string text() const;    // "exit status 3", "killed by signal 9"
 };
 
+struct Finished;
+
 class Process {
 public:
     static Result<Process> start(const Command& command);
@@ -57,6 +60,7 @@ public:
     std::string errors() const;
 
 private:
+    friend Result<Finished> run(Command, std::string_view, std::optional<Duration>, std::size_t);
     struct State;
     explicit Process(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;

@@ -1,0 +1,88 @@
+#include "holdfast/os/file.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace holdfast::os {
+namespace {
+
+using testing::ElementsAre;
+
+TempFolder scratch() { return TempFolder::create("hf-os").value(); }
+
+TEST(AtomicFile, AppearsOnlyWithCommit) {    // EA-03: written atomically
+    const TempFolder folder = scratch();
+    const std::string path = folder.path() + "/file";
+    {
+        AtomicFile file = AtomicFile::create(path).value();
+        ASSERT_TRUE(file.write(as_bytes("half")));
+        EXPECT_FALSE(exists(path));
+    }
+    EXPECT_THAT(list_folder(folder.path()).value(), ElementsAre());
+    ASSERT_TRUE(write_file(path, as_bytes("whole")));
+    EXPECT_EQ(read_text(path).value(), "whole");
+    EXPECT_EQ(status_of(path)->st_mode & 07777, 0600u);
+    EXPECT_THAT(list_folder(folder.path()).value(), ElementsAre("file"));
+}
+
+TEST(ReadFile, RefusesWhatIsLargerThanAsked) {
+    const TempFolder folder = scratch();
+    ASSERT_TRUE(write_file(folder.path() + "/file", as_bytes("12345678")));
+    EXPECT_TRUE(read_file(folder.path() + "/file", 8));
+    EXPECT_EQ(read_file(folder.path() + "/file", 7).error().code, ErrorCode::corrupt);
+}
+
+TEST(ReadFile, ReadsFilesWhoseSizeTheKernelDoesNotTell) {
+    EXPECT_FALSE(read_text("/proc/self/status")->empty());
+}
+
+TEST(ReadFile, NamesWhatIsMissing) {
+    const auto result = read_file("/nonexistent/file");
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::not_found);
+    EXPECT_THAT(result.error().message, testing::HasSubstr("/nonexistent/file"));
+}
+
+TEST(RemoveTree, DoesNotFollowLinks) {
+    const TempFolder folder = scratch();
+    ASSERT_TRUE(make_folders(folder.path() + "/keep"));
+    ASSERT_TRUE(write_file(folder.path() + "/keep/file", as_bytes("x")));
+    ASSERT_TRUE(make_folders(folder.path() + "/gone/deep/deeper"));
+    ASSERT_EQ(::symlink((folder.path() + "/keep").c_str(), (folder.path() + "/gone/deep/link").c_str()), 0);
+    ASSERT_TRUE(remove_tree(folder.path() + "/gone"));
+    EXPECT_THAT(list_folder(folder.path()).value(), ElementsAre("keep"));
+    EXPECT_TRUE(exists(folder.path() + "/keep/file"));
+    EXPECT_TRUE(remove_tree(folder.path() + "/gone"));
+}
+
+TEST(MakeFolders, IsRefusedWhereAFileStands) {
+    const TempFolder folder = scratch();
+    ASSERT_TRUE(make_folders(folder.path() + "/a/b/c"));
+    ASSERT_TRUE(make_folders(folder.path() + "/a/b/c"));
+    ASSERT_TRUE(write_file(folder.path() + "/file", {}));
+    EXPECT_FALSE(make_folders(folder.path() + "/file"));
+    EXPECT_FALSE(make_folders(folder.path() + "/file/below"));
+}
+
+TEST(AbsolutePath, IsCleanWithoutAskingTheDisk) {
+    EXPECT_EQ(absolute_path("/a/./b/../c//d/"), "/a/c/d");
+    EXPECT_EQ(absolute_path("/../.."), "/");
+    EXPECT_EQ(absolute_path("x").back(), 'x');
+    EXPECT_EQ(parent_folder("/a/b/"), "/a");
+    EXPECT_EQ(parent_folder("/a"), "/");
+    EXPECT_EQ(parent_folder("a"), ".");
+    EXPECT_EQ(file_name("/a/b/"), "b");
+}
+
+TEST(WriteAll, SaysThatTheDiskIsFull) {    // NS-17
+    const Fd fd(::open("/dev/full", O_WRONLY));
+    const Status status = write_all(fd.get(), as_bytes("x"));
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code, ErrorCode::disk_full);
+    EXPECT_FALSE(status.error().hint.empty());
+}
+
+}    // namespace
+}    // namespace holdfast::os
