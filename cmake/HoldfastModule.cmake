@@ -1,3 +1,8 @@
+# Build all suites of a label: unit_tests, thread_tests, server_tests, scenario_tests.
+foreach(label unit thread server scenario)
+    add_custom_target(${label}_tests)
+endforeach()
+
 # hf_module(NAME [DEPS module...] [LINK target...] [LABEL l])
 #
 # One folder under src/holdfast is one module: a namespace, a static library hf_NAME, and (when there
@@ -5,7 +10,7 @@
 # the modules it lists, nothing else: its include path holds one link, to its own folder, and CMake
 # hands on the paths of its DEPS. A wrong include therefore does not compile.
 function(hf_module name)
-    cmake_parse_arguments(M "" "LABEL" "DEPS;LINK;TEST_DEPS" ${ARGN})
+    cmake_parse_arguments(M "" "" "DEPS;LINK;TEST_DEPS;LABEL" ${ARGN})
     set(dir ${CMAKE_SOURCE_DIR}/src/holdfast/${name})
     file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
     file(GLOB tests CONFIGURE_DEPENDS ${dir}/*_test.cpp)
@@ -37,26 +42,37 @@ function(hf_module name)
         list(TRANSFORM M_TEST_DEPS PREPEND hf_)
         hf_test(hf_${name}_test LABEL ${M_LABEL} SOURCES ${tests} LINK hf_${name} ${M_TEST_DEPS} ${M_LINK})
     endif()
-    if(HF_FUZZ)
-        foreach(source ${fuzzers})
-            get_filename_component(target ${source} NAME_WE)
+    # Fuzz targets: with libFuzzer in the fuzz preset; everywhere else replayed over their corpus and damaged copies of it.
+    foreach(source ${fuzzers})
+        get_filename_component(target ${source} NAME_WE)
+        string(REGEX REPLACE "_fuzz$" "" corpus ${target})
+        set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${corpus})
+        if(HF_FUZZ)
             add_executable(${target} ${source})
-            target_link_libraries(${target} PRIVATE hf_${name} ${M_LINK})
             target_link_options(${target} PRIVATE -fsanitize=fuzzer)
             add_test(NAME ${target} COMMAND ${target} -runs=100)
-        endforeach()
-    endif()
+        else()
+            add_executable(${target} ${source} ${CMAKE_SOURCE_DIR}/cmake/fuzz_replay.cpp)
+            add_test(NAME ${target} COMMAND ${target} ${corpus})
+            set_tests_properties(${target} PROPERTIES LABELS unit TIMEOUT 300)
+            add_dependencies(unit_tests ${target})
+        endif()
+        target_link_libraries(${target} PRIVATE hf_${name} ${M_LINK})
+    endforeach()
 endfunction()
 
-# hf_test(NAME LABEL unit|server|scenario SOURCES ... LINK ...)
+# hf_test(NAME LABEL unit|thread|server|scenario... SOURCES ... LINK ...)
 #
 # One program a suite. unit: no server. server: starts real servers. scenario: runs the real binaries.
 # Each writes its own JUnit file (GTEST_OUTPUT is set by ./run), from which the totals are summed.
 function(hf_test name)
-    cmake_parse_arguments(T "" "LABEL" "SOURCES;LINK" ${ARGN})
+    cmake_parse_arguments(T "" "" "SOURCES;LINK;LABEL" ${ARGN})
     add_executable(${name} ${T_SOURCES})
     target_link_libraries(${name} PRIVATE ${T_LINK} fmt::fmt GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name} PRIVATE HF_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HF_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 900)
+    set_tests_properties(${name} PROPERTIES LABELS "${T_LABEL}" TIMEOUT 900)
+    foreach(label ${T_LABEL})
+        add_dependencies(${label}_tests ${name})
+    endforeach()
 endfunction()
