@@ -1,0 +1,31 @@
+#pragma once
+// What the tests of this module share: the vectors in tests/golden/vault.
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <string>
+
+#include "holdfast/base/json.hpp"
+
+namespace holdfast::format {
+
+inline std::string golden_file(const std::string& name) {
+    const std::string path = std::string(HF_SOURCE_DIR) + "/tests/golden/vault/" + name;
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    EXPECT_NE(file, nullptr) << path;
+    if (!file) return {};
+    std::string text;
+    char buffer[65536];
+    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, file)) text.append(buffer, n);
+    std::fclose(file);
+    return text;
+}
+
+inline json::Value golden_json(const std::string& name) {
+    auto value = json::parse(golden_file(name), name);
+    EXPECT_TRUE(value) << name;
+    return value ? *std::move(value) : json::Value();
+}
+
+}    // namespace holdfast::format
