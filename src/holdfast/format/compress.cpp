@@ -1,0 +1,136 @@
+#include "holdfast/format/compress.hpp"
+
+#include <fmt/core.h>
+#include <zstd.h>
+
+#include <algorithm>
+
+namespace holdfast::format {
+namespace {
+
+constexpr std::size_t k_unpacked_size_max = std::size_t{1} << 30;
+constexpr std::byte k_unpacked_compressed{0x02};
+
+struct Free {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+std::unexpected<Error> damaged(std::string_view why) {
+    return fail(ErrorCode::corrupt, fmt::format("compressed data is damaged: {}", why));
+}
+
+}    // namespace
+
+struct Compressor::State {
+    // A new context per call costs a factor 3.5 on small blobs.
+    std::unique_ptr<ZSTD_CCtx, Free> context{ZSTD_createCCtx()};
+};
+
+Compressor::Compressor(int level) : state_(std::make_unique<State>()) {
+    ZSTD_CCtx* context = state_->context.get();
+    HF_ASSERT(context != nullptr);
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(
+        context, ZSTD_c_compressionLevel, std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel()))));
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1)));
+    // The envelope's tag and the blob's hash already guard the content.
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 0)));
+}
+Compressor::Compressor(Compressor&&) noexcept = default;
+Compressor& Compressor::operator=(Compressor&&) noexcept = default;
+Compressor::~Compressor() = default;
+
+void Compressor::compress(ByteView plain, Bytes& to) {
+    to.clear();
+    to.resize(ZSTD_compressBound(plain.size()));
+    const std::size_t size = ZSTD_compress2(state_->context.get(), to.data(), to.size(), plain.data(), plain.size());
+    HF_ASSERT(!ZSTD_isError(size));    // cannot fail with a buffer of this size
+    to.resize(size);
+}
+
+struct Decompressor::State {
+    std::unique_ptr<ZSTD_DCtx, Free> context{ZSTD_createDCtx()};
+};
+
+Decompressor::Decompressor() : state_(std::make_unique<State>()) { HF_ASSERT(state_->context != nullptr); }
+Decompressor::Decompressor(Decompressor&&) noexcept = default;
+Decompressor& Decompressor::operator=(Decompressor&&) noexcept = default;
+Decompressor::~Decompressor() = default;
+
+Status Decompressor::decompress(ByteView frames, std::size_t size, Bytes& to) {
+    to.clear();
+    if (frames.empty()) return damaged("it is empty");
+    // The smallest block, one repeated byte, takes 4 bytes and gives at most 128 KiB: a size beyond that is a lie, and
+    // is refused before memory is taken for it.
+    if (size / (128 << 10) > frames.size() / 4 + 1) return damaged("it cannot hold as much as is claimed");
+    to.resize(size);
+    const std::size_t got = ZSTD_decompressDCtx(state_->context.get(), to.data(), size, frames.data(), frames.size());
+    if (ZSTD_isError(got)) {
+        to.clear();
+        return damaged(ZSTD_getErrorName(got));
+    }
+    if (got != size) {
+        to.clear();
+        return damaged(fmt::format("it holds {} bytes instead of {}", got, size));
+    }
+    return {};
+}
+
+Status Decompressor::decompress_unknown(ByteView frames, std::size_t size_max, Bytes& to) {
+    to.clear();
+    if (frames.empty()) return damaged("it is empty");
+    HF_ASSERT(size_max < SIZE_MAX);
+    ZSTD_DCtx* context = state_->context.get();
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+    ZSTD_inBuffer in{frames.data(), frames.size(), 0};
+    std::size_t produced = 0;
+    // One byte more than allowed, so that too much is seen without a second buffer.
+    const auto grow = [&] { to.resize(std::min(size_max + 1, std::max<std::size_t>(to.size() * 2, 64 << 10))); };
+    grow();
+    for (;;) {
+        if (produced == to.size()) grow();
+        ZSTD_outBuffer out{to.data() + produced, to.size() - produced, 0};
+        const std::size_t left = ZSTD_decompressStream(context, &out, &in);
+        if (ZSTD_isError(left)) {
+            to.clear();
+            return damaged(ZSTD_getErrorName(left));
+        }
+        produced += out.pos;
+        if (produced > size_max) {
+            to.clear();
+            return damaged(fmt::format("it holds more than {} bytes", size_max));
+        }
+        if (in.pos < in.size) continue;    // more of this frame, or the next frame
+        if (left == 0) break;
+        if (out.pos < out.size) {
+            to.clear();
+            return damaged("it ends inside a frame");
+        }
+    }
+    to.resize(produced);
+    return {};
+}
+
+Bytes encode_unpacked(std::string_view json, Compressor& compressor) {
+    Bytes frame;
+    compressor.compress(as_bytes(json), frame);
+    Bytes plain;
+    plain.reserve(1 + frame.size());
+    plain.push_back(k_unpacked_compressed);
+    append(plain, frame);
+    return plain;
+}
+
+Result<Bytes> decode_unpacked(ByteView plain, Decompressor& decompressor) {
+    if (plain.empty()) return fail(ErrorCode::corrupt, "the file holds nothing");
+    if (plain[0] == std::byte{'{'} || plain[0] == std::byte{'['}) return Bytes(plain.begin(), plain.end());
+    if (plain[0] != k_unpacked_compressed)
+        return fail(ErrorCode::corrupt,
+                    fmt::format("the file's content starts with byte {:#04x}, which stands for no known form",
+                                std::to_integer<unsigned>(plain[0])));
+    Bytes json;
+    HF_DO(decompressor.decompress_unknown(plain.subspan(1), k_unpacked_size_max, json));
+    return json;
+}
+
+}    // namespace holdfast::format
