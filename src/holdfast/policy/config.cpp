@@ -1,0 +1,331 @@
+#include "holdfast/policy/config.hpp"
+
+#include <fmt/core.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+
+namespace holdfast::policy {
+namespace {
+
+// The first thing found wrong counts; the rest of the file is still walked, but its complaints are dropped.
+struct Document {
+    std::string file;
+    std::optional<Error> error;
+
+    void complain(const toml::source_region& at, std::string message, std::string hint) {
+        if (error) return;
+        error = Error{ErrorCode::config, fmt::format("{}:{}:{}: {}", file, at.begin.line, at.begin.column, message),
+                      std::move(hint)};
+    }
+};
+
+// Reads one table key by key. Each key that is asked for becomes a known one; finish() refuses the others.
+class Reader {
+public:
+    Reader(Document& document, const toml::table& table, std::string where)
+        : document_(document), table_(table), where_(std::move(where)) {}
+
+    const toml::node* find(std::string_view key) {
+        known_.push_back(key);
+        return table_.get(key);
+    }
+
+    void text(std::string_view key, std::string& to) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        if (const auto value = node->value_exact<std::string>()) {
+            if (value->find('\0') == std::string::npos)
+                to = *value;
+            else
+                wrong(*node, key, "a text without NUL");
+        } else {
+            wrong(*node, key, "a text in quotes");
+        }
+    }
+
+    /// A text that must be an absolute path: what a relative one means depends on who runs us from where.
+    void path(std::string_view key, std::string& to) {
+        text(key, to);
+        if (const toml::node* node = table_.get(key); node && !to.empty() && !to.starts_with('/'))
+            document_.complain(node->source(), fmt::format("{} in {} is not an absolute path: '{}'", key, where_, to),
+                               "write the path from / on");
+    }
+
+    void flag(std::string_view key, bool& to) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        if (const auto value = node->value_exact<bool>())
+            to = *value;
+        else
+            wrong(*node, key, "true or false");
+    }
+
+    template <class T>
+    void number(std::string_view key, T& to, std::int64_t least, std::int64_t most) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        const auto value = node->value_exact<std::int64_t>();
+        if (value && *value >= least && *value <= most)
+            to = static_cast<T>(*value);
+        else
+            wrong(*node, key, fmt::format("a whole number from {} to {}", least, most));
+    }
+
+    void texts(std::string_view key, std::vector<std::string>& to) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        const toml::array* array = node->as_array();
+        if (!array) return wrong(*node, key, "a list of texts, as [\"a\", \"b\"]");
+        to.clear();
+        for (const toml::node& element : *array) {
+            const auto value = element.value_exact<std::string>();
+            if (!value || value->empty() || value->find('\0') != std::string::npos)
+                return wrong(element, key, "a list of texts, as [\"a\", \"b\"]");
+            to.push_back(*value);
+        }
+    }
+
+    void paths(std::string_view key, std::vector<std::string>& to) {
+        texts(key, to);
+        for (const std::string& path : to)
+            if (!path.starts_with('/'))
+                document_.complain(table_.get(key)->source(),
+                                   fmt::format("{} in {} holds a path that is not absolute: '{}'", key, where_, path),
+                                   "write the path from / on");
+    }
+
+    void proof(Proof& to) {
+        const toml::node* node = find("proof");
+        if (!node) return;
+        const auto value = node->value_exact<std::string>();
+        if (value == "digest") to = Proof::digest;
+        else if (value == "count") to = Proof::count;
+        else if (value == "none") to = Proof::none;
+        else wrong(*node, "proof", "\"digest\", \"count\" or \"none\"");
+    }
+
+    void secret(SecretSource& to) {
+        if (const toml::node* node = table_.get("password"))
+            document_.complain(node->source(), fmt::format("a password must not stand in {}", where_),
+                               "put it into a file that only you can read and name that: password_file = \"/path\"");
+        path("password_file", to.file);
+        text("password_command", to.command);
+        if (!to.file.empty() && !to.command.empty())
+            document_.complain(table_.source(), fmt::format("{} has both password_file and password_command", where_),
+                               "keep one of the two");
+    }
+
+    void required(std::string_view key, bool there) {
+        if (!there)
+            document_.complain(table_.source(), fmt::format("{} needs the key '{}'", where_, key),
+                               fmt::format("add {} = …", key));
+    }
+
+    void finish() {
+        for (const auto& [key, node] : table_) {
+            if (std::ranges::find(known_, key.str()) != known_.end()) continue;
+            const std::string close = suggest(key.str(), known_);
+            std::string all;
+            for (const std::string_view name : known_) all += fmt::format("{}{}", all.empty() ? "" : ", ", name);
+            document_.complain(key.source(),
+                               close.empty()
+                                   ? fmt::format("unknown key '{}' in {}", key.str(), where_)
+                                   : fmt::format("unknown key '{}' in {}; did you mean '{}'?", key.str(), where_, close),
+                               fmt::format("known keys: {}", all));
+        }
+    }
+
+    const toml::source_region& source_of(std::string_view key) const {
+        const toml::node* node = table_.get(key);
+        return node ? node->source() : table_.source();
+    }
+
+private:
+    void wrong(const toml::node& node, std::string_view key, std::string_view wanted) {
+        document_.complain(node.source(), fmt::format("{} in {} must be {}", key, where_, wanted), "");
+    }
+
+    Document& document_;
+    const toml::table& table_;
+    std::string where_;
+    std::vector<std::string_view> known_;
+};
+
+// A component's name is its folder in the snapshot.
+class Names {
+public:
+    explicit Names(Document& document) : document_(document) {}
+
+    void take(const std::string& name, std::string_view kind, const toml::source_region& at) {
+        const bool good = !name.empty() && std::ranges::all_of(name, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        });
+        if (!good)
+            document_.complain(at, fmt::format("'{}' is no good name for a component", name),
+                               "use lower-case letters, digits, '_' and '-'");
+        // All DuckDB files share the folder "duckdb".
+        if (name == "duckdb" && kind != "duckdb")
+            document_.complain(at, "the name 'duckdb' is kept for DuckDB files", "choose another name");
+        if (const auto [other, fresh] = taken_.emplace(name, at.begin.line); !fresh)
+            document_.complain(at, fmt::format("a second component is named '{}' (the first: line {})", name, other->second),
+                               "give each its own name, as name = \"postgres-reports\"");
+    }
+
+private:
+    Document& document_;
+    std::map<std::string, toml::source_index> taken_;
+};
+
+void read(Reader& in, PostgresConfig& to) {
+    in.text("name", to.name);
+    in.text("host", to.host);
+    in.number("port", to.port, 1, 65535);
+    in.text("user", to.user);
+    in.secret(to.password);
+    in.text("maintenance_database", to.maintenance_database);
+    in.texts("databases", to.databases);
+    in.texts("exclude_databases", to.exclude_databases);
+    in.flag("globals", to.globals);
+    in.proof(to.proof);
+    in.path("bin_folder", to.bin_folder);
+}
+
+void read(Reader& in, RedisConfig& to) {
+    in.text("name", to.name);
+    in.text("host", to.host);
+    in.number("port", to.port, 1, 65535);
+    in.path("socket", to.socket);
+    in.text("user", to.user);
+    in.secret(to.password);
+    in.path("data_folder", to.data_folder);
+    in.text("db_file_name", to.db_file_name);
+    in.flag("append_only", to.append_only);
+    in.text("append_folder_name", to.append_folder_name);
+    in.texts("stop_command", to.stop_command);
+    in.texts("start_command", to.start_command);
+    in.text("owner", to.owner);
+}
+
+// "/srv/Trades 1.duckdb" → "trades_1"
+std::string name_from_path(std::string_view path) {
+    std::string_view stem = path.substr(path.rfind('/') + 1);
+    for (const std::string_view suffix : {".duckdb", ".db"})
+        if (stem.ends_with(suffix) && stem.size() > suffix.size()) {
+            stem.remove_suffix(suffix.size());
+            break;
+        }
+    std::string name;
+    for (const char c : stem) {
+        const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        name += good ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : '_';
+    }
+    return name;
+}
+
+void read(Reader& in, DuckDbConfig& to) {
+    in.text("name", to.name);
+    in.path("path", to.path);
+    in.required("path", !to.path.empty());
+    in.proof(to.proof);
+    if (to.name.empty()) to.name = name_from_path(to.path);
+}
+
+void read(Reader& in, ClickHouseConfig& to) {
+    in.text("name", to.name);
+    in.text("url", to.url);
+    in.text("user", to.user);
+    in.secret(to.password);
+    in.texts("databases", to.databases);
+    in.texts("exclude_databases", to.exclude_databases);
+    in.proof(to.proof);
+}
+
+void read(Reader& in, FilesConfig& to) {
+    in.text("name", to.name);
+    in.paths("paths", to.paths);
+    in.required("paths", !to.paths.empty());
+    in.texts("exclude", to.exclude);
+    in.number("newer_than_days", to.newer_than_days, 0, 36500);
+}
+
+void read(Reader& in, RepositoryConfig& to) {
+    in.text("location", to.location);
+    in.secret(to.password);
+    in.number("compression_level", to.compression_level, 0, 19);
+    in.number("pack_size_mib", to.pack_size_mib, 4, 128);
+    in.number("memory_max_mib", to.memory_max_mib, 16, 65536);
+}
+
+// [[kind]] any number of times; one [kind] is the same as one [[kind]].
+template <class Component>
+void read_components(Document& document, Reader& root, Names& names, std::string_view kind, const Component& defaults,
+                     std::vector<Component>& to) {
+    const toml::node* node = root.find(kind);
+    if (!node) return;
+    const auto one = [&](const toml::table& table) {
+        Component component = defaults;
+        Reader in(document, table, fmt::format("[[{}]]", kind));
+        read(in, component);
+        in.finish();
+        // The complaint about a lacking path comes first; without it there would be one about an empty name.
+        if (!document.error) names.take(component.name, kind, in.source_of("name"));
+        to.push_back(std::move(component));
+    };
+    if (const toml::table* table = node->as_table()) return one(*table);
+    const toml::array* array = node->as_array();
+    if (!array || !std::ranges::all_of(*array, [](const toml::node& n) { return n.is_table(); }))
+        return document.complain(node->source(), fmt::format("'{}' must be a table", kind),
+                                 fmt::format("write [[{}]] and the keys in lines below it", kind));
+    for (const toml::node& element : *array) one(*element.as_table());
+}
+
+Result<Config> read_document(const toml::table& table, Document& document) {
+    Config config;
+    Reader root(document, table, "the file's top");
+    root.text("stack", config.stack);
+    root.path("scratch_folder", config.scratch_folder);
+    if (const toml::node* node = root.find("repository")) {
+        if (const toml::table* repository = node->as_table()) {
+            Reader in(document, *repository, "[repository]");
+            read(in, config.repository);
+            in.finish();
+        } else {
+            document.complain(node->source(), "'repository' must be a table",
+                              "write [repository] and location = \"/path\" below it");
+        }
+    }
+    Names names(document);
+    read_components(document, root, names, "postgres", PostgresConfig{}, config.postgres);
+    read_components(document, root, names, "redis", RedisConfig{}, config.redis);
+    read_components(document, root, names, "duckdb", DuckDbConfig{}, config.duckdb);
+    read_components(document, root, names, "clickhouse", ClickHouseConfig{}, config.clickhouse);
+    FilesConfig files, logs;
+    files.name = "config";
+    logs.name = "logs";
+    logs.newer_than_days = 7;
+    read_components(document, root, names, "files", files, config.files);
+    read_components(document, root, names, "logs", logs, config.logs);
+    root.finish();
+    if (document.error) return fail(*std::move(document.error));
+    return config;
+}
+
+}    // namespace
+
+Result<Config> parse_config(std::string_view text, std::string_view file_name) {
+    Document document{std::string(file_name), {}};
+    // toml++ throws, as Debian builds it; its exceptions end here.
+    try {
+        const toml::table table = toml::parse(text, document.file);
+        return read_document(table, document);
+    } catch (const toml::parse_error& error) {
+        document.complain(error.source(), std::string(error.description()), "mend the line; https://toml.io has the rules");
+        return fail(*std::move(document.error));
+    }
+}
+
+}    // namespace holdfast::policy

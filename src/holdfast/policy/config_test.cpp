@@ -1,0 +1,174 @@
+#include "holdfast/policy/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace holdfast::policy {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Error refused(std::string_view text) {
+    const Result<Config> config = parse_config(text, "holdfast.toml");
+    if (config) return Error{ErrorCode::internal, "it was accepted", ""};
+    return config.error();
+}
+
+TEST(Config, EveryKeyHasADefault) {
+    const Config config = parse_config("[[postgres]]\n[[redis]]\n[[clickhouse]]\n", "f").value();
+    ASSERT_EQ(config.postgres.size(), 1u);
+    EXPECT_EQ(config.postgres[0].name, "postgres");
+    EXPECT_EQ(config.postgres[0].port, 5432);
+    EXPECT_EQ(config.postgres[0].proof, Proof::digest);
+    EXPECT_EQ(config.redis[0].host, "127.0.0.1");
+    EXPECT_EQ(config.clickhouse[0].url, "http://127.0.0.1:8123");
+    EXPECT_EQ(config.repository.pack_size_mib, 16u);
+}
+
+TEST(Config, AnEmptyFileIsAConfigurationOfNothing) { EXPECT_TRUE(parse_config("", "f")->postgres.empty()); }
+
+TEST(Config, ReadsEveryKey) {
+    const Config config = parse_config(R"(
+stack = "desk-7"
+scratch_folder = "/var/tmp"
+[repository]
+location = "/srv/vault"
+password_file = "/etc/holdfast/password"
+compression_level = 3
+pack_size_mib = 32
+memory_max_mib = 64
+[[postgres]]
+name = "pg-main"
+host = "db1"
+port = 5433
+user = "backup"
+password_command = "pass show pg"
+maintenance_database = "template1"
+databases = ["trading", "users"]
+exclude_databases = ["scratch"]
+globals = false
+proof = "count"
+bin_folder = "/usr/lib/postgresql/15/bin"
+[[redis]]
+socket = "/run/redis/redis.sock"
+user = "holdfast"
+password_file = "/etc/holdfast/redis"
+data_folder = "/var/lib/redis"
+db_file_name = "state.rdb"
+append_only = true
+append_folder_name = "aof"
+stop_command = ["systemctl", "stop", "redis"]
+start_command = ["systemctl", "start", "redis"]
+owner = "redis"
+[[duckdb]]
+path = "/srv/data/Trades 1.duckdb"
+proof = "none"
+[[clickhouse]]
+url = "http://127.0.0.1:8124"
+user = "reader"
+databases = ["ticks"]
+[[files]]
+paths = ["/etc/desk"]
+exclude = ["*.tmp"]
+[[logs]]
+paths = ["/var/log/desk"]
+newer_than_days = 14
+)", "f").value();
+    EXPECT_EQ(config.stack, "desk-7");
+    EXPECT_EQ(config.repository.location, "/srv/vault");
+    EXPECT_EQ(config.repository.password.file, "/etc/holdfast/password");
+    EXPECT_EQ(config.repository.compression_level, 3);
+    EXPECT_EQ(config.repository.memory_max_mib, 64u);
+    EXPECT_EQ(config.postgres[0].name, "pg-main");
+    EXPECT_EQ(config.postgres[0].password.command, "pass show pg");
+    EXPECT_THAT(config.postgres[0].databases, ElementsAre("trading", "users"));
+    EXPECT_FALSE(config.postgres[0].globals);
+    EXPECT_EQ(config.postgres[0].proof, Proof::count);
+    EXPECT_THAT(config.redis[0].stop_command, ElementsAre("systemctl", "stop", "redis"));
+    EXPECT_TRUE(config.redis[0].append_only);
+    EXPECT_EQ(config.duckdb[0].name, "trades_1");
+    EXPECT_EQ(config.duckdb[0].proof, Proof::none);
+    EXPECT_THAT(config.clickhouse[0].databases, ElementsAre("ticks"));
+    EXPECT_EQ(config.files[0].name, "config");
+    EXPECT_EQ(config.files[0].newer_than_days, 0u);
+    EXPECT_EQ(config.logs[0].name, "logs");
+    EXPECT_EQ(config.logs[0].newer_than_days, 14u);
+}
+
+TEST(Config, LogsOfTheLastSevenDaysAreTheDefault) {
+    // NS-01
+    EXPECT_EQ(parse_config("[[logs]]\npaths = [\"/var/log/x\"]\n", "f")->logs[0].newer_than_days, 7u);
+}
+
+TEST(Config, OneTableIsAListOfOne) { EXPECT_EQ(parse_config("[redis]\nport = 7000\n", "f")->redis[0].port, 7000); }
+
+TEST(Config, AnUnknownKeyIsToldWithItsPlaceAndTheLikelyOne) {
+    const Error error = refused("stack = \"a\"\n\n[[postgres]]\n  databses = [\"x\"]\n");
+    EXPECT_EQ(error.code, ErrorCode::config);
+    EXPECT_EQ(error.message, "holdfast.toml:4:3: unknown key 'databses' in [[postgres]]; did you mean 'databases'?");
+    EXPECT_THAT(error.hint, HasSubstr("exclude_databases"));
+}
+
+TEST(Config, AnUnknownTableIsToldToo) {
+    EXPECT_EQ(refused("[[postgre]]\n").message,
+              "holdfast.toml:1:3: unknown key 'postgre' in the file's top; did you mean 'postgres'?");
+}
+
+TEST(Config, BrokenTomlIsToldWithItsPlace) {
+    const Error error = refused("stack = \"a\"\n[repository\nlocation = 1\n");
+    EXPECT_EQ(error.code, ErrorCode::config);
+    EXPECT_THAT(error.message, StartsWith("holdfast.toml:2:"));
+}
+
+TEST(Config, WrongTypesAndRangesAreRefused) {
+    EXPECT_EQ(refused("[[redis]]\nport = \"6379\"\n").message,
+              "holdfast.toml:2:8: port in [[redis]] must be a whole number from 1 to 65535");
+    EXPECT_THAT(refused("[[redis]]\nport = 0\n").message, HasSubstr("from 1 to 65535"));
+    EXPECT_THAT(refused("[[redis]]\nport = 65536\n").message, HasSubstr("from 1 to 65535"));
+    EXPECT_THAT(refused("[[redis]]\nport = 1.5\n").message, HasSubstr("whole number"));
+    EXPECT_THAT(refused("stack = 7\n").message, HasSubstr("a text in quotes"));
+    EXPECT_THAT(refused("[[redis]]\nappend_only = \"yes\"\n").message, HasSubstr("true or false"));
+    EXPECT_THAT(refused("[[postgres]]\ndatabases = \"x\"\n").message, HasSubstr("a list of texts"));
+    EXPECT_THAT(refused("[[postgres]]\ndatabases = [1]\n").message, HasSubstr("a list of texts"));
+    EXPECT_THAT(refused("[[postgres]]\nproof = \"sha\"\n").message, HasSubstr("\"digest\", \"count\" or \"none\""));
+    EXPECT_THAT(refused("redis = 5\n").message, HasSubstr("must be a table"));
+    EXPECT_THAT(refused("repository = \"/srv\"\n").message, HasSubstr("must be a table"));
+    EXPECT_THAT(refused("[repository]\npack_size_mib = 500\n").message, HasSubstr("from 4 to 128"));
+}
+
+TEST(Config, ARelativePathIsRefused) {
+    EXPECT_THAT(refused("[[duckdb]]\npath = \"a.duckdb\"\n").message, HasSubstr("not an absolute path"));
+    EXPECT_THAT(refused("[[files]]\npaths = [\"etc\"]\n").message, HasSubstr("not absolute: 'etc'"));
+}
+
+TEST(Config, APasswordInTheFileIsRefusedWithoutRepeatingIt) {
+    const Error error = refused("[[redis]]\npassword = \"hunter2\"\n");
+    EXPECT_EQ(error.message, "holdfast.toml:2:12: a password must not stand in [[redis]]");
+    EXPECT_THAT(error.hint, HasSubstr("password_file"));
+    EXPECT_THAT(error.message + error.hint, testing::Not(HasSubstr("hunter2")));
+}
+
+TEST(Config, TwoSourcesOfOnePasswordAreRefused) {
+    EXPECT_THAT(refused("[repository]\npassword_file = \"/a\"\npassword_command = \"b\"\n").message, HasSubstr("both"));
+}
+
+TEST(Config, ComponentNamesAreUniqueAcrossKinds) {
+    EXPECT_EQ(refused("[[redis]]\nname = \"a\"\n[[postgres]]\nname = \"a\"\n").message,
+              "holdfast.toml:2:8: a second component is named 'a' (the first: line 4)");
+    EXPECT_THAT(refused("[[redis]]\n[[redis]]\n").message, HasSubstr("a second component is named 'redis'"));
+}
+
+TEST(Config, ComponentNamesAreGoodFolderNames) {
+    EXPECT_THAT(refused("[[redis]]\nname = \"../x\"\n").message, HasSubstr("no good name"));
+    EXPECT_THAT(refused("[[redis]]\nname = \"\"\n").message, HasSubstr("no good name"));
+    EXPECT_THAT(refused("[[redis]]\nname = \"duckdb\"\n").message, HasSubstr("kept for DuckDB"));
+}
+
+TEST(Config, ADuckDbNeedsItsPath) {
+    EXPECT_EQ(refused("[[duckdb]]\n").message, "holdfast.toml:1:1: [[duckdb]] needs the key 'path'");
+}
+
+}    // namespace
+}    // namespace holdfast::policy
