@@ -1,0 +1,186 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "holdfast/format/documents.hpp"
+#include "holdfast/format/go_json.hpp"
+#include "holdfast/format/tree.hpp"
+
+// The reading half of tree.hpp.
+
+namespace holdfast::format {
+namespace {
+
+std::optional<NodeType> parse_type(std::string_view name) {
+    constexpr std::array<std::pair<std::string_view, NodeType>, 8> types = {{
+        {"file", NodeType::file},
+        {"dir", NodeType::dir},
+        {"symlink", NodeType::symlink},
+        {"dev", NodeType::dev},
+        {"chardev", NodeType::chardev},
+        {"fifo", NodeType::fifo},
+        {"socket", NodeType::socket},
+        {"irregular", NodeType::irregular},
+    }};
+    for (const auto& [text, type] : types)
+        if (text == name) return type;
+    return std::nullopt;
+}
+
+// JSON as Go writes it again. generic_attributes are kept this way: what they mean is Windows' business.
+void append_go_json(std::string& to, simdjson::dom::element value) {
+    using simdjson::dom::element_type;
+    if (value.type() == element_type::OBJECT) {
+        to += '{';
+        for (const auto [key, member] : simdjson::dom::object(value)) {
+            if (to.back() != '{') to += ',';
+            append_go_string(to, key);
+            to += ':';
+            append_go_json(to, member);
+        }
+        to += '}';
+    } else if (value.type() == element_type::ARRAY) {
+        to += '[';
+        for (const simdjson::dom::element item : simdjson::dom::array(value)) {
+            if (to.back() != '[') to += ',';
+            append_go_json(to, item);
+        }
+        to += ']';
+    } else if (value.type() == element_type::STRING) {
+        append_go_string(to, std::string_view(value));
+    } else {
+        to += simdjson::to_string(value);
+    }
+}
+
+Status read_attributes(simdjson::dom::element from, const Place& place,
+                       std::vector<std::pair<std::string, Bytes>>& attributes) {
+    if (from.is_null()) return {};
+    simdjson::dom::array array;
+    if (from.get(array)) return wrong_field(place, "is not a list");
+    attributes.clear();
+    for (const simdjson::dom::element item : array) {
+        simdjson::dom::object object;
+        if (item.get(object)) return wrong_field(place, "holds something else than objects");
+        auto& [name, bytes] = attributes.emplace_back();
+        for (const auto [key, value] : object) {
+            if (key == "name") HF_DO(read(value, place, name));
+            if (key == "value") HF_DO(read(value, place, bytes));    // null in old repositories: empty
+        }
+        if (name.empty()) return wrong_field(place, "holds an attribute without name");
+    }
+    return {};
+}
+
+Status read_field(simdjson::dom::element value, const Place& place, Node& node) {
+    const std::string_view key = place.key;
+    if (key == "mode") return read(value, place, node.mode);
+    if (key == "mtime") return read(value, place, node.mtime);
+    if (key == "atime") return read(value, place, node.atime);
+    if (key == "ctime") return read(value, place, node.ctime);
+    if (key == "uid") return read(value, place, node.uid);
+    if (key == "gid") return read(value, place, node.gid);
+    if (key == "user") return read(value, place, node.user);
+    if (key == "group") return read(value, place, node.group);
+    if (key == "inode") return read(value, place, node.inode);
+    if (key == "device_id") return read(value, place, node.device_id);
+    if (key == "size") return read(value, place, node.size);
+    if (key == "links") return read(value, place, node.links);
+    if (key == "device") return read(value, place, node.device);
+    if (key == "content") return read(value, place, node.content);
+    if (key == "subtree") return read(value, place, node.subtree);
+    if (key == "error") return read(value, place, node.error);
+    if (key == "extended_attributes") return read_attributes(value, place, node.extended_attributes);
+    if (key == "generic_attributes" && !value.is_null()) {
+        if (!value.is_object()) return wrong_field(place, "is not an object");
+        node.generic_attributes.clear();
+        append_go_json(node.generic_attributes, value);
+    }
+    return {};
+}
+
+Status check_name(std::string_view name, std::string_view what) {
+    const bool bad = name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
+                     name.find('\0') != std::string_view::npos;
+    if (!bad) return {};
+    return fail(ErrorCode::corrupt,
+                fmt::format("{}: '{}' cannot be the name of a file", what, quote_name(name.substr(0, 80))));
+}
+
+Result<Node> read_node(simdjson::dom::element from, std::string_view what) {
+    simdjson::dom::object object;
+    if (from.get(object)) return wrong_field({what, "nodes"}, "holds something else than objects");
+    Node node;
+    bool has_type = false, has_content = false, has_subtree = false;
+    std::string target;
+    Bytes raw_target;
+    for (const auto [key, value] : object) {
+        const Place place{what, key};
+        if (key == "name") {
+            std::string_view quoted;
+            if (value.get(quoted)) return wrong_field(place, "is not a string");
+            auto name = unquote_name(quoted);
+            if (!name) return fail(std::move(name).error().within(what));
+            node.name = *std::move(name);
+        } else if (key == "type") {
+            std::string_view name;
+            std::optional<NodeType> type;
+            if (!value.get(name)) type = parse_type(name);
+            if (!type) return wrong_field(place, "is no known type of file");
+            node.type = *type;
+            has_type = true;
+        } else if (key == "linktarget") {
+            HF_DO(read(value, place, target));
+        } else if (key == "linktarget_raw") {
+            HF_DO(read(value, place, raw_target));
+        } else {
+            HF_DO(read_field(value, place, node));
+            if (key == "content") has_content = !value.is_null();
+            if (key == "subtree") has_subtree = !value.is_null();
+        }
+    }
+    HF_DO(check_name(node.name, what));
+    node.link_target = raw_target.empty() ? std::move(target) : std::string(as_text(raw_target));
+    const auto lacks = [&](std::string_view field) {
+        return fail(ErrorCode::corrupt,
+                    fmt::format("{}: '{}' has no {}", what, quote_name(node.name.substr(0, 80)), field));
+    };
+    if (!has_type) return lacks("type");
+    if (node.type == NodeType::file && !has_content) return lacks("content");
+    if (node.type == NodeType::dir && !has_subtree) return lacks("subtree");
+    return node;
+}
+
+}    // namespace
+
+Result<Tree> decode_tree(std::string_view json, std::string_view what) {
+    HF_TRY(const simdjson::dom::object root, parse_object(json, what));
+    Tree tree;
+    bool has_nodes = false;
+    for (const auto [key, value] : root) {
+        if (key != "nodes") continue;
+        simdjson::dom::array array;
+        if (value.get(array)) return wrong_field({what, key}, "is not a list");
+        has_nodes = true;
+        tree.nodes.clear();
+        tree.nodes.reserve(array.size());
+        for (const simdjson::dom::element item : array) {
+            HF_TRY(Node node, read_node(item, what));
+            tree.nodes.push_back(std::move(node));
+        }
+    }
+    if (!has_nodes) return fail(ErrorCode::corrupt, fmt::format("{}: the field 'nodes' is missing", what));
+    const auto by_name = [](const Node& a, const Node& b) { return a.name < b.name; };
+    if (!std::is_sorted(tree.nodes.begin(), tree.nodes.end(), by_name))
+        std::sort(tree.nodes.begin(), tree.nodes.end(), by_name);
+    const auto twice = std::adjacent_find(tree.nodes.begin(), tree.nodes.end(),
+                                          [](const Node& a, const Node& b) { return a.name == b.name; });
+    if (twice != tree.nodes.end())
+        return fail(ErrorCode::corrupt,
+                    fmt::format("{}: the name '{}' occurs twice", what, quote_name(twice->name.substr(0, 80))));
+    return tree;
+}
+
+}    // namespace holdfast::format
