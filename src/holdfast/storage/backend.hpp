@@ -1,11 +1,12 @@
 #pragma once
 // Where a repository's files lie. Files are written once, named by the SHA-256 of their bytes (except `config`), and
-// never change. Every adapter passes the same suite (storage/conformance.hpp in testing).
+// never change. Every adapter passes the same suite (testing/backend_suite.hpp).
 //
 //   threads     all calls but those on one Upload may come from any thread at once
 //   durability  put() and Upload::commit() return when the bytes are safe; the name may need sync() to be safe, too:
 //               sync() returns when everything committed before the call would survive a power failure
-//   errors      not_found for a file that is not there; exists is never an error for equal names (equal content)
+//   errors      not_found for a file that is not there; exists only when a second `config` would replace the first:
+//               other equal names mean equal content and are no error
 //   source      the layout is restic's (docs/formats/vault.md)
 
 #include <cstdint>
@@ -53,6 +54,8 @@ public:
     virtual Status list(FileKind kind, const std::function<void(const Id& id, std::uint64_t size)>& found) = 0;
     virtual Status remove(const FileName& name) = 0;
     virtual Status sync() = 0;
+    /// Whether a file is in every list() that starts after its put() returned. Locks then need no waiting time.
+    virtual bool lists_at_once() const { return false; }
     /// For people: the location as they gave it, without secrets.
     virtual std::string location() const = 0;
 };

@@ -1,0 +1,60 @@
+#pragma once
+// From an envelope in a pack back to the blob: tag, decrypt, decompress, and the hash compared with the blob's ID, so
+// that no wrong byte leaves the vault.
+//
+//   errors   corrupt; the message names the blob
+//   threads  one per thread; OpenerPool hands them out
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "holdfast/format/compress.hpp"
+#include "holdfast/format/crypto.hpp"
+#include "holdfast/format/pack.hpp"
+
+namespace holdfast::vault {
+
+class BlobOpener {
+public:
+    explicit BlobOpener(const format::Key& key) : cipher_(key) {}
+    /// `envelope` is overwritten. The view lives in it or in this opener, until the next call.
+    Result<ByteView> open(ByteSpan envelope, const format::PackedBlob& blob);
+    /// An unpacked file (index, snapshot, lock).
+    Result<Bytes> open_document(ByteSpan envelope);
+    /// A scratch buffer for the envelope.
+    Bytes& scratch() { return scratch_; }
+    format::Cipher& cipher() { return cipher_; }
+
+private:
+    format::Cipher cipher_;
+    format::Decompressor decompressor_;
+    Bytes scratch_, plain_;
+};
+
+/// Openers for whichever thread asks.
+class OpenerPool {
+public:
+    explicit OpenerPool(const format::Key& key) : key_(key) {}
+
+    class Lease {
+    public:
+        Lease(OpenerPool& pool, std::unique_ptr<BlobOpener> opener) : pool_(pool), opener_(std::move(opener)) {}
+        ~Lease();
+        Lease(const Lease&) = delete;
+        Lease& operator=(const Lease&) = delete;
+        BlobOpener* operator->() const { return opener_.get(); }
+
+    private:
+        OpenerPool& pool_;
+        std::unique_ptr<BlobOpener> opener_;
+    };
+    Lease get();
+
+private:
+    const format::Key& key_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<BlobOpener>> idle_;
+};
+
+}    // namespace holdfast::vault

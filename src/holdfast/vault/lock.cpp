@@ -1,0 +1,212 @@
+#include "holdfast/vault/lock.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/format/documents.hpp"
+#include "holdfast/os/host.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+
+struct FoundLock {
+    Id id;
+    format::Lock lock;
+};
+
+// Every lock file but our own. Unreadable ones do not count (restic 0.14); empty ones are leftovers of a full disk.
+Result<std::vector<FoundLock>> other_locks(Repository& repository, const std::optional<Id>& own) {
+    std::vector<Id> ids;
+    HF_DO(repository.backend().list(FileKind::lock, [&](const Id& id, std::uint64_t size) {
+        if (size > 0 && id != own) ids.push_back(id);
+    }));
+    std::vector<FoundLock> found;
+    for (const Id& id : ids) {
+        auto json = repository.read_document({FileKind::lock, id});
+        if (!json && json.error().code == ErrorCode::not_found) continue;    // gone since the listing
+        auto lock = json ? format::decode_lock(*json, "lock " + id.brief()) : Result<format::Lock>(fail(json.error()));
+        if (lock)
+            found.push_back({id, *std::move(lock)});
+        else
+            log_warning("a lock file cannot be read and does not count", {{"lock", id.brief()}, {"error", lock.error().message}});
+    }
+    return found;
+}
+
+bool is_stale(const format::Lock& lock) {
+    return lock.hostname == os::host_name() && lock.pid > 0 && lock.pid != ::getpid() &&
+           !os::process_exists(static_cast<pid_t>(lock.pid));
+}
+
+std::string owner(const format::Lock& lock) {
+    return fmt::format("{}@{}, PID {}, since {}", lock.username, lock.hostname, lock.pid, to_rfc3339(lock.time));
+}
+
+// The first lock that excludes ours.
+Result<std::optional<Error>> conflict(Repository& repository, LockMode mode, const std::optional<Id>& own) {
+    HF_TRY(const auto others, other_locks(repository, own));
+    for (const FoundLock& other : others) {
+        if (is_stale(other.lock)) {
+            log_warning("removed the lock of a process that is gone", {{"lock", other.id.brief()}, {"owner", owner(other.lock)}});
+            const auto removed = repository.backend().remove({FileKind::lock, other.id});
+            if (removed || removed.error().code == ErrorCode::not_found) continue;
+        }
+        if (mode != LockMode::exclusive && !other.lock.exclusive) continue;
+        return Error{ErrorCode::locked,
+                     fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
+                                 other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
+                     "wait until that process ends; if it is certain that it is gone, run `restic unlock` on the repository"};
+    }
+    return std::optional<Error>();
+}
+
+class HeldLock final : public RepositoryLock {
+public:
+    HeldLock(Repository& repository, LockMode mode, const LockTiming& timing)
+        : repository_(repository), mode_(mode), timing_(timing) {}
+
+    ~HeldLock() override {
+        {
+            const std::scoped_lock lock(mutex_);
+            ending_ = true;
+        }
+        wake_.notify_all();
+        if (refresher_.joinable()) refresher_.join();
+        if (own_) discard(*own_);
+    }
+
+    // Gives the conflict back when there is one.
+    Result<std::optional<Error>> acquire() {
+        HF_TRY(auto before, conflict(repository_, mode_, std::nullopt));
+        if (before) return before;
+        HF_TRY(own_, write());
+        settle();
+        HF_TRY(auto after, conflict(repository_, mode_, own_));
+        if (after) return after;
+        refreshed_at_ = repository_.clock().instant();
+        refresher_ = std::thread([this] { refresh_loop(); });
+        return std::optional<Error>();
+    }
+
+    Status still_held() const override {
+        const std::scoped_lock lock(mutex_);
+        if (lost_) return fail(*lost_);
+        if (repository_.clock().instant() - refreshed_at_ > timing_.lost_after)
+            return fail(ErrorCode::locked, "our lock on the repository could not be refreshed in time, another process may have removed it",
+                        "run it again");
+        return {};
+    }
+
+private:
+    Result<std::optional<Id>> write() {
+        format::Lock lock;
+        lock.time = repository_.clock().now();
+        lock.exclusive = mode_ == LockMode::exclusive;
+        lock.hostname = os::host_name();
+        lock.username = os::user_name();
+        lock.pid = ::getpid();
+        lock.uid = ::geteuid();
+        lock.gid = ::getegid();
+        HF_TRY(const Id id, repository_.write_document(FileKind::lock, format::encode(lock)));
+        return id;
+    }
+
+    void discard(const Id& id) {
+        const auto removed = repository_.backend().remove({FileKind::lock, id});
+        if (!removed && removed.error().code != ErrorCode::not_found)
+            log_warning("our lock file could not be removed", {{"lock", id.brief()}, {"error", removed.error().message}});
+    }
+
+    void settle() {
+        if (!repository_.backend().lists_at_once()) repository_.clock().sleep(timing_.settle);
+    }
+
+    // The machine may have slept for hours: somebody may have taken the lock away and gone to work.
+    Status reclaim() {
+        if (!repository_.backend().size({FileKind::lock, *own_}))
+            return fail(ErrorCode::locked, "our lock on the repository was removed by another process", "run it again");
+        return {};
+    }
+
+    Status refresh() {
+        Instant last;
+        {
+            const std::scoped_lock lock(mutex_);
+            last = refreshed_at_;
+        }
+        const Instant now = repository_.clock().instant();
+        const bool late = now - last > timing_.lost_after;
+        if (late) HF_DO(reclaim());
+        HF_TRY(const auto fresh, write());
+        if (late) {
+            settle();
+            if (auto status = reclaim(); !status) {
+                discard(*fresh);
+                return status;
+            }
+        }
+        const Id old = *std::exchange(own_, fresh);
+        discard(old);
+        const std::scoped_lock lock(mutex_);
+        refreshed_at_ = now;
+        return {};
+    }
+
+    void refresh_loop() {
+        Duration pause = timing_.refresh_every;
+        std::unique_lock lock(mutex_);
+        while (!wake_.wait_for(lock, pause, [this] { return ending_; })) {
+            lock.unlock();
+            auto status = refresh();
+            lock.lock();
+            if (!status && status.error().code == ErrorCode::locked) {
+                lost_ = status.error();
+                return;
+            }
+            pause = status ? timing_.refresh_every : timing_.retry_after_failure;
+            if (!status) log_warning("our lock could not be refreshed", {{"error", status.error().message}});
+        }
+    }
+
+    Repository& repository_;
+    const LockMode mode_;
+    const LockTiming timing_;
+    std::optional<Id> own_;    // after acquire() only the refresher touches it
+    std::thread refresher_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    bool ending_ = false;
+    Instant refreshed_at_;
+    std::optional<Error> lost_;
+};
+
+}    // namespace
+
+Result<std::unique_ptr<RepositoryLock>> take_lock(Repository& repository, LockMode mode, Duration wait,
+                                                  const LockTiming& timing) {
+    Clock& clock = repository.clock();
+    const Instant deadline = clock.instant() + wait;
+    Duration pause = timing.first_pause;
+    for (;;) {
+        auto lock = std::make_unique<HeldLock>(repository, mode, timing);
+        HF_TRY(auto in_the_way, lock->acquire());
+        if (!in_the_way) return lock;
+        lock.reset();
+        const Duration left = deadline - clock.instant();
+        if (left <= Duration::zero()) return fail(*std::move(in_the_way));
+        clock.sleep(std::min(pause, left));
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while waiting for a lock");
+        pause = std::min(pause * 2, timing.pause_max);
+    }
+}
+
+}    // namespace holdfast::vault

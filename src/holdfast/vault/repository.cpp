@@ -1,0 +1,193 @@
+#include "holdfast/vault/repository.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "holdfast/os/host.hpp"
+#include "holdfast/vault/keys.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+using storage::FileName;
+
+format::Polynomial random_polynomial() {
+    for (;;) {
+        std::array<std::byte, 8> bytes;
+        os::random_bytes(bytes);
+        if (const auto polynomial = format::polynomial_from_random(load_le<std::uint64_t>(bytes.data()))) return *polynomial;
+    }
+}
+
+Result<bool> is_empty(storage::Backend& backend, FileKind kind) {
+    bool empty = true;
+    HF_DO(backend.list(kind, [&](const Id&, std::uint64_t) { empty = false; }));
+    return empty;
+}
+
+// An init that was killed between key and config leaves a key that opens nothing. It may go only where nothing else is.
+Status remove_leftover_keys(storage::Backend& backend) {
+    std::vector<Id> keys;
+    HF_DO(backend.list(FileKind::key, [&](const Id& id, std::uint64_t) { keys.push_back(id); }));
+    if (keys.empty()) return {};
+    for (const FileKind kind : {FileKind::snapshot, FileKind::index, FileKind::pack}) {
+        HF_TRY(const bool empty, is_empty(backend, kind));
+        if (!empty)
+            return fail(ErrorCode::exists, fmt::format("{} holds keys and data of a repository whose config is lost", backend.location()),
+                        "bring the file config back from a mirror, or take an empty folder");
+    }
+    for (const Id& id : keys) HF_DO(backend.remove({FileKind::key, id}));
+    return {};
+}
+
+std::string what(const FileName& name) {
+    switch (name.kind) {
+        case FileKind::index: return "index " + name.id.brief();
+        case FileKind::snapshot: return "snapshot " + name.id.brief();
+        case FileKind::lock: return "lock " + name.id.brief();
+        default: return storage::relative_path(name);
+    }
+}
+
+}    // namespace
+
+Repository::Repository(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Repository::~Repository() = default;
+
+storage::Backend& Repository::backend() const { return *state_->backend; }
+Clock& Repository::clock() const { return state_->clock; }
+const format::Config& Repository::config() const { return state_->config; }
+const format::Key& Repository::master_key() const { return state_->master; }
+
+Result<std::unique_ptr<Repository>> Repository::init(std::unique_ptr<storage::Backend> backend, const Secret& password,
+                                                     Clock& clock, const InitOptions& options) {
+    if (password.empty())
+        return fail(ErrorCode::usage, "an empty password protects nothing", "give a password of some length");
+    if (backend->size({FileKind::config, {}}))
+        return fail(ErrorCode::exists, fmt::format("{} is a repository already", backend->location()),
+                    "use it as it is, or name another place");
+    HF_DO(backend->create_layout());
+    HF_DO(remove_leftover_keys(*backend));
+
+    const format::Key master = random_master_key();
+    HF_DO(write_key_file(*backend, master, password, options.cost, clock.now()));
+    format::Config config;
+    os::random_bytes(config.id.bytes);
+    config.polynomial = options.polynomial ? *options.polynomial : random_polynomial();
+    const std::string json = format::encode(config);
+    Bytes envelope;
+    format::Cipher(master).seal(as_bytes(json), random_nonce(), envelope);
+    // The config makes it a repository, so the key has to be safe before it.
+    HF_DO(backend->sync());
+    HF_DO(backend->put({FileKind::config, {}}, envelope));
+    HF_DO(backend->sync());
+
+    auto state = std::make_unique<State>(std::move(backend), clock, master);
+    state->config = config;
+    state->index_loaded = true;
+    return std::unique_ptr<Repository>(new Repository(std::move(state)));
+}
+
+Result<std::unique_ptr<Repository>> Repository::open(std::unique_ptr<storage::Backend> backend, const Secret& password,
+                                                     Clock& clock) {
+    auto envelope = backend->read({FileKind::config, {}});
+    if (!envelope) {
+        if (envelope.error().code != ErrorCode::not_found)
+            return fail(std::move(envelope).error().within("opening the repository"));
+        return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
+                    "run `holdfast init` to make one there, or check the path");
+    }
+    HF_TRY(format::Key master, open_master_key(*backend, password));
+    auto state = std::make_unique<State>(std::move(backend), clock, std::move(master));
+    auto json = state->openers.get()->cipher().open_in_place(*envelope);
+    if (!json)
+        return fail(ErrorCode::corrupt, fmt::format("the config of the repository {} is damaged: its seal is broken", state->backend->location()),
+                    "bring the file config back from a mirror; the password is right");
+    HF_TRY(state->config, format::decode_config(as_text(*json)));
+    if (state->config.version != 2)
+        return fail(ErrorCode::unsupported, fmt::format("the repository {} has format version {}", state->backend->location(), state->config.version),
+                    "run `restic migrate upgrade_repo_v2` on it first");
+    return std::unique_ptr<Repository>(new Repository(std::move(state)));
+}
+
+Result<std::unique_ptr<RepositoryLock>> Repository::lock(LockMode mode, Duration wait) {
+    return take_lock(*this, mode, wait, state_->lock_timing);
+}
+
+Status Repository::load_index(bool reload) {
+    if (state_->index_loaded && !reload) return {};
+    std::vector<Id> ids;
+    HF_DO(state_->backend->list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
+    std::sort(ids.begin(), ids.end());
+    state_->index.clear();
+    state_->index_loaded = false;
+    for (const Id& id : ids) {
+        auto json = read_document({FileKind::index, id});
+        if (!json) {
+            Error error = std::move(json).error();
+            if (error.code == ErrorCode::corrupt) error.hint = "run `restic rebuild-index` on it: all index files can be made anew from the packs";
+            return fail(std::move(error));
+        }
+        HF_TRY(const auto packs, format::decode_index(*json, "index " + id.brief()));
+        for (const format::IndexPack& pack : packs) state_->index.add(pack);
+    }
+    state_->index_loaded = true;
+    return {};
+}
+
+bool Repository::has_blob(format::BlobType type, const Id& id) const { return state_->index.has(type, id); }
+
+std::vector<BlobPlace> Repository::places(format::BlobType type, const Id& id) const {
+    return state_->index.places(type, id);
+}
+
+Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
+    const char* kind = type == format::BlobType::tree ? "tree" : "data";
+    Error error{ErrorCode::corrupt, fmt::format("{} blob {} is in no index", kind, id.brief()),
+                "run `holdfast check`; if packs are there that no index names, `restic rebuild-index` finds them"};
+    const auto opener = state_->openers.get();
+    for (const BlobPlace& place : places(type, id)) {
+        Bytes& envelope = opener->scratch();
+        envelope.resize(place.blob.length);
+        auto read = state_->backend->read_at({FileKind::pack, place.pack}, place.blob.offset, envelope);
+        auto plain = read ? opener->open(envelope, place.blob) : Result<ByteView>(fail(std::move(read).error()));
+        if (plain) return Bytes(plain->begin(), plain->end());
+        error = std::move(plain).error().within("pack " + place.pack.brief());
+        if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;    // the index promised it
+    }
+    return fail(std::move(error));
+}
+
+Result<format::Tree> Repository::read_tree(const Id& id) const {
+    HF_TRY(const Bytes json, read_blob(format::BlobType::tree, id));
+    return format::decode_tree(as_text(json), "tree " + id.brief());
+}
+
+Result<Id> Repository::write_document(FileKind kind, std::string_view json) {
+    Bytes plain, envelope;
+    {
+        const std::scoped_lock lock(state_->compressor_mutex);
+        plain = format::encode_unpacked(json, state_->compressor);
+    }
+    state_->openers.get()->cipher().seal(plain, random_nonce(), envelope);
+    const Id id = format::sha256(envelope);
+    if (auto status = backend().put({kind, id}, envelope); !status)
+        return fail(std::move(status).error().within("writing " + what({kind, id})));
+    return id;
+}
+
+Result<std::string> Repository::read_document(const FileName& name) const {
+    auto envelope = backend().read(name);
+    if (!envelope) return fail(std::move(envelope).error().within("reading " + what(name)));
+    if (format::sha256(*envelope) != name.id)
+        return fail(ErrorCode::corrupt, fmt::format("{} is damaged: its content does not match its name", what(name)),
+                    "bring the file back from a mirror");
+    auto json = state_->openers.get()->open_document(*envelope);
+    if (!json) return fail(std::move(json).error().within(what(name)));
+    return std::string(as_text(*json));
+}
+
+}    // namespace holdfast::vault

@@ -1,0 +1,30 @@
+#pragma once
+// What an open repository holds; shared by the files of vault/.
+
+#include <memory>
+#include <mutex>
+
+#include "holdfast/vault/blob_index.hpp"
+#include "holdfast/vault/blob_opener.hpp"
+#include "holdfast/vault/lock.hpp"
+#include "holdfast/vault/repository.hpp"
+
+namespace holdfast::vault {
+
+struct Repository::State {
+    State(std::unique_ptr<storage::Backend> b, Clock& c, format::Key m) : backend(std::move(b)), clock(c), master(std::move(m)) {}
+
+    std::unique_ptr<storage::Backend> backend;
+    Clock& clock;
+    format::Key master;
+    format::Config config;
+    BlobIndex index;
+    bool index_loaded = false;
+    mutable OpenerPool openers{master};
+    LockTiming lock_timing;
+
+    std::mutex compressor_mutex;    // documents are few
+    format::Compressor compressor{3};
+};
+
+}    // namespace holdfast::vault

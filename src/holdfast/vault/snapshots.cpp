@@ -1,0 +1,107 @@
+// Repository's view of snapshots: which there are, and what lies under a path in one.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t k_prefix_min = 4;
+
+bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter) {
+    if (!filter.host.empty() && snapshot.hostname != filter.host) return false;
+    if (!filter.paths.empty()) {
+        auto wanted = filter.paths, there = snapshot.paths;
+        std::sort(wanted.begin(), wanted.end());
+        std::sort(there.begin(), there.end());
+        if (wanted != there) return false;
+    }
+    return std::all_of(filter.tags.begin(), filter.tags.end(), [&](const std::string& tag) {
+        return std::find(snapshot.tags.begin(), snapshot.tags.end(), tag) != snapshot.tags.end();
+    });
+}
+
+}    // namespace
+
+Result<std::vector<SnapshotEntry>> Repository::snapshots(const std::function<void(const Id&, const Error&)>& skipped) const {
+    std::vector<Id> ids;
+    HF_DO(backend().list(storage::FileKind::snapshot, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
+    std::vector<SnapshotEntry> entries;
+    entries.reserve(ids.size());
+    for (const Id& id : ids) {
+        auto json = read_document({storage::FileKind::snapshot, id});
+        if (!json && json.error().code == ErrorCode::not_found) continue;    // forgotten since the listing
+        auto snapshot = json ? format::decode_snapshot(*json, "snapshot " + id.brief())
+                             : Result<format::Snapshot>(fail(std::move(json).error()));
+        if (snapshot)
+            entries.push_back({id, *std::move(snapshot)});
+        else if (skipped)
+            skipped(id, snapshot.error());
+        else
+            return fail(std::move(snapshot).error());
+    }
+    std::sort(entries.begin(), entries.end(), [](const SnapshotEntry& a, const SnapshotEntry& b) {
+        return a.snapshot.time != b.snapshot.time ? a.snapshot.time < b.snapshot.time : a.id < b.id;
+    });
+    return entries;
+}
+
+Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const SnapshotFilter& filter) const {
+    // One damaged snapshot must not keep the others from being found.
+    std::vector<std::pair<Id, Error>> damaged;
+    HF_TRY(auto entries, snapshots([&](const Id& id, const Error& error) { damaged.emplace_back(id, error); }));
+    if (spec == "latest") {
+        for (const auto& [id, error] : damaged)
+            log_warning("a snapshot cannot be read and does not count as the latest", {{"snapshot", id.brief()}, {"error", error.message}});
+        for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
+            if (passes(entry->snapshot, filter)) return std::move(*entry);
+        return fail(ErrorCode::not_found,
+                    entries.empty() ? fmt::format("the repository {} holds no snapshot yet", backend().location())
+                                    : fmt::format("none of the {} snapshots has the wanted host, paths and tags", entries.size()),
+                    entries.empty() ? "run a backup first" : "`holdfast snapshots` lists what is there");
+    }
+    if (spec.size() < k_prefix_min || spec.size() > 64 ||
+        spec.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+        return fail(ErrorCode::usage, fmt::format("\"{}\" names no snapshot", spec),
+                    "give `latest` or at least 4 digits of an ID from `holdfast snapshots`");
+    for (auto& [id, error] : damaged)
+        if (id.hex().starts_with(spec)) return fail(std::move(error));
+    std::optional<SnapshotEntry> found;
+    for (SnapshotEntry& entry : entries) {
+        if (!entry.id.hex().starts_with(spec)) continue;
+        if (found)
+            return fail(ErrorCode::usage, fmt::format("several snapshots begin with {}: {} and {}", spec, found->id.hex().substr(0, 16),
+                                                      entry.id.hex().substr(0, 16)),
+                        "give more digits");
+        found = std::move(entry);
+    }
+    if (!found)
+        return fail(ErrorCode::not_found, fmt::format("no snapshot begins with {}", spec), "`holdfast snapshots` lists what is there");
+    return *std::move(found);
+}
+
+Result<format::Node> Repository::find_node(const Id& tree, std::string_view path) const {
+    format::Node node;
+    node.type = format::NodeType::dir;
+    node.subtree = tree;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        const std::string_view part = path.substr(at, end - at);
+        at = end + 1;
+        if (part.empty()) continue;
+        const std::string_view so_far = path.substr(0, end);
+        if (node.type != format::NodeType::dir)
+            return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}: {} is no folder", so_far, node.name));
+        HF_TRY(format::Tree level, read_tree(node.subtree));
+        const format::Node* found = level.find(part);
+        if (!found) return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}", so_far), "`holdfast ls` shows what it has");
+        node = *found;
+    }
+    return node;
+}
+
+}    // namespace holdfast::vault
