@@ -1,0 +1,255 @@
+#include "holdfast/db/postgres.hpp"
+
+#include <fmt/core.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <charconv>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/os/host.hpp"
+
+namespace holdfast::db {
+namespace {
+
+constexpr int k_poll_ms = 100;
+
+std::string trimmed(const char* text) {
+    std::string trimmed = text ? text : "";
+    while (!trimmed.empty() && (trimmed.back() == '\n' || trimmed.back() == ' ')) trimmed.pop_back();
+    return trimmed;
+}
+
+struct ResultCloser {
+    void operator()(PGresult* result) const { PQclear(result); }
+};
+using ResultHandle = std::unique_ptr<PGresult, ResultCloser>;
+
+ErrorCode code_of(std::string_view state) {
+    if (state == "28P01" || state == "28000" || state == "42501") return ErrorCode::denied;
+    if (state == "3D000") return ErrorCode::not_found;
+    if (state == "42P04") return ErrorCode::exists;
+    if (state == "53100") return ErrorCode::disk_full;
+    if (state == "55P03" || state == "42P01" || state == "40001" || state == "40P01") return ErrorCode::changed;
+    if (state.starts_with("08") || state.starts_with("57P")) return ErrorCode::unreachable;
+    return ErrorCode::store;
+}
+
+std::string_view hint_of(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::denied: return "check user and password_file in the configuration, and pg_hba.conf of the server";
+        case ErrorCode::disk_full: return "free space on the server's disk and start again";
+        case ErrorCode::unreachable: return "check that the server runs, and host and port in the configuration";
+        default: return {};
+    }
+}
+
+void notice(void*, const PGresult* result) { log_debug("postgres", {{"notice", trimmed(PQresultErrorMessage(result))}}); }
+
+// libpq 15 gives no SQLSTATE for a refused connection: what the server said must be read from its sentence. The
+// server's messages may be translated; the code then is unreachable, with the server's words in the message.
+ErrorCode connect_code(std::string_view message) {
+    for (const char* sign : {"password authentication failed", "no password supplied", "no pg_hba.conf entry",
+                             "Peer authentication failed", "Ident authentication failed", "authentication failed",
+                             "permission denied for database", "is not permitted to log in", "pg_hba.conf rejects"})
+        if (message.find(sign) != message.npos) return ErrorCode::denied;
+    if (message.find("role \"") != message.npos && message.find("does not exist") != message.npos) return ErrorCode::denied;
+    if (message.find("database \"") != message.npos && message.find("does not exist") != message.npos)
+        return ErrorCode::not_found;
+    if (message.find("not currently accepting connections") != message.npos) return ErrorCode::denied;
+    return ErrorCode::unreachable;
+}
+
+}    // namespace
+
+std::string PostgresAddress::text() const {
+    return fmt::format("{}@{}:{}/{}", user, host.empty() ? "local" : host, port, database);
+}
+
+const std::string& PostgresRow::text(std::size_t column) const {
+    static const std::string none;
+    return cells.at(column) ? *cells[column] : none;
+}
+
+std::int64_t PostgresRow::integer(std::size_t column) const {
+    const std::string& digits = text(column);
+    std::int64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+}
+
+struct PostgresConnection::State {
+    PGconn* connection = nullptr;
+    std::string where, sql_state;
+    std::atomic<bool> cancelled = false;
+
+    ~State() { PQfinish(connection); }
+
+    bool stopping() const { return cancelled || os::stop_requested(); }
+
+    void cancel_statement() {
+        char text[256];
+        PGcancel* handle = PQgetCancel(connection);
+        if (!handle) return;
+        PQcancel(handle, text, sizeof text);
+        PQfreeCancel(handle);
+    }
+
+    Error broken() {
+        sql_state.clear();
+        return {ErrorCode::unreachable, fmt::format("the connection to PostgreSQL {} broke: {}", where,
+                                                    trimmed(PQerrorMessage(connection))),
+                std::string(hint_of(ErrorCode::unreachable))};
+    }
+
+    // Waits for the next result, looking at the stop flags; after a cancel the server is given the time to say so.
+    Status wait() {
+        bool told = false;
+        while (PQisBusy(connection)) {
+            pollfd entry{PQsocket(connection), POLLIN, 0};
+            ::poll(&entry, 1, k_poll_ms);
+            if (entry.revents != 0 && !PQconsumeInput(connection)) return fail(broken());
+            if (stopping() && !told) {
+                told = true;
+                cancel_statement();
+            }
+        }
+        return {};
+    }
+
+    Error error_of(const PGresult* result) {
+        const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        if (!state || PQstatus(connection) == CONNECTION_BAD) return broken();
+        sql_state = state;
+        if (sql_state == "57014" && stopping()) return {ErrorCode::cancelled, "stopped", {}};
+        std::string message = trimmed(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+        if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL))
+            message += fmt::format(" ({})", trimmed(detail));
+        const ErrorCode code = code_of(sql_state);
+        return {code, fmt::format("PostgreSQL {}: {}", where, message), std::string(hint_of(code))};
+    }
+
+    // Takes all results of what was sent; the last one with rows is returned.
+    Result<ResultHandle> collect() {
+        ResultHandle kept;
+        std::optional<Error> error;
+        for (;;) {
+            HF_DO(wait());
+            ResultHandle result(PQgetResult(connection));
+            if (!result) break;
+            const auto status = PQresultStatus(result.get());
+            if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
+                if (!error) error = error_of(result.get());
+                if (PQstatus(connection) == CONNECTION_BAD) break;
+            } else {
+                kept = std::move(result);
+            }
+        }
+        if (error) return fail(std::move(*error));
+        if (!kept) return fail(broken());
+        return kept;
+    }
+};
+
+PostgresConnection::PostgresConnection(std::unique_ptr<State> state) : state_(std::move(state)) {}
+PostgresConnection::PostgresConnection(PostgresConnection&&) noexcept = default;
+PostgresConnection& PostgresConnection::operator=(PostgresConnection&&) noexcept = default;
+PostgresConnection::~PostgresConnection() = default;
+
+Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& address, const Secret& password) {
+    const std::string port = std::to_string(address.port);
+    const std::string timeout =
+        std::to_string(std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(address.connect_timeout).count()));
+    std::vector<const char*> names, values;
+    const auto set = [&](const char* name, const std::string& value) {
+        if (value.empty()) return;
+        names.push_back(name);
+        values.push_back(value.c_str());
+    };
+    const std::string encoding = "UTF8", application = "holdfast";
+    set("host", address.host);
+    set("port", port);
+    set("user", address.user);
+    set("password", password.reveal());
+    set("dbname", address.database);
+    set("connect_timeout", timeout);
+    set("client_encoding", encoding);
+    set("application_name", application);
+    names.push_back(nullptr);
+    values.push_back(nullptr);
+
+    auto state = std::make_unique<State>();
+    state->where = address.text();
+    // expand_dbname 0: a database name with '=' in it is a name and no connection string.
+    state->connection = PQconnectdbParams(names.data(), values.data(), 0);
+    if (PQstatus(state->connection) != CONNECTION_OK) {
+        const std::string said = trimmed(PQerrorMessage(state->connection));
+        const ErrorCode code = PQconnectionNeedsPassword(state->connection) ? ErrorCode::denied : connect_code(said);
+        return fail(code, fmt::format("cannot connect to PostgreSQL {}: {}", state->where, said), std::string(hint_of(code)));
+    }
+    PQsetNoticeReceiver(state->connection, notice, nullptr);
+    return PostgresConnection(std::move(state));
+}
+
+Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std::vector<std::string>& parameters) {
+    if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
+    std::vector<const char*> values;
+    for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+    if (!PQsendQueryParams(state_->connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
+                           nullptr, 0))
+        return fail(state_->broken());
+    HF_TRY(const ResultHandle result, state_->collect());
+    PostgresRows rows(static_cast<std::size_t>(PQntuples(result.get())));
+    const int columns = PQnfields(result.get());
+    for (int row = 0; row < static_cast<int>(rows.size()); ++row) {
+        auto& cells = rows[static_cast<std::size_t>(row)].cells;
+        for (int column = 0; column < columns; ++column) {
+            if (PQgetisnull(result.get(), row, column))
+                cells.emplace_back(std::nullopt);
+            else
+                cells.emplace_back(std::string(PQgetvalue(result.get(), row, column),
+                                               static_cast<std::size_t>(PQgetlength(result.get(), row, column))));
+        }
+    }
+    return rows;
+}
+
+Status PostgresConnection::execute(const std::string& sql) {
+    if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
+    if (!PQsendQuery(state_->connection, sql.c_str())) return fail(state_->broken());
+    HF_TRY([[maybe_unused]] const ResultHandle result, state_->collect());
+    return {};
+}
+
+int PostgresConnection::server_version() const { return PQserverVersion(state_->connection); }
+const std::string& PostgresConnection::sql_state() const { return state_->sql_state; }
+void PostgresConnection::cancel() { state_->cancelled = true; }
+
+std::string quote_identifier(std::string_view name) {
+    std::string quoted = "\"";
+    for (const char c : name) {
+        if (c == '"') quoted += c;
+        quoted += c;
+    }
+    return quoted + '"';
+}
+
+std::string quote_literal(std::string_view text) {
+    std::string quoted = text.find('\\') == text.npos ? "'" : " E'";
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') quoted += c;
+        quoted += c;
+    }
+    return quoted + '\'';
+}
+
+std::string database_option(std::string_view name) {
+    std::string option = "dbname='";
+    for (const char c : name) {
+        if (c == '\'' || c == '\\') option += '\\';
+        option += c;
+    }
+    return option + '\'';
+}
+
+}    // namespace holdfast::db
