@@ -1,0 +1,39 @@
+#pragma once
+// The rounds: every tool does a phase before any does the next, so that a loud neighbour disturbs all of them.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/result.hpp"
+#include "measure.hpp"
+#include "tools.hpp"
+
+namespace holdfast::bench {
+
+/// In the order in which a round goes through them.
+inline const std::vector<std::string> k_phases{"cold", "unchanged", "changed", "restore", "check"};
+
+struct Plan {
+    std::uint64_t megabytes = 1500;
+    unsigned rounds = 3;
+    std::uint64_t seed = 42;
+    double change_percent = 1;
+};
+
+struct Round {
+    std::map<std::string, Sample> samples;    // by phase
+    std::uint64_t cold_bytes = 0;             // of the repository after the cold backup
+    std::uint64_t change_bytes = 0;           // what the changed backup added
+};
+
+struct Results {
+    std::uint64_t source_bytes = 0;                      // at the first cold backup
+    std::map<std::string, std::vector<Round>> rounds;    // by tool
+};
+
+/// Each restored copy is compared with the source by `diff -r`; a difference is an error (mismatch).
+Result<Results> run_rounds(const Plan& plan, const Places& places, const std::vector<Tool>& tools);
+
+}    // namespace holdfast::bench
