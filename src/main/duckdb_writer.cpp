@@ -4,6 +4,7 @@
 //                                                              was acknowledged: "<lane> <sequence>\n"
 //   holdfast-duckdb-writer FILE check                          opens FILE (which must be nobody's) and prints
 //                                                              "<lane> <last sequence>\n" per lane, or exits 1 with why
+//   holdfast-duckdb-writer FILE sql [KEY=VALUE...]             runs what stdin says, prints the last statement's rows
 //
 // Invariants: the sequences of a lane have no gap and no double; balances sum up to zero and equal the transfers; a
 // batch is there whole or not at all. A copy that mixes two moments breaks one of them.
@@ -136,11 +137,25 @@ Status check(const std::string& path) {
     return {};
 }
 
+Status run_sql(const std::string& path, const db::DuckDb::Settings& settings) {
+    std::string sql;
+    char buffer[4096];
+    while (const std::size_t got = std::fread(buffer, 1, sizeof buffer, stdin)) sql.append(buffer, got);
+    HF_TRY(db::DuckDb database, db::DuckDb::open(path, db::DuckDb::Mode::read_write, settings));
+    HF_TRY(const db::DuckDbRows rows, database.query(sql));
+    for (const auto& row : rows.rows) {
+        std::string line;
+        for (const auto& value : row) line += (line.empty() ? "" : "\t") + value.value_or("NULL");
+        fmt::print("{}\n", line);
+    }
+    return {};
+}
+
 }    // namespace
 
 int main(int count, char** arguments) {
     if (count < 3) {
-        fmt::print(stderr, "usage: {} FILE mixed|inserts|check [KEY=VALUE...]\n", arguments[0]);
+        fmt::print(stderr, "usage: {} FILE mixed|inserts|check|sql [KEY=VALUE...]\n", arguments[0]);
         return 2;
     }
     const std::string path = arguments[1], mode = arguments[2];
@@ -150,7 +165,9 @@ int main(int count, char** arguments) {
         const std::size_t equals = pair.find('=');
         if (equals != pair.npos) settings.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
     }
-    const Status status = mode == "check" ? check(path) : write(path, mode, settings);
+    const Status status = mode == "check" ? check(path)
+                          : mode == "sql" ? run_sql(path, settings)
+                                          : write(path, mode, settings);
     if (!status) fmt::print(stderr, "{}\n", status.error().message);
     return status ? 0 : 1;
 }
