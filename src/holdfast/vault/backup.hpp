@@ -38,6 +38,8 @@ struct BackupOptions {
     int compression_level = 1;           // zstd; 0: store plain
     unsigned workers = 0;                // 0: one per processor, at least 2
     bool with_atime = false;
+    /// Decrypt, decompress and hash each blob before it is written: finds faulty memory, costs about a third more time.
+    bool verify_writes = false;
 };
 
 /// How a stream is cut into blobs.
@@ -74,7 +76,8 @@ public:
 struct PathOptions {
     std::vector<std::string> excludes;     // glob patterns, as restic's --exclude
     bool one_file_system = false;
-    /// Where the path appears in the snapshot: "" keeps its absolute path (as restic does), "config" puts it below.
+    /// Where the path appears in the snapshot: "" keeps its absolute path (as restic does), "config" puts that absolute
+    /// path below: /etc/app.toml becomes config/etc/app.toml. So two files of one name never collide.
     std::string under;
     /// Only files changed at or after this time (logs of the last 7 days); folders without any are left out.
     std::optional<Timestamp> newer_than;
@@ -85,6 +88,8 @@ struct PathSummary {
     std::uint64_t files_unchanged = 0;
     /// Files and folders that could not be read: path and why. Not empty makes the run incomplete.
     std::vector<std::pair<std::string, Error>> unreadable;
+    /// What was listed but gone when its turn came (rotated logs): no failure.
+    std::vector<std::string> vanished;
 };
 
 class Backup {
@@ -95,7 +100,7 @@ public:
 
     /// Adds a file or a whole folder tree of this machine. Unchanged files (type, size, mtime, ctime, inode equal to the
     /// parent's) are not read. Unreadable files are reported, not fatal. A path that is not there: not_found.
-    /// Files that are DuckDB databases or PostgreSQL segments are cut on their blocks.
+    /// Files that are DuckDB databases are cut on their blocks.
     Result<PathSummary> add_path(const std::string& path, const PathOptions& options = {});
 
     /// `path` is relative to the snapshot's root: "postgres/trading.dump". Folders on the way appear by themselves (0755).

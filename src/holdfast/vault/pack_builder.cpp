@@ -1,0 +1,76 @@
+#include "holdfast/vault/pack_builder.hpp"
+
+#include "holdfast/vault/keys.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+// Small enough to stay in the processor's cache between sealing, hashing and writing; large enough for few calls. Packs
+// below this size at the end of a run are merged.
+constexpr std::size_t k_flush_size = 1u << 20;
+// rustic closes its packs there; restic reads up to forty times as many.
+constexpr std::size_t k_blobs_max = 10'000;
+
+}    // namespace
+
+Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
+                                          std::uint32_t uncompressed_length) {
+    HF_ASSERT(!stored.empty());
+    const std::uint64_t offset = flushed_ + pending_.size();
+    const std::uint64_t length = stored.size() + format::k_envelope_overhead;
+    HF_ASSERT(offset + length < std::uint64_t(1) << 32);
+    cipher.seal(stored, random_nonce(), pending_);
+    blobs_.push_back({id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
+    if (pending_.size() >= k_flush_size) HF_DO(flush());
+    return static_cast<std::uint32_t>(length);
+}
+
+bool PackBuilder::full(std::uint64_t target) const {
+    return flushed_ + pending_.size() >= target || blobs_.size() >= k_blobs_max;
+}
+
+void PackBuilder::merge(PackBuilder&& other) {
+    HF_ASSERT(other.can_merge());
+    const std::uint64_t shift = flushed_ + pending_.size();
+    for (format::PackedBlob blob : other.blobs_) {
+        blob.offset += static_cast<std::uint32_t>(shift);
+        blobs_.push_back(blob);
+    }
+    holdfast::append(pending_, other.pending_);
+    other.blobs_.clear();
+    other.pending_.clear();
+}
+
+Status PackBuilder::flush() {
+    if (!upload_) {
+        HF_TRY(upload_, backend_->start(storage::FileKind::pack));
+    }
+    sha256_.update(pending_);
+    HF_DO(upload_->write(pending_));
+    flushed_ += pending_.size();
+    pending_.clear();
+    return {};
+}
+
+Result<format::IndexPack> PackBuilder::seal(format::Cipher& cipher) {
+    HF_ASSERT(!blobs_.empty());
+    const Bytes header = format::encode_pack_header(blobs_);
+    {
+        // Index and table are written from the same list; that a reader gets this list back is checked on every pack.
+        const auto again = format::decode_pack_header(header);
+        HF_ASSERT(again && *again == blobs_);
+    }
+    const std::size_t at = pending_.size();
+    cipher.seal(header, random_nonce(), pending_);
+    append_le(pending_, static_cast<std::uint32_t>(pending_.size() - at));
+    HF_ASSERT(flushed_ + pending_.size() == format::pack_size(blobs_));
+    HF_DO(flush());
+    format::IndexPack pack;
+    pack.id = sha256_.finish();
+    HF_DO(upload_->commit(pack.id));
+    upload_.reset();
+    pack.blobs = std::move(blobs_);
+    return pack;
+}
+
+}    // namespace holdfast::vault

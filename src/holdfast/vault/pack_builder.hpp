@@ -1,0 +1,46 @@
+#pragma once
+// A pack on its way: blobs are sealed straight into a small buffer that goes out to the storage as it fills; the pack
+// is never held whole. Its name, the SHA-256 of its bytes, is computed along the way.
+//
+//   errors   the backend's own
+//   threads  one at a time
+
+#include <memory>
+#include <vector>
+
+#include "holdfast/format/crypto.hpp"
+#include "holdfast/format/documents.hpp"
+#include "holdfast/storage/backend.hpp"
+
+namespace holdfast::vault {
+
+class PackBuilder {
+public:
+    explicit PackBuilder(storage::Backend& backend) : backend_(&backend) {}
+
+    /// `stored` is the plain blob, or its zstd frame when uncompressed_length is not 0. Returns the envelope's length.
+    Result<std::uint32_t> append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
+                                 std::uint32_t uncompressed_length);
+    /// Worth sealing: the target size or the number of blobs that other readers expect at most is reached.
+    bool full(std::uint64_t target) const;
+    bool empty() const { return blobs_.empty(); }
+    /// Nothing of it has gone out yet: it may still be merged into another pack.
+    bool can_merge() const { return !upload_; }
+    /// Takes over all blobs of `other`, which can_merge().
+    void merge(PackBuilder&& other);
+
+    /// Table, name, fsync: when it returns the pack's bytes are safe (its name after the backend's next sync()).
+    Result<format::IndexPack> seal(format::Cipher& cipher);
+
+private:
+    Status flush();
+
+    storage::Backend* backend_;
+    std::unique_ptr<storage::Upload> upload_;    // from the first flush on
+    format::Sha256 sha256_;
+    Bytes pending_;
+    std::uint64_t flushed_ = 0;
+    std::vector<format::PackedBlob> blobs_;
+};
+
+}    // namespace holdfast::vault

@@ -1,0 +1,324 @@
+#include "holdfast/vault/pipeline.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/vault/keys.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+// What a killed run has stored is found by the next one up to here.
+constexpr auto k_index_every = std::chrono::seconds(15);
+// Readers of the format expect index files of about this size.
+constexpr std::size_t k_index_blobs_max = 50'000;
+// Packs that wait for the disk. More would only hide that the disk is the slowest part.
+constexpr std::size_t k_packs_waiting_max = 4;
+constexpr std::uint64_t k_in_flight_min = 4u << 20;
+// Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
+constexpr int k_tree_compression_level = 3;
+
+}    // namespace
+
+std::size_t Content::expect(std::size_t length) {
+    const std::scoped_lock lock(mutex_);
+    size += length;
+    ++open_;
+    ids.emplace_back();
+    return ids.size() - 1;
+}
+
+void Content::stored(std::size_t number, const Id& id, std::uint64_t added) {
+    std::unique_lock lock(mutex_);
+    ids[number] = id;
+    bytes_added += added;
+    finished_one(std::move(lock));
+}
+
+void Content::end(std::function<void(Content&)> done) {
+    std::unique_lock lock(mutex_);
+    done_ = std::move(done);
+    finished_one(std::move(lock));
+}
+
+void Content::finished_one(std::unique_lock<std::mutex> lock) {
+    if (--open_ != 0) return;
+    const auto done = std::move(done_);
+    lock.unlock();
+    done(*this);
+}
+
+struct Pipeline::Sealer {
+    Sealer(const format::Key& key, int level) : cipher(key), opener(key), compressor(level) {}
+    format::Cipher cipher;
+    BlobOpener opener;
+    format::Compressor compressor;
+    Bytes frame;
+};
+
+struct Pipeline::Worker {
+    Worker(Repository& repository, int level) : sealer(repository.master_key(), level), pack(repository.backend()) {}
+    Sealer sealer;
+    PackBuilder pack;
+    std::thread thread;
+};
+
+Pipeline::Pipeline(Repository& repository, const RepositoryLock& lock, const BackupOptions& options)
+    : repository_(repository),
+      lock_(lock),
+      memory_max_(options.memory_max),
+      pack_size_target_(std::clamp(options.pack_size_target, 1u << 20, 128u << 20)),
+      compression_level_(options.compression_level),
+      verify_writes_(options.verify_writes),
+      buffers_(options.memory_max),
+      tree_sealer_(std::make_unique<Sealer>(repository.master_key(), k_tree_compression_level)),
+      tree_pack_(repository.backend()),
+      indexed_at_(repository.clock().instant()) {
+    const unsigned count = options.workers ? options.workers : std::max(2u, os::processor_count());
+    for (unsigned i = 0; i < count; ++i)
+        workers_.push_back(std::make_unique<Worker>(repository, std::max(1, compression_level_)));
+    for (auto& worker : workers_) worker->thread = std::thread([this, &w = *worker] { work(w); });
+    syncer_ = std::thread([this] { sync_loop(); });
+}
+
+Pipeline::~Pipeline() {
+    // What is stored already is worth keeping: the next run finds it.
+    if (const auto status = finish(); !status)
+        log_info("an unfinished backup left without a last index", {{"error", status.error().message}});
+}
+
+Status Pipeline::status() const {
+    const std::scoped_lock lock(error_mutex_);
+    if (error_) return fail(*error_);
+    return {};
+}
+
+void Pipeline::fail_with(Error error) {
+    {
+        const std::scoped_lock lock(error_mutex_);
+        if (!error_) error_ = std::move(error);
+        failed_.store(true, std::memory_order_release);
+    }
+    // Taken and released so that nobody misses the call between looking and waiting.
+    { const std::scoped_lock lock(queue_mutex_); }
+    { const std::scoped_lock lock(pack_mutex_); }
+    room_.notify_all();
+    chunk_ready_.notify_all();
+    pack_room_.notify_all();
+    pack_ready_.notify_all();
+}
+
+std::shared_ptr<void> Pipeline::reserve(std::size_t bytes) {
+    {
+        const std::scoped_lock lock(queue_mutex_);
+        reserved_ += bytes;
+    }
+    return {nullptr, [this, bytes](void*) {
+                {
+                    const std::scoped_lock lock(queue_mutex_);
+                    reserved_ -= bytes;
+                }
+                room_.notify_all();
+            }};
+}
+
+Status Pipeline::submit(Chunk chunk) {
+    const std::uint64_t length = chunk.bytes.size();
+    {
+        std::unique_lock lock(queue_mutex_);
+        HF_ASSERT(!no_more_chunks_);
+        // One chunk may always go in: sources cannot block each other for ever.
+        room_.wait(lock, [&] {
+            const std::uint64_t limit = std::max(memory_max_ > reserved_ ? memory_max_ - reserved_ : 0, k_in_flight_min);
+            return failed() || in_flight_ == 0 || in_flight_ + length <= limit;
+        });
+        if (!failed()) {
+            in_flight_ += length;
+            chunks_.push_back(std::move(chunk));
+            lock.unlock();
+            chunk_ready_.notify_one();
+            return {};
+        }
+    }
+    chunk.content->stored(chunk.number, Id{}, 0);
+    return status();
+}
+
+void Pipeline::work(Worker& worker) {
+    for (;;) {
+        std::unique_lock lock(queue_mutex_);
+        chunk_ready_.wait(lock, [&] { return !chunks_.empty() || no_more_chunks_; });
+        if (chunks_.empty()) return;
+        Chunk chunk = std::move(chunks_.front());
+        chunks_.pop_front();
+        lock.unlock();
+
+        Id id;
+        std::uint64_t added = 0;
+        if (!failed())
+            if (auto status = store(worker, chunk, id, added); !status) fail_with(std::move(status).error());
+        const std::uint64_t length = chunk.bytes.size();
+        counters_.bytes_done += length;
+        chunk.buffer.reset();
+        chunk.content->stored(chunk.number, id, added);
+        lock.lock();
+        in_flight_ -= length;
+        lock.unlock();
+        room_.notify_all();
+    }
+}
+
+bool Pipeline::claim(format::BlobType type, const Id& id) {
+    if (repository_.has_blob(type, id)) return false;
+    const std::scoped_lock lock(claim_mutex_);
+    return (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).insert(id);
+}
+
+Status Pipeline::store(Worker& worker, const Chunk& chunk, Id& id, std::uint64_t& added) {
+    id = format::sha256(chunk.bytes);
+    if (!claim(format::BlobType::data, id)) return {};
+    added = chunk.bytes.size();
+    counters_.data_blobs += 1;
+    return append(worker.sealer, worker.pack, format::BlobType::data, id, chunk.bytes);
+}
+
+Result<Id> Pipeline::store_tree(std::string_view json) {
+    const Id id = format::sha256(as_bytes(json));
+    if (!claim(format::BlobType::tree, id)) return id;
+    counters_.tree_blobs += 1;
+    const std::scoped_lock lock(tree_mutex_);
+    if (auto status = append(*tree_sealer_, tree_pack_, format::BlobType::tree, id, as_bytes(json)); !status) {
+        fail_with(status.error());
+        return fail(std::move(status).error());
+    }
+    return id;
+}
+
+Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain) {
+    HF_ASSERT(!plain.empty() && plain.size() < std::uint64_t(1) << 31);
+    ByteView stored = plain;
+    std::uint32_t uncompressed_length = 0;
+    // Trees are always compressed: restic's prune rewrites packs with plain trees.
+    if (compression_level_ > 0 || type == format::BlobType::tree) {
+        sealer.compressor.compress(plain, sealer.frame);
+        if (sealer.frame.size() < plain.size() || type == format::BlobType::tree) {
+            stored = sealer.frame;
+            uncompressed_length = static_cast<std::uint32_t>(plain.size());
+        }
+    }
+    if (verify_writes_) {
+        Bytes envelope;
+        sealer.cipher.seal(stored, random_nonce(), envelope);
+        const format::PackedBlob blob{id, type, 0, static_cast<std::uint32_t>(envelope.size()), uncompressed_length};
+        if (const auto again = sealer.opener.open(envelope, blob); !again)
+            return fail(Error(again.error()).within("verifying a blob before it is written (is the memory of this machine sound?)"));
+    }
+    counters_.bytes_added += plain.size();
+    HF_TRY(const std::uint32_t length, pack.append(sealer.cipher, type, id, stored, uncompressed_length));
+    counters_.bytes_stored += length;
+    if (!pack.full(pack_size_target_)) return {};
+    return hand_over(std::exchange(pack, PackBuilder(repository_.backend())));
+}
+
+Status Pipeline::hand_over(PackBuilder pack) {
+    std::unique_lock lock(pack_mutex_);
+    pack_room_.wait(lock, [&] { return failed() || full_packs_.size() < k_packs_waiting_max; });
+    if (failed()) {
+        lock.unlock();
+        return status();
+    }
+    full_packs_.push_back(std::move(pack));
+    lock.unlock();
+    pack_ready_.notify_one();
+    return {};
+}
+
+void Pipeline::sync_loop() {
+    format::Cipher cipher(repository_.master_key());
+    Clock& clock = repository_.clock();
+    for (;;) {
+        std::unique_lock lock(pack_mutex_);
+        // Woken also by time, so that a slow source's packs do not wait for the next pack to be indexed.
+        pack_ready_.wait_for(lock, k_index_every, [&] { return failed() || no_more_packs_ || !full_packs_.empty(); });
+        if (failed() || (full_packs_.empty() && no_more_packs_)) break;
+        if (!full_packs_.empty()) {
+            PackBuilder pack = std::move(full_packs_.front());
+            full_packs_.pop_front();
+            lock.unlock();
+            pack_room_.notify_one();
+            auto sealed = pack.seal(cipher);
+            if (!sealed) {
+                fail_with(std::move(sealed).error());
+                break;
+            }
+            unindexed_.push_back(*std::move(sealed));
+        } else {
+            lock.unlock();
+        }
+        if (clock.instant() - indexed_at_ < k_index_every) continue;
+        if (auto status = write_index(); !status) {
+            fail_with(std::move(status).error());
+            break;
+        }
+    }
+    // Also after a failure: the packs that are safe save the next run their work. What failed before may fail again.
+    if (auto status = write_index(); !status) fail_with(std::move(status).error());
+}
+
+Status Pipeline::write_index() {
+    indexed_at_ = repository_.clock().instant();
+    if (unindexed_.empty()) return {};
+    HF_DO(lock_.still_held());
+    HF_DO(repository_.backend().sync());
+    while (!unindexed_.empty()) {
+        std::size_t blobs = 0, packs = 0;
+        while (packs < unindexed_.size() && (packs == 0 || blobs + unindexed_[packs].blobs.size() <= k_index_blobs_max))
+            blobs += unindexed_[packs++].blobs.size();
+        const auto end = unindexed_.begin() + static_cast<std::ptrdiff_t>(packs);
+        const std::vector<format::IndexPack> part(std::make_move_iterator(unindexed_.begin()), std::make_move_iterator(end));
+        unindexed_.erase(unindexed_.begin(), end);
+        HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
+        log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});
+        for (const format::IndexPack& pack : part) repository_.state().index.add(pack);
+    }
+    return {};
+}
+
+Status Pipeline::finish() {
+    if (std::exchange(finished_, true)) return status();
+    {
+        const std::scoped_lock lock(queue_mutex_);
+        no_more_chunks_ = true;
+    }
+    chunk_ready_.notify_all();
+    for (auto& worker : workers_) worker->thread.join();
+    // Small remainders become one pack instead of one a worker.
+    std::vector<PackBuilder> last;
+    PackBuilder merged(repository_.backend());
+    for (auto& worker : workers_) {
+        if (worker->pack.can_merge())
+            merged.merge(std::move(worker->pack));
+        else
+            last.push_back(std::move(worker->pack));
+    }
+    last.push_back(std::move(merged));
+    {
+        const std::scoped_lock lock(tree_mutex_);
+        last.push_back(std::exchange(tree_pack_, PackBuilder(repository_.backend())));
+    }
+    for (PackBuilder& pack : last)
+        if (!pack.empty() && !failed()) static_cast<void>(hand_over(std::move(pack)).has_value());
+    {
+        const std::scoped_lock lock(pack_mutex_);
+        no_more_packs_ = true;
+    }
+    pack_ready_.notify_all();
+    syncer_.join();
+    return status();
+}
+
+}    // namespace holdfast::vault
