@@ -210,28 +210,12 @@ void read(Reader& in, RedisConfig& to) {
     in.text("owner", to.owner);
 }
 
-// "/srv/Trades 1.duckdb" → "trades_1"
-std::string name_from_path(std::string_view path) {
-    std::string_view stem = path.substr(path.rfind('/') + 1);
-    for (const std::string_view suffix : {".duckdb", ".db"})
-        if (stem.ends_with(suffix) && stem.size() > suffix.size()) {
-            stem.remove_suffix(suffix.size());
-            break;
-        }
-    std::string name;
-    for (const char c : stem) {
-        const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-        name += good ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : '_';
-    }
-    return name;
-}
-
 void read(Reader& in, DuckDbConfig& to) {
     in.text("name", to.name);
     in.path("path", to.path);
     in.required("path", !to.path.empty());
     in.proof(to.proof);
-    if (to.name.empty()) to.name = name_from_path(to.path);
+    if (to.name.empty()) to.name = duckdb_name_from_path(to.path);
 }
 
 void read(Reader& in, ClickHouseConfig& to) {
@@ -315,6 +299,21 @@ Result<Config> read_document(const toml::table& table, Document& document) {
 }
 
 }    // namespace
+
+std::string duckdb_name_from_path(std::string_view path) {
+    std::string_view stem = path.substr(path.rfind('/') + 1);
+    for (const std::string_view suffix : {".duckdb", ".db"})
+        if (stem.ends_with(suffix) && stem.size() > suffix.size()) {
+            stem.remove_suffix(suffix.size());
+            break;
+        }
+    std::string name;
+    for (const char c : stem) {
+        const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        name += good ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : '_';
+    }
+    return name;
+}
 
 Result<Config> parse_config(std::string_view text, std::string_view file_name) {
     Document document{std::string(file_name), {}};

@@ -101,6 +101,9 @@ struct Config {
 /// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).
 Result<Config> parse_config(std::string_view text, std::string_view file_name);
 
+/// A component's name from its file: "/srv/Trades 1.duckdb" becomes "trades_1".
+std::string duckdb_name_from_path(std::string_view path);
+
 /// The closest of `known` to `word` (edit distance at most 2, or a third of its length); empty if none.
 std::string suggest(std::string_view word, const std::vector<std::string_view>& known);
 

@@ -3,6 +3,7 @@
 // configuration and logs: NS-08), then a report.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct ComponentPlan {
     std::string name, kind;
     bool usable = true;          // false: the snapshot holds no whole copy, or the plan met an error
     std::string why_not;
+    ErrorCode code = ErrorCode::incomplete;    // of why_not
     std::vector<PlanStep> steps;
 };
 

@@ -2,6 +2,7 @@
 // One run over all components of a stack: one snapshot, with manifest.json in it.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,9 @@ struct StackOptions {
 struct ComponentReport {
     std::string name, kind;
     bool complete = false;
+    bool saved = false;    // complete, or files of which some could not be read
     std::optional<Error> error;
+    std::vector<std::string> artefacts;    // its files and folders in the snapshot
     double seconds = 0;
     std::uint64_t bytes = 0;
     json::Value facts;
@@ -36,6 +39,9 @@ struct StackReport {
     format::SnapshotSummary summary;
     json::Value manifest;
 };
+
+/// What the snapshots of a stack say was backed up, so that its runs find each other: "/holdfast/<stack>".
+std::string stack_path(const policy::Config& config);
 
 /// Saves what succeeded even when a component failed: the manifest says so, and the snapshot is tagged "incomplete".
 /// Only failures of the repository itself, or of all components, are errors of the call.

@@ -1,0 +1,215 @@
+#include "holdfast/vault/backup.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/output.hpp"
+#include "holdfast/cli/progress.hpp"
+#include "holdfast/cli/snapshot_json.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/source/stack.hpp"
+
+namespace holdfast::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+ProgressState progress_state(const vault::BackupProgress& now) {
+    std::string extra = fmt::format("{} files", now.files_done);
+    if (now.errors) extra += fmt::format(", {} errors", now.errors);
+    return {now.bytes_done, now.bytes_found, "", std::move(extra)};
+}
+
+std::string saved_line(const Id& snapshot, const format::SnapshotSummary& summary, double took) {
+    return fmt::format("snapshot {} saved: {} in {}, {} new, {} stored\n", painted(1, Colour::bold, snapshot.brief()),
+                       human_size(summary.total_bytes_processed), human_duration(took), human_size(summary.data_added),
+                       human_size(summary.data_added_packed));
+}
+
+std::string_view kind_mark(const source::ComponentReport& component) {
+    return component.complete ? "complete" : component.saved ? "incomplete" : "failed";
+}
+
+void print_stack_report(const source::StackReport& report, double took) {
+    Table table({"Component", "Kind", "Result", "Size", "Time"}, {false, false, false, true, true});
+    for (const auto& component : report.components)
+        table.row({component.name, component.kind, std::string(kind_mark(component)), human_size(component.bytes),
+                   human_duration(component.seconds)});
+    print(table.text(1));
+    for (const auto& component : report.components) {
+        if (!component.error) continue;
+        print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "not whole:"), component.name, component.error->message));
+        if (!component.error->hint.empty()) print_note(fmt::format("           {}\n", component.error->hint));
+    }
+    print(saved_line(report.snapshot, report.summary, took));
+}
+
+json::Value stack_json(const source::StackReport& report) {
+    json::Value components = json::Value::array();
+    for (const auto& component : report.components) {
+        json::Value one = json::Value::object({{"name", component.name}, {"kind", component.kind},
+                                               {"complete", component.complete}, {"seconds", component.seconds},
+                                               {"bytes", component.bytes}, {"facts", component.facts}});
+        if (component.error) one.set("error", error_json(*component.error));
+        components.push(std::move(one));
+    }
+    return json::Value::object({{"snapshot", report.snapshot.hex()}, {"complete", report.complete},
+                                {"components", std::move(components)}, {"summary", summary_json(report.summary)}});
+}
+
+Result<int> backup_configured(const Session& session, const BackupArguments& arguments) {
+    if (!arguments.exclude.empty() || !arguments.host.empty() || !arguments.parent.empty() || arguments.one_file_system ||
+        arguments.force)
+        return fail(ErrorCode::usage, "--exclude, --host, --parent, --one-file-system and --force go with PATHs",
+                    "name the paths to back up, or set exclude = in [[files]] of holdfast.toml");
+    HF_TRY(const LoadedConfig loaded, load_config(session.global));
+    HF_TRY(const auto repository, open_repository(session, &loaded.config));
+    const Instant started = session.clock.instant();
+    ProgressLine progress(session.clock, session.people() && is_terminal(2));
+    source::StackOptions options;
+    options.only = arguments.only;
+    options.without = arguments.without;
+    options.tags = arguments.tags;
+    options.program_version = program_version();
+    options.progress = [&](const vault::BackupProgress& now) { progress.show(progress_state(now)); };
+    options.say = [&](std::string_view component, std::string_view event) {
+        if (session.people()) progress.above(fmt::format("{}: {}", component, event));
+    };
+    const auto report = source::backup_stack(loaded.config, *repository, options);
+    progress.clear();
+    if (!report) return fail(report.error());
+    if (session.global.json)
+        print_json(stack_json(*report));
+    else if (!session.global.quiet || !report->complete)
+        print_stack_report(*report, seconds(session.clock.instant() - started));
+    return report->complete ? 0 : facts(ErrorCode::incomplete).exit_status;
+}
+
+// The repository inside what is backed up would grow with every run.
+std::optional<std::string> repository_inside(const std::vector<std::string>& paths, std::string location) {
+    if (location.starts_with("local:")) location.erase(0, 6);
+    location = os::absolute_path(location);
+    for (const std::string& path : paths)
+        if (path == "/" || location == path || location.starts_with(path + "/")) return location;
+    return std::nullopt;
+}
+
+// Draws while the calling thread works; ends with its scope.
+class Watcher {
+public:
+    Watcher(Clock& clock, ProgressLine& line, const vault::Backup& backup)
+        : thread_([&clock, &line, &backup](const std::stop_token& stop) {
+              while (!stop.stop_requested()) {
+                  line.show(progress_state(backup.progress()));
+                  clock.sleep(50ms);
+              }
+          }) {}
+
+private:
+    std::jthread thread_;
+};
+
+Result<std::vector<std::string>> existing_paths(const std::vector<std::string>& given) {
+    std::vector<std::string> paths;
+    for (const std::string& path : given) {
+        std::string absolute = os::absolute_path(path);
+        if (const auto status = os::status_of(absolute, false); !status)
+            return fail(status.error().code, fmt::format("cannot back up {}: {}", printable(path), status.error().message),
+                        "nothing was backed up; check the path");
+        if (std::ranges::find(paths, absolute) == paths.end()) paths.push_back(std::move(absolute));
+    }
+    return paths;
+}
+
+struct PathsReport {
+    vault::Backup::Outcome outcome;
+    std::vector<std::pair<std::string, Error>> unreadable;
+};
+
+int print_paths_report(const Session& session, const PathsReport& report, double took) {
+    const int exit = report.unreadable.empty() ? 0 : facts(ErrorCode::incomplete).exit_status;
+    if (session.global.json) {
+        json::Value unreadable = json::Value::array();
+        for (const auto& [path, error] : report.unreadable)
+            unreadable.push(json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
+        print_json(json::Value::object({{"snapshot", report.outcome.snapshot.hex()}, {"complete", exit == 0},
+                                        {"unreadable", std::move(unreadable)},
+                                        {"summary", summary_json(report.outcome.summary)}}));
+        return exit;
+    }
+    for (const auto& [path, error] : report.unreadable)
+        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"), printable(error.message)));
+    const auto& summary = report.outcome.summary;
+    if (!session.global.quiet) {
+        print(fmt::format("{} files: {} new, {} changed, {} unmodified\n", summary.total_files_processed, summary.files_new,
+                          summary.files_changed, summary.files_unmodified));
+        print(saved_line(report.outcome.snapshot, summary, took));
+    }
+    if (exit != 0)
+        print_note(fmt::format("holdfast: {} could not be read; the rest is saved in snapshot {}, tagged \"incomplete\"\n",
+                               report.unreadable.size() == 1 ? "one path" : fmt::format("{} paths", report.unreadable.size()),
+                               report.outcome.snapshot.brief()));
+    return exit;
+}
+
+Result<int> backup_paths(const Session& session, const BackupArguments& arguments) {
+    if (!arguments.only.empty() || !arguments.without.empty())
+        return fail(ErrorCode::usage, "--only and --without choose components of holdfast.toml, not PATHs",
+                    "leave out the paths, or use --exclude");
+    HF_TRY(const std::vector<std::string> paths, existing_paths(arguments.paths));
+    HF_TRY(const auto loaded, load_config_if_needed(session.global));
+    const policy::Config* config = loaded ? &loaded->config : nullptr;
+    HF_TRY(const auto repository, open_repository(session, config));
+
+    vault::BackupOptions options;
+    options.hostname = arguments.host.empty() ? os::host_name() : arguments.host;
+    options.paths = paths;
+    options.tags = arguments.tags;
+    options.program_version = program_version();
+    if (config) {
+        options.memory_max = std::size_t(config->repository.memory_max_mib) << 20;
+        options.pack_size_target = config->repository.pack_size_mib << 20;
+        options.compression_level = config->repository.compression_level;
+    }
+    if (!arguments.parent.empty()) {
+        HF_TRY(options.parent, repository->find_snapshot(arguments.parent));
+    } else if (!arguments.force) {
+        auto newest = repository->find_snapshot("latest", {options.hostname, paths, {}});
+        if (newest) options.parent = *std::move(newest);
+        else if (newest.error().code != ErrorCode::not_found) return fail(newest.error());
+    }
+    vault::PathOptions path_options{arguments.exclude, arguments.one_file_system, "", std::nullopt};
+    if (const auto inside = repository_inside(paths, repository->backend().location())) {
+        path_options.excludes.push_back(*inside);
+        if (session.people()) print_note(fmt::format("leaving out the repository itself: {}\n", *inside));
+    }
+
+    const Instant started = session.clock.instant();
+    HF_TRY(const auto backup, vault::Backup::start(*repository, std::move(options)));
+    PathsReport report;
+    ProgressLine progress(session.clock, session.people() && is_terminal(2));
+    {
+        const Watcher watcher(session.clock, progress, *backup);
+        for (const std::string& path : paths) {
+            HF_TRY(vault::PathSummary summary, backup->add_path(path, path_options));
+            std::ranges::move(summary.unreadable, std::back_inserter(report.unreadable));
+        }
+        const std::vector<std::string> marks = report.unreadable.empty() ? std::vector<std::string>{}
+                                                                         : std::vector<std::string>{"incomplete"};
+        HF_TRY(report.outcome, backup->commit(marks));
+    }
+    progress.clear();
+    return print_paths_report(session, report, seconds(session.clock.instant() - started));
+}
+
+}    // namespace
+
+Result<int> run_backup(const Session& session, const BackupArguments& arguments) {
+    return arguments.paths.empty() ? backup_configured(session, arguments) : backup_paths(session, arguments);
+}
+
+}    // namespace holdfast::cli

@@ -1,0 +1,199 @@
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/init_text.hpp"
+#include "holdfast/cli/output.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/source/detect.hpp"
+
+namespace holdfast::cli {
+namespace {
+
+// 160 random bits in letters and digits that cannot be mistaken for one another.
+Secret random_password() {
+    static constexpr std::string_view k_alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
+    std::array<std::byte, 32> bytes{};
+    os::random_bytes(bytes);
+    std::string text;
+    text.reserve(64);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        if (i > 0 && i % 8 == 0) text += '-';
+        text += k_alphabet[static_cast<std::size_t>(bytes[i]) % k_alphabet.size()];
+    }
+    return Secret(std::move(text));
+}
+
+Status refuse_existing(const std::string& path) {
+    if (!os::exists(path)) return {};
+    return fail(ErrorCode::exists, fmt::format("{} is there already", path), "nothing was changed; choose another name");
+}
+
+// A file that goes again unless the whole of init succeeds.
+class Provisional {
+public:
+    static Result<Provisional> write(const std::string& path, std::string_view content) {
+        HF_DO(refuse_existing(path));
+        HF_DO(os::make_folders(os::parent_folder(path)));
+        HF_DO(os::write_file(path, as_bytes(content), 0600));
+        return Provisional(path);
+    }
+    Provisional() = default;
+    Provisional(Provisional&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+    Provisional& operator=(Provisional&& other) noexcept {
+        std::swap(path_, other.path_);
+        return *this;
+    }
+    ~Provisional() {
+        if (!path_.empty()) ::unlink(path_.c_str());
+    }
+    void keep() { path_.clear(); }
+
+private:
+    explicit Provisional(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+};
+
+Result<Provisional> generate_password(const std::string& path) {
+    const Secret password = random_password();
+    std::string line = password.reveal() + "\n";
+    auto written = Provisional::write(path, line);
+    ::explicit_bzero(line.data(), line.size());
+    return written;
+}
+
+Result<std::string> make_repository(const Session& session, const std::string& location, const Secret& password) {
+    HF_TRY(auto backend, storage::open_backend(location));
+    HF_TRY(const auto repository, vault::Repository::init(std::move(backend), password, session.clock));
+    return repository->config().id.hex();
+}
+
+void report(const Session& session, const std::string& id, const std::string& location, const std::string& config,
+            const std::string& password_file, const source::Detected& found) {
+    if (session.global.json) {
+        json::Value value = json::Value::object({{"repository", json::Value::object({{"id", id}, {"location", location}})}});
+        if (!config.empty()) {
+            value.set("config", config);
+            value.set("found", json::Value::object({{"postgres", found.postgres.size()}, {"redis", found.redis.size()},
+                                                    {"clickhouse", found.clickhouse.size()}, {"duckdb", found.duckdb.size()}}));
+        }
+        if (!password_file.empty()) value.set("password_file", password_file);
+        print_json(value);
+        return;
+    }
+    if (session.global.quiet) return;
+    print(fmt::format("repository {} made at {}\n", id.substr(0, 8), location));
+    if (!config.empty()) {
+        print(fmt::format("configuration written to {}: {} PostgreSQL, {} Redis, {} ClickHouse, {} DuckDB\n", config,
+                          found.postgres.size(), found.redis.size(), found.clickhouse.size(), found.duckdb.size()));
+        for (const std::string& note : found.notes) print(fmt::format("  {}\n", note));
+    }
+    if (!password_file.empty())
+        print(fmt::format("{} a new random password lies in {}\n"
+                          "          copy it to a safe place away from this machine: without it nobody can read the vault\n",
+                          painted(1, Colour::yellow, "password:"), password_file));
+    if (!config.empty()) print(fmt::format("next: look through {}, then `holdfast backup`\n", config));
+}
+
+// --repo without a configuration: the repository and nothing else.
+Result<int> init_repository(const Session& session, const InitArguments& arguments, const policy::Config* config) {
+    const std::string location = repository_location(session.global, config);
+    Provisional password_file;
+    std::string generated;
+    if (arguments.generate_password) {
+        generated = !session.global.password_file.empty() ? session.global.password_file
+                    : config ? config->repository.password.file : "";
+        if (generated.empty())
+            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to", "name the file to be made");
+        generated = os::absolute_path(generated);
+        HF_TRY(password_file, generate_password(generated));
+    }
+    HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
+    HF_TRY(const std::string id, make_repository(session, location, password));
+    password_file.keep();
+    report(session, id, location, "", generated, {});
+    return 0;
+}
+
+std::string home_of_data() {
+    if (::geteuid() == 0) return "/var/lib/holdfast/vault";
+    return os::environment("HOME").value_or("/var/tmp") + "/.local/share/holdfast/vault";
+}
+
+source::Detected look_around(const InitArguments& arguments) {
+    if (arguments.no_detect) return {};
+    source::DetectOptions options;
+    options.search = arguments.search;
+    options.search.push_back(os::absolute_path("."));
+    for (const char* usual : {"/srv", "/data", "/opt", "/var/lib"}) options.search.push_back(usual);
+    if (const auto home = os::environment("HOME")) options.search.push_back(*home);
+    return source::detect(options);
+}
+
+bool has_password_elsewhere(const GlobalOptions& global) {
+    if (!global.password_file.empty() || !global.password_command.empty()) return true;
+    for (const char* name : {"HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_PASSWORD", "RESTIC_PASSWORD_FILE",
+                             "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD"})
+        if (os::environment(name)) return true;
+    return false;
+}
+
+// The repository, the configuration and, unless a password comes from elsewhere, a file with a new one.
+Result<int> init_everything(const Session& session, const InitArguments& arguments, const std::string& file) {
+    InitText text;
+    text.stack = arguments.stack.empty() ? os::host_name() : arguments.stack;
+    const std::string given = repository_location(session.global, nullptr);
+    text.location = given.empty() ? home_of_data() : given.find(':') == std::string::npos ? os::absolute_path(given) : given;
+    GlobalOptions global = session.global;
+    std::string generated;
+    if (!has_password_elsewhere(global)) {
+        generated = os::parent_folder(file) + "/holdfast.password";
+        global.password_file = generated;
+    } else if (arguments.generate_password) {
+        if (global.password_file.empty())
+            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to", "name the file to be made");
+        generated = os::absolute_path(global.password_file);
+    }
+    text.password_file = global.password_file.empty() ? os::environment("HOLDFAST_PASSWORD_FILE").value_or("") : global.password_file;
+    if (!text.password_file.empty()) text.password_file = os::absolute_path(text.password_file);
+    text.password_command = global.password_command;
+    text.found = look_around(arguments);
+
+    const std::string content = init_text(text);
+    // What init writes must be what backup reads.
+    if (const auto parsed = policy::parse_config(content, file); !parsed)
+        return fail(ErrorCode::internal, "the new configuration does not read back: " + parsed.error().message);
+    HF_DO(refuse_existing(file));
+    Provisional password_file;
+    if (!generated.empty()) {
+        HF_TRY(password_file, generate_password(generated));
+    }
+    HF_TRY(const Secret password, repository_password(global, nullptr, Ask::twice));
+    HF_TRY(Provisional config, Provisional::write(file, content));
+    HF_TRY(const std::string id, make_repository(session, text.location, password));
+    config.keep();
+    password_file.keep();
+    report(session, id, text.location, file, generated, text.found);
+    return 0;
+}
+
+}    // namespace
+
+Result<int> run_init(const Session& session, const InitArguments& arguments) {
+    const bool named = !session.global.config.empty() || os::environment("HOLDFAST_CONFIG");
+    if (!named && !repository_location(session.global, nullptr).empty()) return init_repository(session, arguments, nullptr);
+    const std::string file = named ? *find_config(session.global) : os::absolute_path("holdfast.toml");
+    if (!os::exists(file)) return init_everything(session, arguments, file);
+    GlobalOptions at_file;
+    at_file.config = file;
+    HF_TRY(const LoadedConfig loaded, load_config(at_file));
+    if (repository_location(session.global, &loaded.config).empty())
+        return fail(ErrorCode::exists, fmt::format("{} is there already, and names no repository", file),
+                    "write location = \"/path\" into its [repository], or use --repo");
+    return init_repository(session, arguments, &loaded.config);
+}
+
+}    // namespace holdfast::cli

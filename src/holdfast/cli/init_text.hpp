@@ -1,0 +1,19 @@
+#pragma once
+// The holdfast.toml that `init` writes: what was found, each key with a word on what it does. Pure.
+
+#include <string>
+
+#include "holdfast/source/detect.hpp"
+
+namespace holdfast::cli {
+
+struct InitText {
+    std::string stack;
+    std::string location;
+    std::string password_file, password_command;    // both empty: the environment or the terminal gives the password
+    source::Detected found;
+};
+
+std::string init_text(const InitText& what);
+
+}    // namespace holdfast::cli

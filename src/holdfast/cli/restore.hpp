@@ -1,0 +1,13 @@
+#pragma once
+// The two ways back: as plain files below a target, or into the stores that the configuration names.
+
+#include "holdfast/cli/invocation.hpp"
+#include "holdfast/cli/session.hpp"
+
+namespace holdfast::cli {
+
+/// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
+Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
+                           const vault::Repository& repository, const vault::SnapshotEntry& entry);
+
+}    // namespace holdfast::cli

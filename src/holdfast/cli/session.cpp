@@ -1,0 +1,176 @@
+#include "holdfast/cli/session.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <termios.h>
+
+#include "holdfast/cli/output.hpp"
+#include "holdfast/db/secrets.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+
+namespace holdfast::cli {
+namespace {
+
+std::string first_of(std::initializer_list<const char*> names) {
+    for (const char* name : names)
+        if (const auto value = os::environment(name)) return *value;
+    return {};
+}
+
+std::vector<std::string> usual_config_places() {
+    std::vector<std::string> places{os::absolute_path("holdfast.toml")};
+    if (const auto home = os::environment("HOME")) places.push_back(*home + "/.config/holdfast/holdfast.toml");
+    places.push_back("/etc/holdfast/holdfast.toml");
+    return places;
+}
+
+// Switches the echo off while it lives.
+class Silence {
+public:
+    explicit Silence(int fd) : fd_(fd) {
+        if (::tcgetattr(fd, &before_) != 0) return;
+        termios silent = before_;
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        ::tcsetattr(fd, TCSAFLUSH, &silent);
+        changed_ = true;
+    }
+    ~Silence() {
+        if (changed_) ::tcsetattr(fd_, TCSAFLUSH, &before_);
+    }
+    Silence(const Silence&) = delete;
+
+private:
+    int fd_;
+    termios before_{};
+    bool changed_ = false;
+};
+
+Result<Secret> ask_once(int tty, std::string_view prompt) {
+    HF_DO(os::write_all(tty, as_bytes(prompt)));
+    std::string line;
+    line.reserve(1024);    // so that growing leaves no copies behind
+    {
+        const Silence silence(tty);
+        char c = 0;
+        while (line.size() < 1023) {
+            const ssize_t got = ::read(tty, &c, 1);
+            if (got < 0 && errno == EINTR && !os::stop_requested()) continue;
+            if (got <= 0 || c == '\n') break;
+            line += c;
+        }
+    }
+    HF_DO(os::write_all(tty, as_bytes("\n")));
+    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped at the password prompt");
+    return Secret(std::move(line));
+}
+
+}    // namespace
+
+std::optional<std::string> find_config(const GlobalOptions& global) {
+    if (!global.config.empty()) return os::absolute_path(global.config);
+    if (const auto named = os::environment("HOLDFAST_CONFIG")) return os::absolute_path(*named);
+    for (const std::string& place : usual_config_places())
+        if (os::exists(place)) return place;
+    return std::nullopt;
+}
+
+Result<LoadedConfig> load_config(const GlobalOptions& global) {
+    const std::optional<std::string> file = find_config(global);
+    if (!file) {
+        std::string places;
+        for (const std::string& place : usual_config_places()) places += (places.empty() ? "" : ", ") + place;
+        return fail(ErrorCode::usage, fmt::format("there is no configuration (looked for {})", places),
+                    "`holdfast init` writes one; --config FILE names one; paths can be backed up without");
+    }
+    auto text = os::read_text(*file);
+    if (!text) {
+        Error error = std::move(text).error().within("the configuration");
+        error.code = ErrorCode::config;
+        error.hint = "`holdfast init --config FILE` writes one";
+        return fail(std::move(error));
+    }
+    HF_TRY(policy::Config config, policy::parse_config(*text, *file));
+    return LoadedConfig{std::move(config), *file};
+}
+
+Result<std::optional<LoadedConfig>> load_config_if_needed(const GlobalOptions& global) {
+    const bool named = !global.config.empty() || os::environment("HOLDFAST_CONFIG");
+    const bool repository_named = !global.repository.empty() || !first_of({"HOLDFAST_REPOSITORY", "HOLDFAST_REPO"}).empty();
+    if (!named && (repository_named || !find_config(global))) return std::nullopt;
+    HF_TRY(LoadedConfig config, load_config(global));
+    return config;
+}
+
+std::string repository_location(const GlobalOptions& global, const policy::Config* config) {
+    if (!global.repository.empty()) return global.repository;
+    if (std::string ours = first_of({"HOLDFAST_REPOSITORY", "HOLDFAST_REPO"}); !ours.empty()) return ours;
+    if (config && !config->repository.location.empty()) return config->repository.location;
+    return first_of({"RESTIC_REPOSITORY"});
+}
+
+Result<Secret> repository_password(const GlobalOptions& global, const policy::Config* config, Ask ask) {
+    if (!global.password_file.empty() && !global.password_command.empty())
+        return fail(ErrorCode::usage, "both --password-file and --password-command were given", "keep one of the two");
+    const auto from = [](const std::string& file, const std::string& command) -> Result<Secret> {
+        auto secret = db::read_secret(file, command);
+        if (!secret && secret.error().code == ErrorCode::not_found && secret.error().hint.empty())
+            return fail(ErrorCode::not_found, secret.error().message,
+                        "name a file that is there, or let `holdfast init --generate-password` make it");
+        return secret;
+    };
+    if (!global.password_file.empty() || !global.password_command.empty())
+        return from(global.password_file, global.password_command);
+    if (const auto file = os::environment("HOLDFAST_PASSWORD_FILE")) return from(*file, {});
+    if (const auto command = os::environment("HOLDFAST_PASSWORD_COMMAND")) return from({}, *command);
+    if (auto text = os::environment("HOLDFAST_PASSWORD")) return Secret(*std::move(text));
+    if (config && !config->repository.password.empty())
+        return from(config->repository.password.file, config->repository.password.command);
+    if (const auto file = os::environment("RESTIC_PASSWORD_FILE")) return from(*file, {});
+    if (const auto command = os::environment("RESTIC_PASSWORD_COMMAND")) return from({}, *command);
+    if (auto text = os::environment("RESTIC_PASSWORD")) return Secret(*std::move(text));
+    return ask_password(ask);
+}
+
+Result<Secret> ask_password(Ask ask) {
+    Result<os::Fd> tty = fail(ErrorCode::unsupported, "no terminal");
+    if (is_terminal(0)) tty = os::open_file("/dev/tty", O_RDWR | O_NOCTTY);
+    if (!tty)
+        return fail(ErrorCode::usage, "no password was given, and there is no terminal to ask on",
+                    "use --password-file, --password-command or HOLDFAST_PASSWORD_FILE");
+    HF_TRY(Secret password, ask_once(tty->get(), ask == Ask::once ? "repository password: " : "new repository password: "));
+    if (password.empty()) return fail(ErrorCode::usage, "the password is empty", "type one, or use --password-file");
+    if (ask == Ask::twice) {
+        HF_TRY(const Secret again, ask_once(tty->get(), "the same again: "));
+        if (again.reveal() != password.reveal()) return fail(ErrorCode::usage, "the two passwords differ", "try again");
+    }
+    return password;
+}
+
+Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session, const policy::Config* config) {
+    const std::string location = repository_location(session.global, config);
+    if (location.empty())
+        return fail(ErrorCode::usage, "no repository was named",
+                    "use --repo, HOLDFAST_REPOSITORY or location = in [repository] of holdfast.toml");
+    HF_TRY(auto backend, storage::open_backend(location));
+    // Asked before the password is: a wrong place should not cost a prompt.
+    HF_TRY(const Secret password, [&]() -> Result<Secret> {
+        const auto there = backend->size({storage::FileKind::config, {}});
+        if (!there && there.error().code == ErrorCode::not_found)
+            return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
+                        "check the place, or make one there with `holdfast init`");
+        return repository_password(session.global, config, Ask::once);
+    }());
+    return vault::Repository::open(std::move(backend), password, session.clock);
+}
+
+Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session) {
+    HF_TRY(const auto loaded, load_config_if_needed(session.global));
+    return open_repository(session, loaded ? &loaded->config : nullptr);
+}
+
+vault::SnapshotFilter snapshot_filter(const FilterArguments& arguments) {
+    return {arguments.host, arguments.paths, arguments.tags};
+}
+
+}    // namespace holdfast::cli
