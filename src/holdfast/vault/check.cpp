@@ -1,0 +1,251 @@
+#include "holdfast/vault/check.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "holdfast/os/host.hpp"
+#include "holdfast/vault/id_set.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+
+class Checker {
+public:
+    Checker(Repository& repository, const CheckOptions& options) : repository_(repository), options_(options) {}
+
+    Result<CheckReport> run() {
+        HF_DO(read_index());
+        HF_DO(compare_packs());
+        HF_DO(walk_snapshots());
+        if (options_.read_data) HF_DO(read_packs());
+        std::sort(report_.errors.begin(), report_.errors.end());
+        return std::move(report_);
+    }
+
+private:
+    void error(std::string text) {
+        const std::scoped_lock lock(mutex_);
+        report_.errors.push_back(std::move(text));
+    }
+    void hint(std::string text) {
+        const std::scoped_lock lock(mutex_);
+        report_.hints.push_back(std::move(text));
+    }
+    void progress(std::uint64_t done, std::uint64_t total) {
+        const std::unique_lock lock(progress_mutex_, std::try_to_lock);
+        if (lock && options_.progress) options_.progress(done, total);
+    }
+    static Status check_stop() {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while checking");
+        return {};
+    }
+
+    // Every index file by itself, so that one damaged file hides nothing of the others.
+    Status read_index() {
+        std::vector<Id> ids;
+        HF_DO(repository_.backend().list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
+        std::sort(ids.begin(), ids.end());
+        repository_.state().index.clear();
+        for (const Id& id : ids) {
+            HF_DO(check_stop());
+            auto json = repository_.read_document({FileKind::index, id});
+            if (!json) {
+                error(json.error().message);
+                continue;
+            }
+            auto packs = format::decode_index(*json, "index " + id.brief());
+            if (!packs) {
+                error(packs.error().message);
+                continue;
+            }
+            for (format::IndexPack& pack : *packs) add_pack(std::move(pack), id);
+        }
+        repository_.state().index_loaded = true;
+        return {};
+    }
+
+    void add_pack(format::IndexPack pack, const Id& index) {
+        std::sort(pack.blobs.begin(), pack.blobs.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+        const auto [known, is_new] = packs_.try_emplace(pack.id, packs_.size());
+        if (is_new) {
+            repository_.state().index.add(pack);
+            check_table(pack);
+            report_.blobs += pack.blobs.size();
+            indexed_.push_back(std::move(pack));
+        } else if (indexed_[known->second].blobs == pack.blobs) {
+            hint(fmt::format("pack {} is named by two index files", pack.id.brief()));
+        } else {
+            error(fmt::format("index {} and another one name different blobs in pack {}", index.brief(), pack.id.brief()));
+        }
+    }
+
+    // Blobs must lie one after the other from the start.
+    void check_table(const format::IndexPack& pack) {
+        std::uint64_t end = 0;
+        bool data = false, trees = false;
+        for (const format::PackedBlob& blob : pack.blobs) {
+            if (blob.offset != end || blob.length < format::k_envelope_overhead) {
+                error(fmt::format("the index puts blob {} of pack {} at offset {} with {} bytes, where {} was expected", blob.id.brief(),
+                                  pack.id.brief(), blob.offset, blob.length, end));
+                return;
+            }
+            end += blob.length;
+            (blob.type == format::BlobType::tree ? trees : data) = true;
+        }
+        if (data && trees) hint(fmt::format("pack {} holds both data and trees; restic's prune splits it", pack.id.brief()));
+    }
+
+    Status compare_packs() {
+        std::unordered_map<Id, std::uint64_t> sizes;
+        HF_DO(repository_.backend().list(FileKind::pack, [&](const Id& id, std::uint64_t size) { sizes.emplace(id, size); }));
+        for (const format::IndexPack& pack : indexed_) {
+            const auto found = sizes.find(pack.id);
+            const std::uint64_t expected = format::pack_size(pack.blobs);
+            if (found == sizes.end()) {
+                error(fmt::format("pack {} is missing; {} blobs were in it", pack.id.hex(), pack.blobs.size()));
+                continue;
+            }
+            if (found->second != expected)
+                error(fmt::format("pack {} has {} bytes instead of {}", pack.id.hex(), found->second, expected));
+            sizes.erase(found);
+        }
+        report_.packs = indexed_.size();
+        for (const auto& [id, size] : sizes)
+            hint(fmt::format("pack {} ({}) is named by no index: left by a run that was killed; restic's prune removes it", id.brief(),
+                             human_size(size)));
+        const std::size_t twice = repository_.state().index.blob_count();
+        IdSet data, trees;
+        for (const format::IndexPack& pack : indexed_)
+            for (const format::PackedBlob& blob : pack.blobs) (blob.type == format::BlobType::tree ? trees : data).insert(blob.id);
+        if (const std::size_t extra = twice - data.size() - trees.size(); extra > 0)
+            hint(fmt::format("{} blobs are stored twice: two runs wrote them at once; restic's prune removes one copy", extra));
+        return {};
+    }
+
+    Status walk_snapshots() {
+        std::vector<std::pair<Id, std::string>> roots;
+        auto snapshots = repository_.snapshots([&](const Id&, const Error& e) { error(e.message); });
+        if (!snapshots) return fail(std::move(snapshots).error());
+        report_.snapshots = snapshots->size();
+        std::uint64_t done = 0;
+        for (const SnapshotEntry& entry : *snapshots) {
+            HF_DO(walk_tree(entry.snapshot.tree, "snapshot " + entry.id.brief()));
+            if (!options_.read_data) progress(++done, snapshots->size());
+        }
+        return {};
+    }
+
+    // `where` names one way to the tree; the same tree is looked at once.
+    Status walk_tree(const Id& root, const std::string& where) {
+        std::vector<std::pair<Id, std::string>> todo{{root, where}};
+        while (!todo.empty()) {
+            HF_DO(check_stop());
+            const auto [id, path] = std::move(todo.back());
+            todo.pop_back();
+            if (!trees_seen_.insert(id)) continue;
+            ++report_.trees;
+            auto tree = repository_.read_tree(id);
+            if (!tree) {
+                error(fmt::format("{}: {}", path, tree.error().message));
+                continue;
+            }
+            for (const format::Node& node : tree->nodes) {
+                const std::string node_path = path + '/' + node.name;
+                if (node.type == format::NodeType::dir) todo.emplace_back(node.subtree, node_path);
+                if (node.type == format::NodeType::file) check_file(node, node_path);
+            }
+        }
+        return {};
+    }
+
+    void check_file(const format::Node& node, const std::string& path) {
+        std::uint64_t size = 0;
+        for (const Id& id : node.content) {
+            const auto place = repository_.state().index.first_place(format::BlobType::data, id);
+            if (!place) return error(fmt::format("{}: blob {} is in no index", path, id.brief()));
+            size += place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
+        }
+        if (size != node.size) error(fmt::format("{}: its blobs have {} bytes, but its size is {}", path, size, node.size));
+    }
+
+    Status read_packs() {
+        std::atomic<std::size_t> next = 0;
+        std::atomic<std::uint64_t> done = 0;
+        std::vector<std::thread> threads;
+        for (unsigned i = 0; i < std::max(2u, os::processor_count()); ++i)
+            threads.emplace_back([&] {
+                BlobOpener opener(repository_.master_key());
+                for (std::size_t at = next++; at < indexed_.size() && !os::stop_requested(); at = next++) {
+                    read_pack(opener, indexed_[at]);
+                    progress(++done, indexed_.size());
+                }
+            });
+        for (std::thread& thread : threads) thread.join();
+        return check_stop();
+    }
+
+    void read_pack(BlobOpener& opener, const format::IndexPack& pack) {
+        const std::string name = "pack " + pack.id.hex();
+        auto bytes = repository_.backend().read({FileKind::pack, pack.id});
+        if (!bytes) {
+            // Missing packs have been reported.
+            if (bytes.error().code != ErrorCode::not_found) error(fmt::format("{}: {}", name, bytes.error().message));
+            return;
+        }
+        {
+            const std::scoped_lock lock(mutex_);
+            report_.bytes_read += bytes->size();
+        }
+        if (format::sha256(*bytes) != pack.id) error(name + " is damaged: its content does not match its name");
+        check_header(opener, pack, *bytes, name);
+        for (const format::PackedBlob& blob : pack.blobs) {
+            if (std::uint64_t(blob.offset) + blob.length > bytes->size()) {
+                error(fmt::format("{}: it ends before blob {}", name, blob.id.brief()));
+                continue;
+            }
+            const auto plain = opener.open(ByteSpan(*bytes).subspan(blob.offset, blob.length), blob);
+            if (!plain) error(fmt::format("{}: {}", name, plain.error().message));
+        }
+    }
+
+    // The pack's own table must say what the index says, or the index could not be made anew from it.
+    void check_header(BlobOpener& opener, const format::IndexPack& pack, ByteView bytes, const std::string& name) {
+        const auto bad = [&] { error(name + ": its table of blobs is damaged"); };
+        if (bytes.size() < format::k_pack_trailer) return bad();
+        const auto length = load_le<std::uint32_t>(bytes.last(format::k_pack_trailer).data());
+        if (length < format::k_envelope_overhead || length > bytes.size() - format::k_pack_trailer) return bad();
+        Bytes plain;
+        if (!opener.cipher().open(bytes.subspan(bytes.size() - format::k_pack_trailer - length, length), plain)) return bad();
+        const auto table = format::decode_pack_header(plain);
+        if (!table) return bad();
+        if (*table != pack.blobs) error(name + ": its table of blobs differs from the index");
+    }
+
+    Repository& repository_;
+    const CheckOptions& options_;
+    std::vector<format::IndexPack> indexed_;
+    std::unordered_map<Id, std::size_t> packs_;
+    IdSet trees_seen_;
+    std::mutex mutex_, progress_mutex_;
+    CheckReport report_;
+};
+
+}    // namespace
+
+Result<CheckReport> check(Repository& repository, const CheckOptions& options) {
+    HF_TRY(const auto lock, repository.lock(LockMode::exclusive));
+    HF_TRY(auto report, Checker(repository, options).run());
+    HF_DO(lock->still_held());
+    return report;
+}
+
+}    // namespace holdfast::vault

@@ -1,0 +1,37 @@
+#pragma once
+// What a restore has to make, read from the snapshot's trees: folders, files, links and the rest, in the order in which
+// they can be made. Nothing is written here.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "holdfast/vault/restore.hpp"
+
+namespace holdfast::vault {
+
+struct RestorePlan {
+    using FolderNumber = std::uint32_t;
+    struct Folder {
+        FolderNumber above = 0;
+        format::Node node;
+    };
+    struct Entry {
+        FolderNumber in = 0;
+        format::Node node;
+    };
+    struct HardLink {
+        FolderNumber in = 0;
+        std::string name;
+        std::uint32_t file = 0;    // the entry of `files` that it is another name of
+    };
+    std::vector<Folder> folders{1};    // 0 is the target itself; parents come before what they hold
+    std::vector<Entry> files, others;
+    std::vector<HardLink> links;
+    std::uint64_t bytes = 0;
+
+    /// not_found for an include that the snapshot does not have.
+    static Result<RestorePlan> make(const Repository& repository, const Id& tree, const RestoreOptions& options);
+};
+
+}    // namespace holdfast::vault
