@@ -64,6 +64,7 @@ Result<std::size_t> parse_version_entry(ByteView bytes, std::string_view path) {
     const bool is_version = fields.take(101);
     const std::uint64_t version = is_version ? fields.number() : 0;
     if (fields.ended()) return 0;
+    if (!is_version) return broken();
     if (version == k_version_encrypted)
         return fail(ErrorCode::unsupported, fmt::format("{} is encrypted, so a copy of it cannot be checked", path),
                     "keep the database plain (the vault is encrypted)");
