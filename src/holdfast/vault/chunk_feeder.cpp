@@ -24,25 +24,28 @@ ChunkFeeder::ChunkFeeder(Pipeline& pipeline, const Chunkers& chunkers, const Cut
             break;
     }
     capacity_full_ = chunker_ ? chunker_->sizes().max : std::max({k_block_buffer_min, block_size_, next_block_});
-    // One byte more than expected, so that the end of the file is seen in the same read.
-    capacity_ = static_cast<std::size_t>(std::min<std::uint64_t>(capacity_full_, std::max<std::uint64_t>(expected_size, 4095) + 1));
+    // Half of what the longest chunk needs is enough for 97 of 100 chunks. One byte more than expected, so that the end
+    // of the file is seen in the same read.
+    capacity_usual_ = chunker_ ? capacity_full_ / 2 : capacity_full_;
+    capacity_ = static_cast<std::size_t>(std::min<std::uint64_t>(capacity_usual_, std::max<std::uint64_t>(expected_size, 4095) + 1));
     reserved_ = pipeline.reserve(capacity_);
 }
 
 ByteSpan ChunkFeeder::room() {
-    if (!buffer_ || end_ == buffer_->capacity) {
-        auto fresh = pipeline_.buffers().get(buffer_ ? capacity_full_ : capacity_);
-        HF_ASSERT(end_ - start_ < fresh->capacity);
-        if (buffer_) std::memcpy(fresh->bytes.get(), buffer_->bytes.get() + start_, end_ - start_);
-        end_ -= start_;
+    if (!buffer_ || end_ == buffer_->capacity()) {
+        const std::size_t open = end_ - start_;
+        auto fresh = pipeline_.buffers().get(!buffer_ ? capacity_ : open * 2 > capacity_usual_ ? capacity_full_ : capacity_usual_);
+        HF_ASSERT(open < fresh->capacity());
+        if (buffer_) std::memcpy(fresh->data(), buffer_->data() + start_, open);
+        end_ = open;
         start_ = 0;
         buffer_ = std::move(fresh);
     }
-    return {buffer_->bytes.get() + end_, std::min(k_step, buffer_->capacity - end_)};
+    return {buffer_->data() + end_, std::min(k_step, buffer_->capacity() - end_)};
 }
 
 std::optional<std::size_t> ChunkFeeder::next_cut() {
-    const ByteView open(buffer_->bytes.get() + start_, end_ - start_);
+    const ByteView open(buffer_->data() + start_, end_ - start_);
     if (chunker_) return chunker_->cut(open, seen_);
     if (open.size() < next_block_) return std::nullopt;
     return std::exchange(next_block_, block_size_);
@@ -62,7 +65,7 @@ Status ChunkFeeder::filled(std::size_t count) {
 
 Status ChunkFeeder::hand_over(std::size_t length) {
     HF_ASSERT(length > 0 && start_ + length <= end_);
-    Chunk chunk{buffer_, {buffer_->bytes.get() + start_, length}, content_, content_->expect(length)};
+    Chunk chunk{buffer_, {buffer_->data() + start_, length}, content_, content_->expect(length)};
     start_ += length;
     seen_ = 0;
     return pipeline_.submit(std::move(chunk));

@@ -35,8 +35,7 @@ private:
     Pipeline& pipeline_;
     const format::Chunker* chunker_ = nullptr;    // null: blocks
     std::size_t block_size_ = 0, next_block_ = 0;
-    std::size_t capacity_;         // of the next buffer
-    std::size_t capacity_full_;    // holds the longest chunk
+    std::size_t capacity_, capacity_usual_, capacity_full_;    // of the first buffer, the next ones, for the longest chunk
     std::shared_ptr<Buffer> buffer_;
     std::size_t start_ = 0, end_ = 0, seen_ = 0;    // the open chunk in the buffer, and how far it was searched
     std::uint64_t size_ = 0;

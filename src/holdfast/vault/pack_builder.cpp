@@ -42,6 +42,7 @@ void PackBuilder::merge(PackBuilder&& other) {
 }
 
 Status PackBuilder::flush() {
+    if (pending_.empty()) return {};
     if (!upload_) {
         HF_TRY(upload_, backend_->start(storage::FileKind::pack));
     }
@@ -50,6 +51,13 @@ Status PackBuilder::flush() {
     flushed_ += pending_.size();
     pending_.clear();
     return {};
+}
+
+Result<PackBuilder> PackBuilder::detach() {
+    HF_DO(flush());
+    PackBuilder next(*backend_);
+    next.pending_ = std::exchange(pending_, {});
+    return std::exchange(*this, std::move(next));
 }
 
 Result<format::IndexPack> PackBuilder::seal(format::Cipher& cipher) {

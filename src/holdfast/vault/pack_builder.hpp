@@ -29,6 +29,9 @@ public:
     /// Takes over all blobs of `other`, which can_merge().
     void merge(PackBuilder&& other);
 
+    /// Everything out, so that a pack that waits for the disk holds no memory; the buffer stays for the next pack.
+    Result<PackBuilder> detach();
+
     /// Table, name, fsync: when it returns the pack's bytes are safe (its name after the backend's next sync()).
     Result<format::IndexPack> seal(format::Cipher& cipher);
 

@@ -19,6 +19,8 @@ constexpr std::size_t k_index_blobs_max = 50'000;
 // Packs that wait for the disk. More would only hide that the disk is the slowest part.
 constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
+// Enough that no worker ever waits for a reader; more would only be memory.
+constexpr std::uint64_t k_in_flight_per_worker = 8u << 20;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
 
@@ -74,7 +76,7 @@ Pipeline::Pipeline(Repository& repository, const RepositoryLock& lock, const Bac
       pack_size_target_(std::clamp(options.pack_size_target, 1u << 20, 128u << 20)),
       compression_level_(options.compression_level),
       verify_writes_(options.verify_writes),
-      buffers_(options.memory_max),
+      buffers_(options.memory_max / 4),
       tree_sealer_(std::make_unique<Sealer>(repository.master_key(), k_tree_compression_level)),
       tree_pack_(repository.backend()),
       indexed_at_(repository.clock().instant()) {
@@ -115,12 +117,12 @@ void Pipeline::fail_with(Error error) {
 std::shared_ptr<void> Pipeline::reserve(std::size_t bytes) {
     {
         const std::scoped_lock lock(queue_mutex_);
-        reserved_ += bytes;
+        reserved_ += 2 * bytes;
     }
     return {nullptr, [this, bytes](void*) {
                 {
                     const std::scoped_lock lock(queue_mutex_);
-                    reserved_ -= bytes;
+                    reserved_ -= 2 * bytes;
                 }
                 room_.notify_all();
             }};
@@ -133,7 +135,8 @@ Status Pipeline::submit(Chunk chunk) {
         HF_ASSERT(!no_more_chunks_);
         // One chunk may always go in: sources cannot block each other for ever.
         room_.wait(lock, [&] {
-            const std::uint64_t limit = std::max(memory_max_ > reserved_ ? memory_max_ - reserved_ : 0, k_in_flight_min);
+            const std::uint64_t left = memory_max_ > reserved_ ? memory_max_ - reserved_ : 0;
+            const std::uint64_t limit = std::clamp(left, k_in_flight_min, k_in_flight_per_worker * workers_.size());
             return failed() || in_flight_ == 0 || in_flight_ + length <= limit;
         });
         if (!failed()) {
@@ -221,7 +224,8 @@ Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type
     HF_TRY(const std::uint32_t length, pack.append(sealer.cipher, type, id, stored, uncompressed_length));
     counters_.bytes_stored += length;
     if (!pack.full(pack_size_target_)) return {};
-    return hand_over(std::exchange(pack, PackBuilder(repository_.backend())));
+    HF_TRY(PackBuilder full, pack.detach());
+    return hand_over(std::move(full));
 }
 
 Status Pipeline::hand_over(PackBuilder pack) {

@@ -69,7 +69,8 @@ public:
     void fail_with(Error error);
 
     BufferPool& buffers() { return buffers_; }
-    /// A source holds `bytes` of its own while this lives: so much less may wait in the queue.
+    /// A source fills a buffer of `bytes` while this lives, and its last one may still wait for its last chunk: twice
+    /// as much less may wait in the queue.
     std::shared_ptr<void> reserve(std::size_t bytes);
 
     struct Counters {

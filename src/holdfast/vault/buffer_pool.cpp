@@ -1,0 +1,60 @@
+#include "holdfast/vault/buffer_pool.hpp"
+
+#include <sys/mman.h>
+
+#include "holdfast/base/result.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+constexpr std::size_t k_large = 256u << 10;
+
+}    // namespace
+
+Buffer::Buffer(std::size_t capacity) : capacity_(capacity) {
+    if (!is_large()) {
+        bytes_ = new std::byte[capacity];
+        return;
+    }
+    void* mapped = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    HF_ASSERT(mapped != MAP_FAILED);    // as new does when memory is out
+    bytes_ = static_cast<std::byte*>(mapped);
+}
+
+Buffer::~Buffer() {
+    if (is_large())
+        ::munmap(bytes_, capacity_);
+    else
+        delete[] bytes_;
+}
+
+bool Buffer::is_large() const { return capacity_ >= k_large; }
+
+std::shared_ptr<Buffer> BufferPool::get(std::size_t capacity) {
+    std::unique_ptr<Buffer> buffer = state_->take(capacity);
+    if (!buffer) buffer = std::make_unique<Buffer>(capacity);
+    return {buffer.release(), [state = state_](Buffer* used) { state->give(std::unique_ptr<Buffer>(used)); }};
+}
+
+std::unique_ptr<Buffer> BufferPool::State::take(std::size_t capacity) {
+    const std::scoped_lock lock(mutex);
+    for (auto& one : idle) {
+        if (one->capacity() < capacity || one->capacity() / 2 > capacity) continue;
+        std::swap(one, idle.back());
+        auto buffer = std::move(idle.back());
+        idle.pop_back();
+        kept -= buffer->capacity();
+        return buffer;
+    }
+    return nullptr;
+}
+
+void BufferPool::State::give(std::unique_ptr<Buffer> buffer) {
+    if (!buffer->is_large()) return;
+    const std::scoped_lock lock(mutex);
+    if (kept + buffer->capacity() > keep_max) return;
+    kept += buffer->capacity();
+    idle.push_back(std::move(buffer));
+}
+
+}    // namespace holdfast::vault
