@@ -161,20 +161,23 @@ Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& ad
     const std::string timeout =
         std::to_string(std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(address.connect_timeout).count()));
     std::vector<const char*> names, values;
-    const auto set = [&](const char* name, const std::string& value) {
-        if (value.empty()) return;
+    const auto set = [&](const char* name, const char* value) {
+        if (*value == 0) return;
         names.push_back(name);
-        values.push_back(value.c_str());
+        values.push_back(value);
     };
-    const std::string encoding = "UTF8", application = "holdfast";
-    set("host", address.host);
-    set("port", port);
-    set("user", address.user);
-    set("password", password.reveal());
-    set("dbname", address.database);
-    set("connect_timeout", timeout);
-    set("client_encoding", encoding);
-    set("application_name", application);
+    set("host", address.host.c_str());
+    set("port", port.c_str());
+    set("user", address.user.c_str());
+    set("password", password.reveal().c_str());
+    set("dbname", address.database.c_str());
+    set("connect_timeout", timeout.c_str());
+    set("client_encoding", "UTF8");
+    set("application_name", "holdfast");
+    // A peer that is gone is noticed within a minute.
+    set("keepalives_idle", "30");
+    set("keepalives_interval", "10");
+    set("keepalives_count", "3");
     names.push_back(nullptr);
     values.push_back(nullptr);
 
@@ -225,6 +228,16 @@ int PostgresConnection::server_version() const { return PQserverVersion(state_->
 const std::string& PostgresConnection::sql_state() const { return state_->sql_state; }
 void PostgresConnection::cancel() { state_->cancelled = true; }
 
+PostgresAddress PostgresAccess::to(const std::string& database) const {
+    PostgresAddress other = address;
+    other.database = database;
+    return other;
+}
+
+Result<PostgresConnection> PostgresAccess::connect(const std::string& database) const {
+    return PostgresConnection::connect(to(database), password);
+}
+
 std::string quote_identifier(std::string_view name) {
     std::string quoted = "\"";
     for (const char c : name) {
@@ -249,7 +262,7 @@ std::string database_option(std::string_view name) {
         if (c == '\'' || c == '\\') option += '\\';
         option += c;
     }
-    return option + '\'';
+    return option + "' keepalives_idle=30 keepalives_interval=10 keepalives_count=3";
 }
 
 }    // namespace holdfast::db

@@ -64,10 +64,19 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// How one component reaches its server: the address names the maintenance database.
+struct PostgresAccess {
+    PostgresAddress address;
+    Secret password;
+    PostgresAddress to(const std::string& database) const;
+    Result<PostgresConnection> connect(const std::string& database) const;
+};
+
 /// "a""b" with its quotes; 'it''s' (E'' when a backslash is in it).
 std::string quote_identifier(std::string_view name);
 std::string quote_literal(std::string_view text);
-/// dbname='it\'s': what a tool's --dbname takes for any name (a plain name with '=' in it would be read as options).
+/// "dbname='it\'s' …": what a tool's --dbname takes for any name (a plain name with '=' in it would be read as options).
+/// Keep-alives are on: a peer that is gone is noticed within a minute.
 std::string database_option(std::string_view name);
 
 }    // namespace holdfast::db

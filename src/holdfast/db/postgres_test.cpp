@@ -106,7 +106,7 @@ TEST_F(Postgres, QuotedNamesAndTextsComeBackAsTheyWere) {
         ASSERT_TRUE(rows) << rows.error().message;
         EXPECT_EQ((*rows)[0].text(0), odd);
     }
-    EXPECT_EQ(database_option("it's \\ a=b"), "dbname='it\\'s \\\\ a=b'");
+    EXPECT_TRUE(database_option("it's \\ a=b").starts_with("dbname='it\\'s \\\\ a=b' "));
 }
 
 }    // namespace

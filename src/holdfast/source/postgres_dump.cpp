@@ -1,0 +1,186 @@
+#include "holdfast/source/postgres_dump.hpp"
+
+#include <fmt/core.h>
+#include <poll.h>
+
+#include <optional>
+#include <thread>
+
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/source/postgres_content.hpp"
+
+namespace holdfast::source {
+namespace {
+
+using db::quote_identifier;
+
+constexpr int k_poll_ms = 200;
+constexpr int k_lock_attempts = 3;
+constexpr std::string_view k_magic = "PGDMP";
+
+// What pg_dump would stumble over later, named all at once and before anything is written.
+Status check_rights(db::PostgresConnection& connection, const std::string& database) {
+    HF_TRY(const auto closed,
+           connection.query("SELECT n.nspname || '.' || c.relname || CASE WHEN row_security_active(c.oid) THEN ' (row-level "
+                            "security)' ELSE '' END FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                            "WHERE c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
+                            "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
+                            "AND ((c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
+                            "OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) ORDER BY 1"));
+    constexpr std::size_t k_named_max = 20;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(closed.size(), k_named_max); ++i)
+        names += (i == 0 ? "" : ", ") + closed[i].text(0);
+    if (closed.size() > k_named_max) names += fmt::format(" and {} more", closed.size() - k_named_max);
+    HF_TRY(const auto objects,
+           connection.query("SELECT count(*) FROM pg_largeobject_metadata m WHERE NOT pg_has_role(m.lomowner, 'USAGE') AND NOT "
+                            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AND NOT EXISTS (SELECT FROM "
+                            "aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR "
+                            "pg_has_role(a.grantee, 'USAGE')))"));
+    if (const auto count = objects[0].integer(0); count != 0)
+        names += fmt::format("{}{} large objects", names.empty() ? "" : ", ", count);
+    if (names.empty()) return {};
+    return fail(ErrorCode::denied, fmt::format("the backup role may not read in database {}: {}", database, names),
+                "GRANT pg_read_all_data TO the role; tables with row-level security also need ALTER ROLE … BYPASSRLS, large "
+                "objects a superuser");
+}
+
+// Opens the transaction whose snapshot everything uses; the locks come before the snapshot.
+Status open_moment(db::PostgresConnection& connection) {
+    for (int attempt = 1;; ++attempt) {
+        HF_TRY(const auto tables,
+               connection.query("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+                                "c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
+                                "'information_schema' ORDER BY 1, 2"));
+        std::string names;
+        for (const auto& table : tables)
+            names += fmt::format("{}ONLY {}.{}", names.empty() ? "" : ", ", quote_identifier(table.text(0)),
+                                 quote_identifier(table.text(1)));
+        HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+        if (names.empty()) return {};
+        auto locked = connection.execute("LOCK TABLE " + names + " IN ACCESS SHARE MODE");
+        if (locked) return {};
+        // A table that was dropped between the list and the lock: look again.
+        if (connection.sql_state() != "42P01" || attempt == k_lock_attempts) return fail(std::move(locked).error());
+        HF_DO(connection.execute("ROLLBACK"));
+    }
+}
+
+// Counts and digests on a thread of their own, on the connection that holds the snapshot.
+class Description {
+public:
+    Description(db::PostgresConnection& connection, policy::Proof proof)
+        : connection_(connection), thread_([this, proof] { content_ = describe_content(connection_, proof); }) {}
+    ~Description() {
+        if (!thread_.joinable()) return;
+        connection_.cancel();
+        thread_.join();
+    }
+    Result<json::Value> take() {
+        thread_.join();
+        return std::move(*content_);
+    }
+
+private:
+    db::PostgresConnection& connection_;
+    std::optional<Result<json::Value>> content_;
+    std::thread thread_;    // last: uses the others
+};
+
+// Everything that pg_dump writes, until it closes its end.
+Status stream(const os::Process& process, vault::StreamWriter& writer) {
+    Bytes buffer(std::size_t(1) << 20);
+    std::size_t head = 0;
+    for (;;) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+        pollfd entry{process.output(), POLLIN, 0};
+        if (::poll(&entry, 1, k_poll_ms) <= 0) continue;
+        HF_TRY(const std::size_t n, os::read_some(process.output(), buffer));
+        if (n == 0) break;
+        for (std::size_t i = 0; i < n && head < k_magic.size(); ++i, ++head)
+            if (static_cast<char>(buffer[i]) != k_magic[head])
+                return fail(ErrorCode::store, "pg_dump wrote something that is no archive");
+        HF_DO(writer.write(ByteView(buffer).first(n)));
+    }
+    return {};    // how much is right only pg_dump's exit status tells
+}
+
+Result<os::ExitStatus> wait_for(os::Process& process) {
+    for (;;) {
+        auto ended = process.wait(std::chrono::milliseconds(k_poll_ms));
+        if (ended || ended.error().code != ErrorCode::unreachable) return ended;
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+    }
+}
+
+}    // namespace
+
+std::string dump_file_name(std::string_view database) {
+    std::string name;
+    for (const char c : database) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
+                           (c == '.' && !name.empty()) || byte >= 0x80;
+        if (plain)
+            name += c;
+        else
+            name += fmt::format("%{:02X}", byte);
+    }
+    return name + ".dump";
+}
+
+Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
+                                  const std::string& database, const std::string& file, policy::Proof proof,
+                                  CaptureContext& context) {
+    const Instant started = context.clock.instant();
+    const db::PostgresAddress address = access.to(database);
+    HF_TRY(auto connection, access.connect(database));
+    HF_DO(pin_text_form(connection));
+    HF_DO(check_rights(connection, database));
+    HF_DO(open_moment(connection));
+    HF_TRY(const auto moment,
+           connection.query("SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE "
+                            "pg_current_wal_lsn() END, pg_is_in_recovery()"));
+    HF_TRY(auto sequences, read_sequences(connection));
+    HF_TRY(const auto objects, count_user_objects(connection));
+
+    vault::StreamOptions options;
+    options.cut = vault::Cut::dump();
+    HF_TRY(auto writer, context.backup.start_stream(context.folder + '/' + file, options));
+    // If an ALTER TABLE queues between our locks and pg_dump's, neither would ever end: pg_dump must give up.
+    HF_TRY(auto process,
+           os::Process::start(postgres_command(pg_dump, address, access.password,
+                                               {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
+                                                "--snapshot=" + moment[0].text(0),
+                                                "--dbname=" + db::database_option(database)})));
+    Description description(connection, proof);
+    HF_DO(stream(process, *writer));
+    HF_TRY(const auto ended, wait_for(process));
+    if (!ended.ok()) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+        Error error = db::postgres_tool_error("pg_dump of database " + database, ended, process.errors());
+        // Is it the server that went away?
+        if (const auto again = access.connect(database); !again) {
+            error.code = again.error().code;
+            error.hint = again.error().hint;
+        }
+        return fail(std::move(error));
+    }
+    HF_TRY(auto facts, description.take());
+    HF_TRY(auto sequences_after, read_sequences(connection));
+    HF_DO(connection.execute("COMMIT"));
+    HF_TRY(const auto receipt, writer->finish());
+
+    facts.set("bytes", receipt.size);
+    facts.set("bytes_added", receipt.bytes_added);
+    facts.set("lsn", moment[0].text(1));
+    facts.set("standby", moment[0].boolean(2));
+    facts.set("user_objects", objects);
+    facts.set("sequences", std::move(sequences));
+    facts.set("sequences_after", std::move(sequences_after));
+    facts.set("seconds", seconds(context.clock.instant() - started));
+    return facts;
+}
+
+}    // namespace holdfast::source

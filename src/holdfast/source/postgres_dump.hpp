@@ -1,0 +1,23 @@
+#pragma once
+// One database into one stream of the snapshot, as pg_dump writes it, with the facts that prove it.
+//
+//   moment    an exported snapshot: pg_dump, the counts and the digests see the same rows. Every table is share-locked
+//             first (as pg_dump does itself), for TRUNCATE and ALTER do not respect snapshots
+//   errors    denied (all tables that the role may not read are named), changed (a lock could not be had within 60 s),
+//             unreachable, store; the stream is then not finished and the snapshot has no such file
+//   load      pg_dump and the digest run side by side: two backends of the server
+
+#include "holdfast/db/postgres_tools.hpp"
+#include "holdfast/source/capture.hpp"
+
+namespace holdfast::source {
+
+/// `file` is the dump's name inside the component's folder. The facts: bytes, lsn, seconds, tables, sequences, …
+Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
+                                  const std::string& database, const std::string& file, policy::Proof proof,
+                                  CaptureContext& context);
+
+/// "trading" is trading.dump; bytes other than letters, digits, '_', '-', '.' and non-ASCII become %XX, a leading dot too.
+std::string dump_file_name(std::string_view database);
+
+}    // namespace holdfast::source
