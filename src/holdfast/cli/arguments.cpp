@@ -174,6 +174,13 @@ std::unexpected<Error> unexpected_word(const Tree& tree, const CLI::App& at, con
                 hint);
 }
 
+// CLI11 counts the "--" itself among what it could not use.
+std::vector<std::string> leftovers(const CLI::App& app) {
+    std::vector<std::string> words = app.remaining();
+    std::erase(words, "--");
+    return words;
+}
+
 std::string version_text() { return fmt::format("holdfast {} (repository format: restic 2)\n", HF_VERSION); }
 
 Result<Invocation> finish(Tree& tree) {
@@ -188,12 +195,12 @@ Result<Invocation> finish(Tree& tree) {
         invocation.internal = chosen[0]->remaining();
         return std::move(invocation);
     }
-    if (const auto left = tree.app.remaining(); !left.empty()) return unexpected_word(tree, tree.app, left[0]);
+    if (const auto left = leftovers(tree.app); !left.empty()) return unexpected_word(tree, tree.app, left[0]);
     if (chosen.empty()) {
         return fail(ErrorCode::usage, "no command was given", "`holdfast help` lists the commands; `holdfast init` is the first");
     }
     const CLI::App& sub = *chosen[0];
-    if (const auto left = sub.remaining(); !left.empty()) return unexpected_word(tree, sub, left[0]);
+    if (const auto left = leftovers(sub); !left.empty()) return unexpected_word(tree, sub, left[0]);
 
     using Command = Invocation::Command;
     static constexpr std::array<std::pair<std::string_view, Command>, 6> k_commands{{{"init", Command::init},
@@ -207,7 +214,7 @@ Result<Invocation> finish(Tree& tree) {
     }
     if (sub.get_name() == "help") {
         if (tree.help_topic.empty()) {
-            invocation.text = tree.app.help("", CLI::AppFormatMode::Normal);
+            invocation.text = Tree().app.help();    // a tree that has parsed nothing: else it is the help of `help`
         } else {
             const std::vector<std::string> names = tree.command_names();
             if (std::ranges::find(names, tree.help_topic) == names.end()) return unknown_command(tree, tree.help_topic);

@@ -142,7 +142,7 @@ int print_paths_report(const Session& session, const PathsReport& report, double
         return exit;
     }
     for (const auto& [path, error] : report.unreadable)
-        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"), printable(error.message)));
+        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"), fmt::format("{}: {}", printable(path), error.message)));
     const auto& summary = report.outcome.summary;
     if (!session.global.quiet) {
         print(fmt::format("{} files: {} new, {} changed, {} unmodified\n", summary.total_files_processed, summary.files_new,

@@ -2,12 +2,14 @@
 
 #include <fmt/core.h>
 
+#include <set>
+
 namespace holdfast::cli {
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
+std::string joined(const std::vector<std::string>& words, const char* with) {
     std::string all;
-    for (const std::string& word : words) all += (all.empty() ? "" : " ") + word;
+    for (const std::string& word : words) all += (all.empty() ? "" : with) + word;
     return all;
 }
 
@@ -20,15 +22,16 @@ std::string quoted(std::string_view text) {
 
 std::string bash(const std::vector<CommandShape>& commands) {
     std::vector<std::string> names;
-    std::string cases, values;
+    std::string cases;
+    std::set<std::string> values;    // a name means the same for every command that has it
     for (const CommandShape& command : commands) {
         names.push_back(command.name);
         std::vector<std::string> words = command.words;
         for (const OptionShape& option : command.options) {
             words.push_back(option.name);
-            if (option.takes_value) values += fmt::format("{}{}:{}", values.empty() ? "" : "|", command.name, option.name);
+            if (option.takes_value) values.insert(option.name);
         }
-        cases += fmt::format("        {}) words={} ;;\n", command.name, quoted(joined(words)));
+        cases += fmt::format("        {}) words={} ;;\n", command.name, quoted(joined(words, " ")));
     }
     return fmt::format(R"(# bash completion for holdfast: source <(holdfast completion bash)
 _holdfast() {{
@@ -40,7 +43,7 @@ _holdfast() {{
         COMPREPLY=($(compgen -W {} -- "$current"))
         return
     fi
-    case $command:${{COMP_WORDS[COMP_CWORD-1]}} in
+    case ${{COMP_WORDS[COMP_CWORD-1]}} in
         {}) COMPREPLY=($(compgen -f -- "$current")); return ;;
     esac
     case $command in
@@ -51,7 +54,7 @@ _holdfast() {{
 }}
 complete -o filenames -F _holdfast holdfast
 )",
-                       quoted(joined(names)), values, cases);
+                       quoted(joined(names, " ")), joined({values.begin(), values.end()}, "|"), cases);
 }
 
 std::string zsh(const std::vector<CommandShape>& commands) {

@@ -19,7 +19,8 @@ std::string progress_text(const ProgressState& state, double rate) {
     };
     std::string text;
     if (state.total >= state.done && state.total > 0) {
-        text = fmt::format("{} of {}  {} %", amount(state.done), amount(state.total),
+        text = fmt::format("{} of {}  {} %", state.unit.empty() ? human_size(state.done) : fmt::format("{}", state.done),
+                           amount(state.total),
                            static_cast<int>(100.0 * static_cast<double>(state.done) / static_cast<double>(state.total)));
     } else {
         text = amount(state.done);

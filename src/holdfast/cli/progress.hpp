@@ -19,7 +19,7 @@ struct ProgressState {
     std::string extra;                    // "312 files, 2 errors"
 };
 
-/// "12.5 MiB of 1.0 GiB  1 %  55 MiB/s  18 s left  312 files". Pure.
+/// "12.5 MiB of 1.00 GiB  1 %  55 MiB/s  18 s left  312 files". Pure.
 std::string progress_text(const ProgressState& state, double rate);
 
 /// A rate that forgets: half of it comes from the last five seconds. Pure.

@@ -55,8 +55,11 @@ Result<int> restore_files(const Session& session, const RestoreArguments& argume
         progress.show({now.bytes_done, now.bytes_total, "", fmt::format("{} of {} files", now.files_done, now.files_total)});
     };
     const Instant started = session.clock.instant();
-    HF_TRY(const vault::RestoreSummary summary, vault::restore(repository, entry, options));
+    auto restored = vault::restore(repository, entry, options);
     progress.clear();
+    if (!restored && restored.error().code == ErrorCode::exists)
+        return fail(ErrorCode::exists, restored.error().message, "name an empty folder, or add --overwrite to replace what is in the way");
+    HF_TRY(const vault::RestoreSummary summary, std::move(restored));
     const double took = seconds(session.clock.instant() - started);
     if (session.global.json) {
         json::Value warnings = json::Value::array();

@@ -126,7 +126,7 @@ std::optional<Error> unreadable_files(const json::Value& facts) {
     if (unreadable.empty()) return std::nullopt;
     std::string first;
     for (std::size_t i = 0; i < std::min<std::size_t>(unreadable.size(), 3); ++i)
-        first += (first.empty() ? "" : "; ") + unreadable[i]["message"].text();
+        first += fmt::format("{}{}: {}", first.empty() ? "" : "; ", unreadable[i]["path"].text(), unreadable[i]["message"].text());
     return Error{ErrorCode::incomplete,
                  fmt::format("{} path{} could not be read: {}{}", unreadable.size(), unreadable.size() == 1 ? "" : "s", first,
                              unreadable.size() > 3 ? "; …" : ""),

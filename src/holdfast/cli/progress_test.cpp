@@ -1,0 +1,42 @@
+#include "holdfast/cli/progress.hpp"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ProgressText, TellsShareRateAndTimeLeft) {
+    EXPECT_EQ(progress_text({512 << 10, 1 << 20, "", "3 files"}, 256 << 10),
+              "512 KiB of 1.00 MiB  50 %  256 KiB/s  2.0 s left  3 files");
+}
+
+TEST(ProgressText, SaysNoShareWhileTheTotalIsUnknown) {
+    EXPECT_EQ(progress_text({100, 0, "", ""}, 0), "100 B");
+    EXPECT_EQ(progress_text({7, 0, "trees", ""}, 0), "7 trees");
+    EXPECT_EQ(progress_text({20, 10, "", ""}, 0), "20 B");    // the walk has not seen all yet
+}
+
+TEST(ProgressText, AtTheEndNothingIsLeft) { EXPECT_EQ(progress_text({10, 10, "packs", ""}, 5), "10 of 10 packs  100 %  5 packs/s"); }
+
+TEST(RateMeter, FollowsAChangeOfSpeed) {
+    RateMeter meter;
+    Instant now{};
+    std::uint64_t done = 0;
+    EXPECT_EQ(meter.update(now, done), 0);
+    double rate = 0;
+    for (int i = 0; i < 60; ++i) rate = meter.update(now = now + 500ms, done += 500);
+    EXPECT_NEAR(rate, 1000, 1);
+    for (int i = 0; i < 120; ++i) rate = meter.update(now = now + 500ms, done += 50);
+    EXPECT_NEAR(rate, 100, 2);
+}
+
+TEST(RateMeter, DoesNotJudgeTooEarly) {
+    RateMeter meter;
+    EXPECT_EQ(meter.update(Instant{0}, 0), 0);
+    EXPECT_EQ(meter.update(Instant{} + 1ms, 1 << 30), 0);
+}
+
+}    // namespace
+}    // namespace holdfast::cli
