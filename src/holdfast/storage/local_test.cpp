@@ -1,0 +1,103 @@
+#include "holdfast/storage/local.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "holdfast/testing/backend_suite.hpp"
+#include "holdfast/testing/faulty_backend.hpp"
+
+namespace holdfast::testing {
+
+INSTANTIATE_TEST_SUITE_P(Unnamed, BackendSuite,
+                         ::testing::Values(BackendMaker([](const std::string& folder) { return storage::local_backend(folder); })));
+INSTANTIATE_TEST_SUITE_P(Named, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
+                             return storage::local_backend(folder, {.unnamed_files = false});
+                         })));
+INSTANTIATE_TEST_SUITE_P(Faulty, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
+                             return faulty_backend(storage::local_backend(folder), std::make_shared<Faults>());
+                         })));
+
+}    // namespace holdfast::testing
+
+namespace holdfast::storage {
+namespace {
+
+class Local : public ::testing::TestWithParam<bool> {
+protected:
+    std::string root() const { return folder_.path() + "/repo"; }
+    std::unique_ptr<Backend> backend() const { return local_backend(root(), {.unnamed_files = GetParam()}); }
+    os::TempFolder folder_ = os::TempFolder::create("hf-local").value();
+};
+INSTANTIATE_TEST_SUITE_P(Files, Local, ::testing::Bool());
+
+TEST_P(Local, LaysOutWhatResticExpects) {
+    ASSERT_TRUE(backend()->create_layout());
+    for (const char* path : {"data/00", "data/a7", "data/ff", "index", "keys", "locks", "snapshots"}) {
+        const auto st = os::status_of(root() + '/' + path);
+        ASSERT_TRUE(st) << path;
+        EXPECT_EQ(st->st_mode & 07777, 0700u) << path;
+    }
+    ASSERT_TRUE(backend()->create_layout());    // again is no error
+}
+
+TEST_P(Local, WritesPrivateReadOnlyFiles) {
+    const auto b = backend();
+    ASSERT_TRUE(b->create_layout());
+    const FileName name{FileKind::pack, format::sha256(as_bytes("x"))};
+    ASSERT_TRUE(b->put(name, as_bytes("x")));
+    const auto st = os::status_of(root() + '/' + relative_path(name)).value();
+    EXPECT_EQ(st.st_mode & 07777, 0400u);
+    EXPECT_EQ(st.st_nlink, 1u);
+}
+
+TEST_P(Local, MakesMissingDataFoldersOnDemand) {
+    const auto b = backend();
+    ASSERT_TRUE(b->create_layout());
+    ASSERT_TRUE(os::remove_tree(root() + "/data"));
+    const FileName name{FileKind::pack, format::sha256(as_bytes("x"))};
+    EXPECT_TRUE(b->put(name, as_bytes("x")));
+    EXPECT_TRUE(b->read(name));
+    EXPECT_TRUE(b->sync());
+}
+
+TEST_P(Local, MakesNoRepositoryWhereThereIsNone) {
+    EXPECT_EQ(backend()->put({FileKind::lock, {}}, as_bytes("x")).error().code, ErrorCode::not_found);
+    EXPECT_FALSE(os::exists(root()));
+}
+
+TEST_P(Local, LeavesNothingOfAnAbandonedUpload) {
+    const auto b = backend();
+    ASSERT_TRUE(b->create_layout());
+    {
+        auto upload = b->start(FileKind::snapshot);
+        ASSERT_TRUE(upload);
+        ASSERT_TRUE((*upload)->write(as_bytes("half")));
+    }
+    EXPECT_TRUE(os::list_folder(root() + "/snapshots").value().empty());
+}
+
+TEST_P(Local, SkipsTemporaryAndForeignNames) {
+    const auto b = backend();
+    ASSERT_TRUE(b->create_layout());
+    ASSERT_TRUE(os::write_file(root() + "/snapshots/" + std::string(64, 'a') + "-tmp-123", as_bytes("x")));
+    ASSERT_TRUE(os::write_file(root() + "/snapshots/" + std::string(64, 'A'), as_bytes("x")));
+    ASSERT_TRUE(os::write_file(root() + "/data/README", as_bytes("x")));
+    int found = 0;
+    for (const FileKind kind : {FileKind::snapshot, FileKind::pack})
+        ASSERT_TRUE(b->list(kind, [&](const Id&, std::uint64_t) { ++found; }));
+    EXPECT_EQ(found, 0);
+}
+
+TEST(OpenBackend, TakesPathsAndNamesWhatItKnows) {
+    EXPECT_EQ(open_backend("/a/b").value()->location(), "/a/b");
+    EXPECT_EQ(open_backend("local:/a/b").value()->location(), "/a/b");
+    EXPECT_EQ(open_backend("./c:d").value()->location(), "./c:d");
+    const auto s3 = open_backend("s3:host/bucket");
+    ASSERT_FALSE(s3);
+    EXPECT_EQ(s3.error().code, ErrorCode::unsupported);
+    EXPECT_NE(s3.error().hint.find("local:"), std::string::npos);
+    EXPECT_EQ(open_backend("").error().code, ErrorCode::usage);
+}
+
+}    // namespace
+}    // namespace holdfast::storage

@@ -1,0 +1,97 @@
+#include "holdfast/testing/faulty_backend.hpp"
+
+#include <random>
+
+namespace holdfast::testing {
+namespace {
+
+using storage::FileKind;
+using storage::FileName;
+
+class FaultyBackend final : public storage::Backend {
+public:
+    FaultyBackend(std::unique_ptr<storage::Backend> below, std::shared_ptr<Faults> faults)
+        : below_(std::move(below)), faults_(std::move(faults)) {}
+
+    Status create_layout() override { return below_->create_layout(); }
+    Result<std::unique_ptr<storage::Upload>> start(FileKind kind) override {
+        HF_TRY(auto upload, below_->start(kind));
+        return std::make_unique<FaultyUpload>(*this, kind, std::move(upload));
+    }
+    Status put(const FileName& name, ByteView bytes) override {
+        HF_DO(spend(bytes.size()));
+        HF_DO(below_->put(name, bytes));
+        remember(name);
+        return {};
+    }
+    Result<Bytes> read(const FileName& name) override { return below_->read(name); }
+    Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override { return below_->read_at(name, offset, to); }
+    Result<std::uint64_t> size(const FileName& name) override { return below_->size(name); }
+    Status list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) override {
+        return below_->list(kind, found);
+    }
+    Status remove(const FileName& name) override { return below_->remove(name); }
+    Status sync() override {
+        if (faults_->fail_sync) return fail(ErrorCode::io, "the disk does not answer");
+        HF_DO(below_->sync());
+        const std::scoped_lock lock(faults_->mutex);
+        faults_->unsynced.clear();
+        return {};
+    }
+    bool lists_at_once() const override { return below_->lists_at_once(); }
+    std::string location() const override { return below_->location(); }
+
+private:
+    class FaultyUpload final : public storage::Upload {
+    public:
+        FaultyUpload(FaultyBackend& owner, FileKind kind, std::unique_ptr<storage::Upload> below)
+            : owner_(owner), kind_(kind), below_(std::move(below)) {}
+        Status write(ByteView bytes) override {
+            HF_DO(owner_.spend(bytes.size()));
+            return below_->write(bytes);
+        }
+        Status commit(const Id& id) override {
+            HF_DO(below_->commit(id));
+            owner_.remember({kind_, id});
+            return {};
+        }
+
+    private:
+        FaultyBackend& owner_;
+        const FileKind kind_;
+        std::unique_ptr<storage::Upload> below_;
+    };
+
+    Status spend(std::size_t bytes) {
+        if (faults_->bytes_left.fetch_sub(static_cast<std::int64_t>(bytes)) >= static_cast<std::int64_t>(bytes)) return {};
+        return fail(ErrorCode::disk_full, "no space left on the faulty device");
+    }
+    void remember(const FileName& name) {
+        const std::scoped_lock lock(faults_->mutex);
+        faults_->unsynced.push_back(name);
+        faults_->committed.push_back(name);
+    }
+
+    const std::unique_ptr<storage::Backend> below_;
+    const std::shared_ptr<Faults> faults_;
+};
+
+}    // namespace
+
+std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend, std::shared_ptr<Faults> faults) {
+    return std::make_unique<FaultyBackend>(std::move(backend), std::move(faults));
+}
+
+Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    const std::scoped_lock lock(faults.mutex);
+    for (const FileName& name : faults.unsynced) {
+        if (random() % 2 == 0) continue;
+        const auto removed = below.remove(name);
+        if (!removed && removed.error().code != ErrorCode::not_found) return removed;
+    }
+    faults.unsynced.clear();
+    return {};
+}
+
+}    // namespace holdfast::testing
