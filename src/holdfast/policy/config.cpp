@@ -302,7 +302,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
 
 std::string duckdb_name_from_path(std::string_view path) {
     std::string_view stem = path.substr(path.rfind('/') + 1);
-    for (const std::string_view suffix : {".duckdb", ".db"})
+    for (const std::string_view suffix : {".duckdb", ".ddb", ".db"})
         if (stem.ends_with(suffix) && stem.size() > suffix.size()) {
             stem.remove_suffix(suffix.size());
             break;

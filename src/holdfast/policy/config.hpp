@@ -64,7 +64,7 @@ struct RedisConfig {
 };
 
 struct DuckDbConfig {
-    std::string name;    // default: the file's name without .duckdb or .db; artefacts are duckdb/<name>.duckdb
+    std::string name;    // default: the file's name without .duckdb, .ddb or .db; artefacts are duckdb/<name>.duckdb
     std::string path;
     Proof proof = Proof::digest;
 };

@@ -102,9 +102,13 @@ Result<std::optional<vault::SnapshotEntry>> find_parent(const vault::Repository&
     return parent;
 }
 
+// What the artefacts of a component measure: captures tell it as "bytes" of the whole, or of each database or part.
 std::uint64_t bytes_of(const json::Value& facts) {
     if (!facts["bytes"].is_null()) return facts["bytes"].natural();
-    return facts["file_bytes"].natural() + facts["wal_bytes"].natural() + facts["rdb_bytes"].natural();
+    std::uint64_t sum = facts["file_bytes"].natural() + facts["wal_bytes"].natural() + facts["rdb_bytes"].natural();
+    for (const auto& [key, member] : facts.members()) sum += bytes_of(member);
+    for (const json::Value& item : facts.items()) sum += bytes_of(item);
+    return sum;
 }
 
 std::vector<std::string> artefacts_of(const Component& component, const json::Value& facts) {
