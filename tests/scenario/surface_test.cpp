@@ -33,6 +33,30 @@ TEST_F(Surface, TheErrorPageIsTheOneInDocs) {
         << "run: holdfast internal errors > docs/errors.md";
 }
 
+TEST_F(Surface, EveryKeyOfTheConfigurationIsInItsPage) {
+    const std::string page = os::read_text(HF_SOURCE_DIR "/docs/formats/configuration.md").value();
+    for (const std::string table : {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"", "[[clickhouse]]",
+                                    "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]"}) {
+        write(at("holdfast.toml"), table + "\nno_such_key = 1\n");
+        const std::string hint = holdfast({"backup", "--config", at("holdfast.toml"), "--json"}).json()["error"]["hint"].text();
+        ASSERT_THAT(hint, testing::StartsWith("known keys: "));
+        for (std::size_t from = 12; from < hint.size();) {
+            const std::size_t end = std::min(hint.find(", ", from), hint.size());
+            const std::string key = hint.substr(from, end - from);
+            EXPECT_TRUE(page.find('`' + key + '`') != page.npos || page.find('[' + key + ']') != page.npos) << table << " " << key;
+            from = end + 2;
+        }
+    }
+}
+
+TEST_F(Surface, TheExampleOfThatPageIsAConfiguration) {
+    const std::string page = os::read_text(HF_SOURCE_DIR "/docs/formats/configuration.md").value();
+    const std::size_t from = page.find("```toml\n") + 8;
+    write(at("holdfast.toml"), page.substr(from, page.find("```", from) - from));
+    // It parses: what is missing is the repository.
+    EXPECT_EQ(holdfast({"backup", "--config", at("holdfast.toml")}).exit, 10);
+}
+
 TEST_F(Surface, BashCompletesCommandsOptionsAndFiles) {
     write(at("complete.sh"), holdfast_bare({"completion", "bash"}).output + R"(
 ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _holdfast; echo "${COMPREPLY[*]}"; }
