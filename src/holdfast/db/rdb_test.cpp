@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "holdfast/db/rdb_crc64.hpp"
 
 namespace holdfast::db {
@@ -203,7 +205,7 @@ TEST(Rdb, RefusesBrokenPackedEncodings) {
         EXPECT_FALSE(read(rdb(key(16, "k", text_of(bad))))) << at;
     }
     EXPECT_FALSE(read(rdb(key(16, "k", text_of(listpack("\x05\x01"s, 1)))))) << "a field without a value";
-    EXPECT_FALSE(read(rdb(key(17, "k", text_of(listpack("\x81"s + "a\x02" + "\x81"s + "b\x02", 2))))) << "no number";
+    EXPECT_FALSE(read(rdb(key(17, "k", text_of(listpack("\x81"s + "a\x02" + "\x81"s + "b\x02", 2)))))) << "no number";
     EXPECT_FALSE(read(rdb(key(11, "k", text_of(le32(3) + le32(1) + "abc"))))) << "width";
     EXPECT_FALSE(read(rdb(key(11, "k", text_of(le32(2) + le32(2) + "ab"))))) << "count";
     EXPECT_FALSE(read(rdb(key(13, "k", text_of(ziplist("\x00\x3f"s + "ab", 1)))))) << "runs over its end";

@@ -1,0 +1,108 @@
+#include "holdfast/db/redis_replica.hpp"
+
+#include <fmt/core.h>
+
+#include <charconv>
+
+namespace holdfast::db {
+namespace {
+
+constexpr Duration k_silence_max = std::chrono::seconds(60);    // repl-timeout's default
+constexpr std::size_t k_mark_size = 40, k_piece = std::size_t(64) << 10;
+
+Error explain(Error error, std::string_view user) {
+    if (error.code == ErrorCode::denied && error.message.find("NOPERM") != std::string::npos)
+        error.hint = fmt::format("grant it on the server: ACL SETUSER {} +psync +replconf +ping",
+                                 user.empty() ? "default" : user);
+    return error;
+}
+
+bool parse(std::string_view text, std::uint64_t& to) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+}    // namespace
+
+Result<RedisReplica> RedisReplica::attach(RedisClient client, std::string_view user) {
+    const auto say = [&](std::initializer_list<std::string_view> arguments) -> Status {
+        auto reply = client.command(arguments);
+        if (!reply) return fail(explain(std::move(reply).error(), user));
+        return {};
+    };
+    HF_DO(say({"PING"}));
+    HF_DO(say({"REPLCONF", "listening-port", "0"}));
+    HF_DO(say({"REPLCONF", "capa", "eof", "capa", "psync2"}));
+    HF_DO(client.send({"PSYNC", "?", "-1"}));
+    RedisReplica replica(std::move(client));
+    if (auto head = replica.receive_head(); !head) return fail(explain(std::move(head).error(), user));
+    return replica;
+}
+
+Status RedisReplica::receive_head() {
+    const std::string& peer = client_.peer();
+    // Empty lines say "still at work".
+    const auto next_line = [&]() -> Result<std::string> {
+        auto line = client_.receive_line(k_silence_max);
+        while (line && line->empty()) line = client_.receive_line(k_silence_max);
+        if (line && line->front() == '-') return fail(refusal_error({line->substr(1)}, "PSYNC on " + peer));
+        return line;
+    };
+    const auto not_psync = [&](const std::string& line) {
+        return fail(ErrorCode::corrupt, fmt::format("{} answers PSYNC with '{}'", peer, line.substr(0, 60)));
+    };
+
+    HF_TRY(const std::string line, next_line());
+    constexpr std::string_view k_full = "+FULLRESYNC ";
+    if (!line.starts_with(k_full)) return not_psync(line);
+    const std::string_view rest = std::string_view(line).substr(k_full.size());
+    const std::size_t space = rest.find(' ');
+    if (space != 40 || !parse(rest.substr(space + 1), offset_)) return not_psync(line);
+    replication_id_ = rest.substr(0, space);
+
+    HF_TRY(const std::string head, next_line());
+    if (head.starts_with("$EOF:") && head.size() == 5 + k_mark_size) {
+        mark_ = head.substr(5);
+        held_.resize(k_mark_size + k_piece);
+    } else if (!head.starts_with('$') || !parse(std::string_view(head).substr(1), left_) || left_ == 0) {
+        return not_psync(head);
+    }
+    return {};
+}
+
+Result<std::size_t> RedisReplica::receive(ByteSpan to) {
+    HF_TRY(const std::size_t n, client_.receive_some(to, k_silence_max));
+    if (n == 0)
+        return fail(ErrorCode::unreachable,
+                    fmt::format("{} went away after {} of its RDB", client_.peer(), human_size(bytes_)),
+                    "see the server's log, then try again");
+    return n;
+}
+
+Result<std::size_t> RedisReplica::read(ByteSpan to) {
+    if (!diskless()) {
+        if (left_ == 0) return 0;
+        HF_TRY(const std::size_t n, receive(to.first(std::min<std::uint64_t>(to.size(), left_))));
+        left_ -= n;
+        bytes_ += n;
+        return n;
+    }
+    // The server is silent behind the mark until we acknowledge, so the mark is always the end of what has come.
+    while (held_size_ <= k_mark_size) {
+        if (held_size_ == k_mark_size && as_text(ByteView(held_).first(k_mark_size)) == mark_) return 0;
+        HF_TRY(const std::size_t n, receive(ByteSpan(held_).subspan(held_size_)));
+        held_size_ += n;
+    }
+    const std::size_t n = std::min(to.size(), held_size_ - k_mark_size);
+    std::memcpy(to.data(), held_.data(), n);
+    std::memmove(held_.data(), held_.data() + n, held_size_ - n);
+    held_size_ -= n;
+    bytes_ += n;
+    return n;
+}
+
+Status RedisReplica::leave() {
+    return client_.send({"REPLCONF", "ACK", std::to_string(offset_)});
+}
+
+}    // namespace holdfast::db
