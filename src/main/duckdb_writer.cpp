@@ -7,13 +7,16 @@
 //   holdfast-duckdb-writer FILE sql [KEY=VALUE...]             runs what stdin says, prints the last statement's rows
 //
 // Invariants: the sequences of a lane have no gap and no double; balances sum up to zero and equal the transfers; a
-// batch is there whole or not at all. A copy that mixes two moments breaks one of them.
+// batch is there whole or not at all. A copy that mixes two moments breaks one of them. ballast_mib=N among KEY=VALUE puts
+// that much before it all, so that a copy takes as long as one of a grown database.
 
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
 #include <thread>
 
@@ -30,7 +33,10 @@ void say(int lane, std::int64_t sequence) {
     if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) std::_Exit(0);
 }
 
-Status make_tables(db::DuckDb& database) {
+Status make_tables(db::DuckDb& database, std::uint64_t ballast_mib) {
+    if (ballast_mib > 0)
+        HF_DO(database.run(fmt::format("CREATE TABLE ballast AS SELECT i, hash(i) AS h, hash(i + 1) AS g FROM range({}) r(i); "
+                                       "CHECKPOINT", ballast_mib * 65536)));
     HF_DO(database.run("CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL);"
                        "CREATE TABLE IF NOT EXISTS transfers (lane INTEGER, seq BIGINT, source INTEGER, target INTEGER, "
                        "amount BIGINT CHECK (amount > 0), note VARCHAR);"
@@ -100,9 +106,19 @@ Status write_inserts(db::DuckDb& database) {
     }
 }
 
-Status write(const std::string& path, std::string_view mode, const db::DuckDb::Settings& settings) {
+// Takes our own key out of DuckDB's.
+std::uint64_t take_ballast(db::DuckDb::Settings& settings) {
+    const auto found = std::find_if(settings.begin(), settings.end(), [](const auto& s) { return s.first == "ballast_mib"; });
+    if (found == settings.end()) return 0;
+    const std::uint64_t size = std::strtoull(found->second.c_str(), nullptr, 10);
+    settings.erase(found);
+    return size;
+}
+
+Status write(const std::string& path, std::string_view mode, db::DuckDb::Settings settings) {
+    const std::uint64_t ballast_mib = take_ballast(settings);
     HF_TRY(db::DuckDb database, db::DuckDb::open(path, db::DuckDb::Mode::read_write, settings));
-    HF_DO(make_tables(database));
+    HF_DO(make_tables(database, ballast_mib));
     say(0, 0);    // the tables are there
     return mode == "mixed" ? write_mixed(database) : write_inserts(database);
 }

@@ -4,7 +4,8 @@
 //
 //   scheme    headers | logs | headers | every block | headers; the headers must be the same bytes all three times, and
 //             the logs are joined to fit them (db/duckdb_wal.hpp). Blocks that count are never rewritten between two
-//             header changes; blocks that do not count may be torn in the copy, which is harmless
+//             header changes, except near the end of a checkpoint: a copy during one does not count. Blocks that do
+//             not count may be torn in the copy, which is harmless
 //   writes    `to`, and `to`.wal when commits are not in the file yet; two more files beside them while it runs
 //   errors    not_found, corrupt (not a DuckDB file, or damaged), unsupported (encrypted, too old), disk_full,
 //             changed (never quiet long enough, in all tries), cancelled

@@ -2,6 +2,7 @@
 
 #include "holdfast/source/duckdb_copy.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -58,7 +59,8 @@ TEST_P(LiveDuckDb, IsCopiedWholeWhileItCommits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Loads, LiveDuckDb,
-    ::testing::Values(Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 25},
+    ::testing::Values(Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 20},
+                      Load{"MixedGrown", DuckDbWriter::Load::mixed, {"checkpoint_threshold=100KB", "ballast_mib=96"}, 20},
                       Load{"MixedV15", DuckDbWriter::Load::mixed,
                            {"checkpoint_threshold=1MB", "storage_compatibility_version=v1.5.0"}, 15},
                       Load{"Inserts", DuckDbWriter::Load::inserts, {"checkpoint_threshold=50KB"}, 25},
@@ -142,6 +144,42 @@ TEST_F(DuckDbCopyOfFile, TakesTheCommitsOfADeadWritersLogAndLeavesItsTornEnd) {
     ASSERT_TRUE(cut);
     EXPECT_EQ(cut->wal_commits + 1, whole->wal_commits);
     EXPECT_TRUE(testing::check_writer_copy(copy_));
+}
+
+// What a crash in the middle of a checkpoint leaves; and the same while somebody has the database open.
+TEST_F(DuckDbCopyOfFile, WaitsForACheckpointOnlyWhileTheDatabaseIsOpen) {
+    make_with_log();
+    const Bytes log = *os::read_file(file_ + ".wal");
+    Bytes with_marker = log;
+    for (const std::string_view payload : {std::string_view("d\0ce\0d\0\x7f\xff\xff\xff\xff", 11), std::string_view("d\0d\xff\xff", 5)}) {
+        append_le<std::uint64_t>(with_marker, payload.size());
+        append_le<std::uint64_t>(with_marker, db::duckdb_checksum(as_bytes(payload)));
+        append(with_marker, as_bytes(payload));
+    }
+    ASSERT_TRUE(os::write_file(file_ + ".wal", with_marker));
+    const auto copied = copy();
+    ASSERT_TRUE(copied) << copied.error().message;
+    EXPECT_EQ(*os::read_file(copy_ + ".wal"), log);
+    EXPECT_TRUE(testing::check_writer_copy(copy_));
+
+    class Hurrying final : public Clock {    // a sleep is a minute, in no time
+    public:
+        Timestamp now() const override { return {}; }
+        Instant instant() const override { return now_; }
+        void sleep(Duration) override { now_ = now_ + std::chrono::minutes(1); }
+
+    private:
+        Instant now_;
+    } clock;
+    const auto file = os::open_file(file_, O_RDWR);
+    ASSERT_TRUE(file);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    ASSERT_EQ(::fcntl(file->get(), F_OFD_SETLK, &lock), 0);
+    const auto waited = copy_live_duckdb(file_, copy_, clock);
+    ASSERT_FALSE(waited);
+    EXPECT_EQ(waited.error().code, ErrorCode::changed);
+    EXPECT_THAT(waited.error().message, HasSubstr("does not end"));
 }
 
 TEST_F(DuckDbCopyOfFile, NamesTheDamagedByteOfALog) {
