@@ -24,7 +24,7 @@ struct Answer {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-class Scenario : public testing::Test {
+class Scenario : public ::testing::Test {
 protected:
     Scenario();
 
