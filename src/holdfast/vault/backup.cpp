@@ -34,7 +34,7 @@ struct Backup::State {
 
     Repository& repository;
     const BackupOptions options;
-    const std::unique_ptr<RepositoryLock> lock;
+    std::unique_ptr<RepositoryLock> lock;    // until the snapshot is written
     const Timestamp started;
     const Chunkers chunkers;
     SnapshotTree tree;
@@ -287,6 +287,7 @@ Result<Backup::Outcome> Backup::commit(const std::vector<std::string>& tags) {
     HF_DO(state.repository.backend().sync());
     HF_TRY(const Id id, state.repository.write_document(storage::FileKind::snapshot, format::encode(snapshot)));
     HF_DO(state.repository.backend().sync());
+    state.lock.reset();
     return Outcome{id, summary};
 }
 

@@ -1,0 +1,164 @@
+#include "holdfast/vault/check.hpp"
+
+#include "holdfast/base/json.hpp"
+#include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+
+class CheckTest : public VaultTest {
+protected:
+    void SetUp() override {
+        init();
+        write("src/a", noise(3'000'000, 1));
+        write("src/sub/b", std::string(500'000, 'b'));
+        HF_OK(back_up(path("src")));
+        before_ = listing(path("src"));
+    }
+    std::string pack_with(format::BlobType type) {
+        for (const format::IndexPack& pack : repository_->state().index.packs())
+            if (pack.blobs[0].type == type) return repo_path() + '/' + storage::relative_path({FileKind::pack, pack.id});
+        ADD_FAILURE() << "no such pack";
+        return {};
+    }
+    // Whatever was done to the repository: a restore gives the right content or an error, never something else.
+    void expect_no_wrong_content() {
+        auto opened = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
+        HF_OK(opened);
+        repository_ = *std::move(opened);
+        HF_OK(os::remove_tree(path("out")));
+        const auto restored = restore_latest("out");
+        EXPECT_FALSE(restored);
+        const auto different = sh("cd \"$1\" 2>/dev/null && find . -type f | while read f; do cmp -s \"$f\" \"$2/$f\" || echo \"$f\"; done",
+                                  {path("out") + path("src"), path("src")});
+        EXPECT_EQ(different.output, "");
+    }
+    std::string before_;
+};
+
+TEST_F(CheckTest, AWholeRepositoryIsFine) {
+    std::uint64_t done = 0, total = 0;
+    const auto report = check(*repository_, {.read_data = true, .progress = [&](std::uint64_t d, std::uint64_t t) { done = d; total = t; }});
+    HF_OK(report);
+    EXPECT_TRUE(report->ok()) << all_of(report->errors);
+    EXPECT_TRUE(report->hints.empty()) << all_of(report->hints);
+    EXPECT_EQ(report->snapshots, 1u);
+    EXPECT_EQ(report->packs, files_of(FileKind::pack).size());
+    EXPECT_GT(report->trees, 2u);
+    EXPECT_EQ(done, total);
+    EXPECT_TRUE(files_of(FileKind::lock).empty());
+}
+
+TEST_F(CheckTest, ABitFlippedInDataIsFoundWhenDataIsRead) {
+    flip_byte(pack_with(format::BlobType::data));
+    EXPECT_TRUE(checked(false).ok());    // data is not looked at
+    const auto report = checked(true);
+    EXPECT_NE(all_of(report.errors).find("does not match its name"), std::string::npos) << all_of(report.errors);
+    EXPECT_NE(all_of(report.errors).find("seal is broken"), std::string::npos) << all_of(report.errors);
+    expect_no_wrong_content();
+}
+
+TEST_F(CheckTest, EveryByteOfASmallPackCounts) {
+    const std::string pack = pack_with(format::BlobType::tree);
+    const auto whole = os::read_file(pack).value();
+    for (std::size_t at = 0; at < whole.size(); at += 13) {
+        flip_byte(pack, at);
+        EXPECT_FALSE(checked(true).ok()) << at;
+        HF_OK(os::write_file(pack, whole));
+    }
+    EXPECT_TRUE(checked(true).ok());
+}
+
+TEST_F(CheckTest, ABitFlippedInATreeIsFoundWithoutReadingData) {
+    flip_byte(pack_with(format::BlobType::tree), 40);
+    const auto report = checked(false);
+    EXPECT_NE(all_of(report.errors).find("tree blob"), std::string::npos) << all_of(report.errors);
+    expect_no_wrong_content();
+}
+
+TEST_F(CheckTest, TruncatedAndMissingPacksAreFoundWithoutReadingData) {
+    const std::string pack = pack_with(format::BlobType::data);
+    const auto whole = os::read_file(pack).value();
+    HF_OK(os::write_file(pack, ByteView(whole).first(whole.size() / 3)));
+    EXPECT_NE(all_of(checked(false).errors).find("instead of"), std::string::npos);
+    EXPECT_FALSE(checked(true).ok());
+    expect_no_wrong_content();
+    HF_OK(os::remove_tree(pack));
+    EXPECT_NE(all_of(checked(false).errors).find("missing"), std::string::npos);
+    expect_no_wrong_content();
+}
+
+TEST_F(CheckTest, ADamagedIndexIsFoundAndSaysWhatToDo) {
+    const std::string index = files_of(FileKind::index).at(0);
+    flip_byte(index);
+    const auto report = checked(false);
+    EXPECT_NE(all_of(report.errors).find("index " + os::file_name(index).substr(0, 8)), std::string::npos) << all_of(report.errors);
+    reopen();
+    const auto load = repository_->load_index();
+    ASSERT_FALSE(load);
+    EXPECT_EQ(load.error().code, ErrorCode::corrupt);
+    EXPECT_NE(load.error().hint.find("rebuild-index"), std::string::npos);
+}
+
+TEST_F(CheckTest, AMissingIndexLeavesBlobsThatNobodyKnows) {
+    HF_OK(os::remove_tree(files_of(FileKind::index).at(0)));
+    const auto report = checked(false);
+    EXPECT_NE(all_of(report.errors).find("is in no index"), std::string::npos) << all_of(report.errors);
+    EXPECT_NE(all_of(report.hints).find("named by no index"), std::string::npos);
+    expect_no_wrong_content();
+}
+
+TEST_F(CheckTest, ADamagedSnapshotIsFoundAndTheOthersAreStillChecked) {
+    write("src/c", "c");
+    HF_OK(back_up(path("src")));
+    flip_byte(files_of(FileKind::snapshot).at(0));
+    const auto report = checked(false);
+    EXPECT_EQ(report.errors.size(), 1u) << all_of(report.errors);
+    EXPECT_EQ(report.snapshots, 1u);
+}
+
+TEST_F(CheckTest, AllThatIsWrongIsReportedAtOnce) {
+    write("src/more", noise(3'000'000, 7));
+    HF_OK(back_up(path("src")));
+    const auto packs = files_of(FileKind::pack);
+    ASSERT_GT(packs.size(), 3u);
+    for (const std::string& pack : packs) flip_byte(pack);
+    flip_byte(files_of(FileKind::snapshot).at(0));
+    const auto report = checked(true);
+    for (const std::string& pack : packs) EXPECT_NE(all_of(report.errors).find(os::file_name(pack)), std::string::npos) << pack;
+    EXPECT_NE(all_of(report.errors).find("snapshot"), std::string::npos);
+}
+
+TEST_F(CheckTest, ATinyRepositoryOfResticIsReadCheckedAndRestored) {
+    ASSERT_TRUE(sh("tar -xf \"$1\" -C \"$2\"", {std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.tar", folder_.path()}).ok);
+    const auto golden = json::parse(os::read_text(std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.json").value(), "golden");
+    HF_OK(golden);
+    auto opened = Repository::open(storage::local_backend(path("restic-v2-tiny")), Secret("test"), clock_);
+    HF_OK(opened);
+    const Repository& tiny = **opened;
+    const auto report = check(**opened, {.read_data = true, .progress = {}});
+    HF_OK(report);
+    EXPECT_TRUE(report->ok()) << all_of(report->errors);
+    EXPECT_EQ(report->snapshots, 2u);
+    EXPECT_EQ(report->packs, 4u);
+    for (const json::Value& expected : (*golden)["snapshots"].items()) {
+        const auto snapshot = tiny.find_snapshot(expected["id"].text());
+        HF_OK(snapshot);
+        EXPECT_EQ(snapshot->snapshot.tree.hex(), expected["tree"].text());
+        RestoreOptions options;
+        options.target = path("out-" + snapshot->id.brief());
+        HF_OK(restore(tiny, *snapshot, options));
+        // restic restores the same.
+        const auto restic = sh("RESTIC_PASSWORD=test restic -r \"$1\" restore \"$2\" --target \"$3\" --no-cache -q",
+                               {path("restic-v2-tiny"), snapshot->id.hex(), path("restic-" + snapshot->id.brief())});
+        ASSERT_TRUE(restic.ok) << restic.output;
+        EXPECT_EQ(listing(options.target), listing(path("restic-" + snapshot->id.brief())));
+        EXPECT_NE(listing(options.target), "");
+    }
+}
+
+}    // namespace
+}    // namespace holdfast::vault

@@ -1,0 +1,131 @@
+#include "holdfast/vault/lock.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+using namespace std::chrono_literals;
+
+class LockTest : public VaultTest {
+protected:
+    void SetUp() override { init(); }
+    // A lock file of somebody else.
+    void foreign_lock(bool exclusive, const std::string& host, std::int64_t pid) {
+        format::Lock lock;
+        lock.time = clock_.now();
+        lock.exclusive = exclusive;
+        lock.hostname = host;
+        lock.username = "trader";
+        lock.pid = pid;
+        HF_OK(repository_->write_document(FileKind::lock, format::encode(lock)));
+    }
+    static std::int64_t gone_pid() {
+        const pid_t child = ::fork();
+        if (child == 0) ::_exit(0);
+        ::waitpid(child, nullptr, 0);
+        return child;
+    }
+};
+
+TEST_F(LockTest, SharedLocksGoTogetherAndLeaveNothing) {
+    {
+        const auto one = repository_->lock(LockMode::shared);
+        const auto two = repository_->lock(LockMode::shared);
+        HF_OK(one);
+        HF_OK(two);
+        EXPECT_EQ(files_of(FileKind::lock).size(), 2u);
+        EXPECT_TRUE((*one)->still_held());
+    }
+    EXPECT_TRUE(files_of(FileKind::lock).empty());
+}
+
+TEST_F(LockTest, ExclusiveExcludesAndNamesItsOwner) {
+    const auto mine = repository_->lock(LockMode::exclusive);
+    HF_OK(mine);
+    for (const LockMode mode : {LockMode::shared, LockMode::exclusive}) {
+        const auto other = repository_->lock(mode);
+        ASSERT_FALSE(other);
+        EXPECT_EQ(other.error().code, ErrorCode::locked);
+        EXPECT_NE(other.error().message.find("PID " + std::to_string(::getpid())), std::string::npos) << other.error().message;
+        EXPECT_NE(other.error().hint.find("unlock"), std::string::npos);
+    }
+    EXPECT_EQ(files_of(FileKind::lock).size(), 1u);    // the failed ones took theirs back
+}
+
+TEST_F(LockTest, SharedExcludesExclusive) {
+    const auto mine = repository_->lock(LockMode::shared);
+    HF_OK(mine);
+    EXPECT_EQ(check(*repository_).error().code, ErrorCode::locked);
+}
+
+TEST_F(LockTest, ALockOfAProcessThatIsGoneIsRemoved) {
+    foreign_lock(true, os::host_name(), gone_pid());
+    HF_OK(repository_->lock(LockMode::exclusive));
+    EXPECT_TRUE(files_of(FileKind::lock).empty());
+}
+
+TEST_F(LockTest, ALockOfAnotherHostIsNeverRemoved) {
+    foreign_lock(true, "elsewhere", gone_pid());
+    const auto refused = repository_->lock(LockMode::shared);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("trader@elsewhere"), std::string::npos);
+    EXPECT_EQ(files_of(FileKind::lock).size(), 1u);
+}
+
+TEST_F(LockTest, UnreadableAndEmptyLocksDoNotCount) {
+    HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'a'), as_bytes("no envelope at all, only some text in a file")));
+    HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'b'), {}));
+    HF_OK(repository_->lock(LockMode::exclusive));
+}
+
+TEST_F(LockTest, WaitsUntilTheOtherIsGone) {
+    repository_->state().lock_timing.first_pause = 1ms;
+    auto other = repository_->lock(LockMode::exclusive);
+    HF_OK(other);
+    std::thread releasing([&] {
+        clock_.sleep(30ms);
+        other->reset();
+    });
+    const auto mine = repository_->lock(LockMode::shared, 60s);
+    releasing.join();
+    HF_OK(mine);
+}
+
+TEST_F(LockTest, IsRefreshedUnderANewName) {
+    repository_->state().lock_timing.refresh_every = 5ms;
+    const auto mine = repository_->lock(LockMode::shared);
+    HF_OK(mine);
+    const auto before = files_of(FileKind::lock);
+    while (files_of(FileKind::lock) == before) clock_.sleep(1ms);
+    EXPECT_TRUE((*mine)->still_held());
+}
+
+TEST_F(LockTest, IsLostWhenSomebodyRemovedItWhileWeSlept) {
+    auto& timing = repository_->state().lock_timing;
+    timing.refresh_every = 20ms;
+    timing.lost_after = 0ms;    // every refresh comes too late
+    const auto mine = repository_->lock(LockMode::shared);
+    HF_OK(mine);
+    for (const std::string& file : files_of(FileKind::lock)) HF_OK(os::remove_tree(file));
+    EXPECT_EQ((*mine)->still_held().error().code, ErrorCode::locked);
+    clock_.sleep(60ms);
+    EXPECT_EQ((*mine)->still_held().error().code, ErrorCode::locked);
+}
+
+TEST_F(LockTest, ABackupThatLostItsLockWritesNoSnapshot) {
+    repository_->state().lock_timing.lost_after = -1ns;
+    auto backup = Backup::start(*repository_, small_packs());
+    HF_OK(backup);
+    HF_OK((*backup)->add_file("a", as_bytes("content")));
+    EXPECT_EQ((*backup)->commit().error().code, ErrorCode::locked);
+    EXPECT_TRUE(files_of(FileKind::snapshot).empty());
+}
+
+}    // namespace
+}    // namespace holdfast::vault
