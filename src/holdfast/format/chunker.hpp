@@ -6,24 +6,12 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "holdfast/base/bytes.hpp"
-#include "holdfast/base/result.hpp"
+#include "holdfast/format/polynomial.hpp"
+#include "holdfast/format/strip_search.hpp"
 
 namespace holdfast::format {
-
-/// A polynomial over GF(2), degree 53, irreducible: one per repository.
-struct Polynomial {
-    std::uint64_t bits = 0;
-    bool operator==(const Polynomial&) const = default;
-};
-bool is_irreducible(Polynomial p);
-/// From 8 random bytes (section 13); nullopt: take other bytes (about 26 of 27 times).
-std::optional<Polynomial> polynomial_from_random(std::uint64_t random);
-std::string to_hex(Polynomial p);
-/// corrupt unless hex of degree 53 and irreducible.
-Result<Polynomial> parse_polynomial(std::string_view hex);
 
 struct ChunkSizes {
     std::uint32_t min = 512 << 10, max = 8 << 20;
@@ -37,7 +25,9 @@ inline constexpr ChunkSizes k_chunks_of_streams{64 << 10, 2 << 20, 17};
 /// Content-defined cuts. The digest at a place depends on the 64 bytes before it only, so several lanes run side by side.
 class Chunker {
 public:
-    explicit Chunker(Polynomial p, ChunkSizes sizes = k_chunks_of_files);
+    /// Both give the same cuts; `portable` is what runs on CPUs without GFNI.
+    enum class Search { fastest, portable };
+    explicit Chunker(Polynomial p, ChunkSizes sizes = k_chunks_of_files, Search search = Search::fastest);
     ChunkSizes sizes() const { return sizes_; }
 
     /// `data` starts at a chunk's start. Returns the length of the first chunk when its end is certain, else nullopt:
@@ -47,10 +37,18 @@ public:
     std::optional<std::size_t> cut(ByteView data, std::size_t seen = 0) const;
 
 private:
+    std::uint64_t roll(std::uint64_t digest, std::byte entering) const;
+    std::uint64_t roll(std::uint64_t digest, std::byte entering, std::byte leaving) const;
+    std::uint64_t digest_before(const std::byte* at) const;
+    std::size_t search_one(const std::byte* data, std::size_t first, std::size_t last) const;
+    std::size_t search_two(const std::byte* data, std::size_t first, std::size_t last) const;
+    std::size_t search(const std::byte* data, std::size_t first, std::size_t last) const;
+
     ChunkSizes sizes_;
     std::uint64_t mask_;
     std::uint64_t out_[256];
     std::uint64_t mod_[256];
+    std::optional<StripSearch> strips_;
 };
 
 }    // namespace holdfast::format
