@@ -51,7 +51,8 @@ std::size_t Chunker::search_one(const std::byte* data, std::size_t first, std::s
 // Each roll waits for a table look-up of the one before: a second, independent lane runs in that time and nearly doubles
 // the speed. More than two is slower again (numbers in strip_search.hpp).
 std::size_t Chunker::search_two(const std::byte* data, std::size_t first, std::size_t last) const {
-    for (; last - first + 1 >= 2 * k_strip; first += 2 * k_strip) {
+    // One place more than two strips: the last roll of a strip reads the byte behind it, which must be there.
+    for (; last - first + 1 > 2 * k_strip; first += 2 * k_strip) {
         const std::byte *const low = data + first, *const high = low + k_strip;
         std::uint64_t digest_low = digest_before(low), digest_high = digest_before(high);
         for (std::size_t i = 0; i < k_strip; ++i) {
@@ -65,7 +66,6 @@ std::size_t Chunker::search_two(const std::byte* data, std::size_t first, std::s
             digest_low = roll(digest_low, low[at], low[leaving]);
             digest_high = roll(digest_high, high[at], high[leaving]);
         }
-        if (last - first + 1 == 2 * k_strip) return 0;
     }
     return search_one(data, first, last);
 }
