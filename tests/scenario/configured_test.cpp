@@ -1,7 +1,7 @@
 // A configured stack of files and logs (no servers): manifest, in-place restore, what is unreachable.
 
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <sys/stat.h>
 
 #include "scenario.hpp"
@@ -24,7 +24,9 @@ protected:
     Answer configured(std::vector<std::string> arguments) const {
         return holdfast(std::move(arguments), {{"HOLDFAST_CONFIG", at("holdfast.toml")}});
     }
-    json::Value latest_snapshot() const { return configured({"snapshots", "--latest", "1", "--json"}).json()["snapshots"].items().at(0); }
+    json::Value latest_snapshot() const {
+        return configured({"snapshots", "--latest", "1", "--json"}).json()["snapshots"].items().at(0);
+    }
 };
 
 TEST_F(Configured, OneRunIsOneSnapshotWithAManifest) {
@@ -51,7 +53,8 @@ TEST_F(Configured, OneRunIsOneSnapshotWithAManifest) {
 TEST_F(Configured, ASecondRunTakesTheFirstAsItsParent) {
     ASSERT_EQ(configured({"backup"}).exit, 0);
     const json::Value second = configured({"backup", "--json"}).json();
-    EXPECT_EQ(second["summary"]["files_unmodified"].natural() + 1, second["summary"]["files"].natural());    // but the manifest
+    EXPECT_EQ(second["summary"]["files_unmodified"].natural() + 1,
+              second["summary"]["files"].natural());    // but the manifest
     EXPECT_FALSE(latest_snapshot()["parent"].text().empty());
 }
 

@@ -28,7 +28,9 @@ protected:
         byte ^= std::byte{4};
         ASSERT_TRUE(os::pwrite_all(file.get(), ByteView(&byte, 1), middle).has_value());
     }
-    static void cut(const std::string& path) { ASSERT_EQ(::truncate(path.c_str(), os::status_of(path)->st_size / 2), 0); }
+    static void cut(const std::string& path) {
+        ASSERT_EQ(::truncate(path.c_str(), os::status_of(path)->st_size / 2), 0);
+    }
     static std::string brief(const std::string& path) { return os::file_name(path).substr(0, 8); }
 
     // Everything that came back must be as it was; what cannot come back must be gone and told.
@@ -86,7 +88,8 @@ TEST_F(Damage, ADamagedIndexIsNamed) {
 
 TEST_F(Damage, ADamagedSnapshotIsNamedAndTheOthersStayUsable) {
     ASSERT_EQ(holdfast({"backup", at("source"), "--tag", "second"}).exit, 0);
-    const std::string second = holdfast({"snapshots", "--tag", "second", "--json"}).json()["snapshots"].items().at(0)["id"].text();
+    const std::string second =
+        holdfast({"snapshots", "--tag", "second", "--json"}).json()["snapshots"].items().at(0)["id"].text();
     flip_bit(repository() + "/snapshots/" + second);
     const Answer listed = holdfast({"snapshots"});
     EXPECT_EQ(listed.exit, 3);

@@ -16,7 +16,8 @@ class DiskFull : public Scenario {
 protected:
     void SetUp() override {
         ASSERT_TRUE(os::make_folders(at("small")).has_value());
-        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=24m"), 0) << "the suite mounts: it runs as root";
+        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=24m"), 0)
+            << "the suite mounts: it runs as root";
     }
     void TearDown() override { EXPECT_EQ(::umount2(at("small").c_str(), MNT_DETACH), 0); }
 
@@ -68,7 +69,8 @@ TEST_F(DiskFull, InitLeavesNoConfigurationBehind) {
     const std::string much(4096, 'x');
     while (os::write_all(fill.get(), as_bytes(much))) {
     }
-    const Answer full = holdfast_bare({"init", "--config", at("home/holdfast.toml"), "--repo", at("small/repository"), "--no-detect"});
+    const Answer full =
+        holdfast_bare({"init", "--config", at("home/holdfast.toml"), "--repo", at("small/repository"), "--no-detect"});
     EXPECT_EQ(full.exit, 1) << full.output;
     EXPECT_FALSE(os::exists(at("home/holdfast.toml")));
     EXPECT_FALSE(os::exists(at("home/holdfast.password")));

@@ -12,7 +12,8 @@ using testing::HasSubstr;
 using Init = Scenario;
 
 TEST_F(Init, MakesConfigurationPasswordAndVaultFromNothing) {
-    const Answer made = holdfast_bare({"init", "--config", at("etc/holdfast.toml"), "--repo", repository(), "--no-detect"});
+    const Answer made =
+        holdfast_bare({"init", "--config", at("etc/holdfast.toml"), "--repo", repository(), "--no-detect"});
     ASSERT_EQ(made.exit, 0) << made.errors;
     EXPECT_EQ(os::status_of(at("etc/holdfast.toml"))->st_mode & 0777, 0600u);
     EXPECT_EQ(os::status_of(at("etc/holdfast.password"))->st_mode & 0777, 0600u);
@@ -41,13 +42,15 @@ TEST_F(Init, RefusesToTouchWhatIsThere) {
     EXPECT_EQ(again.exit, 1);
     EXPECT_THAT(again.errors, HasSubstr("already"));
     // A configuration that names a repository is used, and stays as it is.
-    const std::string text = "[repository]\nlocation = \"" + at("other") + "\"\npassword_file = \"" + password_file() + "\"\n";
+    const std::string text =
+        "[repository]\nlocation = \"" + at("other") + "\"\npassword_file = \"" + password_file() + "\"\n";
     write(at("holdfast.toml"), text);
     EXPECT_EQ(holdfast_bare({"init", "--config", at("holdfast.toml")}).exit, 0);
     EXPECT_EQ(os::read_text(at("holdfast.toml")).value(), text);
     EXPECT_TRUE(os::exists(at("other/config")));
     // A password file is never overwritten.
-    const Answer generate = holdfast_bare({"init", "--repo", at("third"), "--password-file", password_file(), "--generate-password"});
+    const Answer generate =
+        holdfast_bare({"init", "--repo", at("third"), "--password-file", password_file(), "--generate-password"});
     EXPECT_EQ(generate.exit, 1);
     EXPECT_EQ(os::read_text(password_file()).value(), password() + "\n");
     EXPECT_FALSE(os::exists(at("third/config")));
@@ -56,8 +59,8 @@ TEST_F(Init, RefusesToTouchWhatIsThere) {
 TEST_F(Init, FindsDuckDbFilesByWhatIsInThem) {
     write(at("data/trades.duckdb"), std::string(8, 'x') + "DUCK" + std::string(4096, '\0'));
     write(at("data/not.duckdb"), "something else");
-    const Answer made = holdfast_bare({"init", "--config", at("holdfast.toml"), "--repo", repository(), "--search", at("data"),
-                                       "--json"});
+    const Answer made = holdfast_bare(
+        {"init", "--config", at("holdfast.toml"), "--repo", repository(), "--search", at("data"), "--json"});
     ASSERT_EQ(made.exit, 0) << made.output;
     const std::string text = os::read_text(at("holdfast.toml")).value();
     EXPECT_THAT(text, HasSubstr(at("data/trades.duckdb")));
@@ -67,15 +70,26 @@ TEST_F(Init, FindsDuckDbFilesByWhatIsInThem) {
 
 TEST_F(Init, TheEnvironmentOfResticIsHonoured) {
     ASSERT_EQ(run({"restic", "init"}).exit, 0);
-    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"RESTIC_REPOSITORY", repository()}, {"RESTIC_PASSWORD_FILE", password_file()}}).exit, 0);
-    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"RESTIC_REPOSITORY", repository()}, {"RESTIC_PASSWORD", password()}}).exit, 0);
+    EXPECT_EQ(
+        holdfast_bare({"snapshots"}, {{"RESTIC_REPOSITORY", repository()}, {"RESTIC_PASSWORD_FILE", password_file()}})
+            .exit,
+        0);
+    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"RESTIC_REPOSITORY", repository()}, {"RESTIC_PASSWORD", password()}}).exit,
+              0);
     EXPECT_EQ(holdfast_bare({"snapshots"}, {{"RESTIC_REPOSITORY", repository()},
-                                            {"RESTIC_PASSWORD_COMMAND", "cat " + password_file()}}).exit, 0);
+                                            {"RESTIC_PASSWORD_COMMAND", "cat " + password_file()}})
+                  .exit,
+              0);
     // Ours go first.
-    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"HOLDFAST_REPOSITORY", at("none")}, {"RESTIC_REPOSITORY", repository()},
-                                            {"RESTIC_PASSWORD", password()}}).exit, 10);
-    EXPECT_EQ(holdfast_bare({"snapshots", "--repo", repository(), "--password-command", "cat " + password_file()}).exit, 0);
-    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"HOLDFAST_REPO", repository()}, {"HOLDFAST_PASSWORD", password()}}).exit, 0);
+    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"HOLDFAST_REPOSITORY", at("none")},
+                                            {"RESTIC_REPOSITORY", repository()},
+                                            {"RESTIC_PASSWORD", password()}})
+                  .exit,
+              10);
+    EXPECT_EQ(holdfast_bare({"snapshots", "--repo", repository(), "--password-command", "cat " + password_file()}).exit,
+              0);
+    EXPECT_EQ(holdfast_bare({"snapshots"}, {{"HOLDFAST_REPO", repository()}, {"HOLDFAST_PASSWORD", password()}}).exit,
+              0);
 }
 
 }    // namespace

@@ -25,9 +25,10 @@ protected:
 
     // Starts a backup and returns once at least `bytes` lie in the repository.
     os::Process backup_until(std::uintmax_t bytes) const {
-        auto process = os::Process::start(command({"backup", at("source")}, {{"HOLDFAST_REPOSITORY", repository()},
-                                                                            {"HOLDFAST_PASSWORD_FILE", password_file()}}))
-                           .value();
+        auto process =
+            os::Process::start(command({"backup", at("source")}, {{"HOLDFAST_REPOSITORY", repository()},
+                                                                  {"HOLDFAST_PASSWORD_FILE", password_file()}}))
+                .value();
         while (packed() < bytes) std::this_thread::sleep_for(1ms);
         return process;
     }

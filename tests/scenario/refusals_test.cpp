@@ -18,7 +18,8 @@ using Refusals = Scenario;
 TEST_F(Refusals, AWrongPasswordIs12) {
     make_repository();
     write(at("wrong"), "not it\n", 0600);
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"snapshots"}, {"check"}, {"backup", at("home")}}) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"snapshots"}, {"check"}, {"backup", at("home")}}) {
         const Answer answer = holdfast(words, {{"HOLDFAST_PASSWORD_FILE", at("wrong")}});
         EXPECT_EQ(answer.exit, 12) << words[0];
         EXPECT_THAT(answer.errors, HasSubstr("password"));
@@ -39,7 +40,8 @@ TEST_F(Refusals, ALockedRepositoryIs11) {
     make_files(at("source"), 64);
     // A backup is stopped in its tracks: its lock stands, its process is there.
     auto backup = os::Process::start(command({"backup", at("source")}, {{"HOLDFAST_REPOSITORY", repository()},
-                                                                       {"HOLDFAST_PASSWORD_FILE", password_file()}})).value();
+                                                                        {"HOLDFAST_PASSWORD_FILE", password_file()}}))
+                      .value();
     while (os::list_folder(repository() + "/locks").value().empty()) std::this_thread::sleep_for(1ms);
     backup.kill(SIGSTOP);
     const Answer refused = holdfast({"check"});
@@ -74,7 +76,8 @@ TEST_F(Refusals, AnUnknownKeyInTheConfigurationIsToldWithItsPlace) {
     write(at("holdfast.toml"), "stack = \"a\"\n[[redis]]\n  prot = 6379\n");
     const Answer answer = holdfast({"backup", "--config", at("holdfast.toml")});
     EXPECT_EQ(answer.exit, 2);
-    EXPECT_THAT(answer.errors, HasSubstr(at("holdfast.toml") + ":3:3: unknown key 'prot' in [[redis]]; did you mean 'port'?"));
+    EXPECT_THAT(answer.errors,
+                HasSubstr(at("holdfast.toml") + ":3:3: unknown key 'prot' in [[redis]]; did you mean 'port'?"));
 }
 
 TEST_F(Refusals, AnUnknownComponentOrSnapshotIsTold) {

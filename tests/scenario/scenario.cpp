@@ -62,7 +62,8 @@ os::Command Scenario::command(std::vector<std::string> arguments, const Environm
     return command;
 }
 
-Answer Scenario::holdfast_bare(std::vector<std::string> arguments, const Environment& environment, const std::string& user) const {
+Answer Scenario::holdfast_bare(std::vector<std::string> arguments, const Environment& environment,
+                               const std::string& user) const {
     os::Command bare = command(std::move(arguments), environment);
     bare.user = user;
     return finished(std::move(bare));
@@ -82,7 +83,8 @@ Answer Scenario::run(std::vector<std::string> arguments, const Environment& envi
     return finished(std::move(other));
 }
 
-Answer Scenario::on_terminal(std::vector<std::string> arguments, std::string_view input, const Environment& environment) const {
+Answer Scenario::on_terminal(std::vector<std::string> arguments, std::string_view input,
+                             const Environment& environment) const {
     const os::Command what = command(std::move(arguments), environment);
     std::vector<std::string> words = what.arguments, variables;
     for (const auto& [name, value] : what.environment) variables.push_back(name + "=" + value);
@@ -157,8 +159,10 @@ void Scenario::make_files(const std::string& folder, unsigned megabytes, unsigne
 void Scenario::expect_equal_trees(const std::string& left, const std::string& right) {
     namespace fs = std::filesystem;
     std::vector<std::string> names, others;
-    for (const auto& entry : fs::recursive_directory_iterator(left)) names.push_back(entry.path().string().substr(left.size()));
-    for (const auto& entry : fs::recursive_directory_iterator(right)) others.push_back(entry.path().string().substr(right.size()));
+    for (const auto& entry : fs::recursive_directory_iterator(left))
+        names.push_back(entry.path().string().substr(left.size()));
+    for (const auto& entry : fs::recursive_directory_iterator(right))
+        others.push_back(entry.path().string().substr(right.size()));
     std::sort(names.begin(), names.end());
     std::sort(others.begin(), others.end());
     EXPECT_EQ(names, others);

@@ -43,7 +43,8 @@ protected:
     /// Another program (restic, tar …) with the repository in its environment.
     Answer run(std::vector<std::string> arguments, const Environment& environment = {}) const;
     /// On a terminal of its own, with `input` typed in; output and errors come mixed, as a person sees them.
-    Answer on_terminal(std::vector<std::string> arguments, std::string_view input, const Environment& environment = {}) const;
+    Answer on_terminal(std::vector<std::string> arguments, std::string_view input,
+                       const Environment& environment = {}) const;
 
     void make_repository() const;
     void write(const std::string& path, std::string_view content, mode_t mode = 0644) const;

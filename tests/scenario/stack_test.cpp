@@ -66,9 +66,9 @@ paths = ["{}"]
 [[logs]]
 paths = ["{}"]
 )",
-                                               postgres_->port(), at(postgres_password), redis_->port(), at(redis_password),
-                                               redis_->data_folder(), at("start-redis"), duckdb(), clickhouse_->url(),
-                                               at("config"), at("logs")));
+                                               postgres_->port(), at(postgres_password), redis_->port(),
+                                               at(redis_password), redis_->data_folder(), at("start-redis"), duckdb(),
+                                               clickhouse_->url(), at("config"), at("logs")));
     }
 
     std::string duckdb() const { return at("duckdb/executions.duckdb"); }
@@ -82,7 +82,8 @@ paths = ["{}"]
     void fill_redis(int from, int to, const std::string& state) {
         std::vector<std::vector<std::string>> commands{{"AUTH", "redis-key"}};
         for (int i = from; i < to; ++i)
-            commands.push_back({"HSET", fmt::format("order:{}", i), "state", state, "quantity", fmt::format("{}", i * 7)});
+            commands.push_back(
+                {"HSET", fmt::format("order:{}", i), "state", state, "quantity", fmt::format("{}", i * 7)});
         const auto answer = redis_->talk(commands);
         ASSERT_TRUE(answer) << answer.error().message;
     }
@@ -126,8 +127,8 @@ paths = ["{}"]
     Answer configured(std::vector<std::string> arguments) const {
         return holdfast(std::move(arguments), {{"HOLDFAST_CONFIG", at("holdfast.toml")}});
     }
-    // As `configured`, while this test plays the supervisor that holdfast asks for Redis; and looks at every argument of
-    // every process for the secrets of the stack.
+    // As `configured`, while this test plays the supervisor that holdfast asks for Redis; and looks at every argument
+    // of every process for the secrets of the stack.
     Answer supervised(std::vector<std::string> arguments) {
         os::Command what = command(std::move(arguments), {{"HOLDFAST_REPOSITORY", repository()},
                                                           {"HOLDFAST_PASSWORD_FILE", password_file()},

@@ -18,7 +18,8 @@ using testing::Not;
 using Surface = Scenario;
 
 TEST_F(Surface, HelpComesOnStandardOutputWith0) {
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"}, {"help"}, {"help", "restore"}, {"backup", "-h"}}) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"--help"}, {"help"}, {"help", "restore"}, {"backup", "-h"}}) {
         const Answer help = holdfast_bare(words);
         EXPECT_EQ(help.exit, 0);
         EXPECT_THAT(help.output, HasSubstr("Usage: holdfast"));
@@ -35,15 +36,17 @@ TEST_F(Surface, TheErrorPageIsTheOneInDocs) {
 
 TEST_F(Surface, EveryKeyOfTheConfigurationIsInItsPage) {
     const std::string page = os::read_text(HF_SOURCE_DIR "/docs/formats/configuration.md").value();
-    for (const std::string table : {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"", "[[clickhouse]]",
-                                    "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]"}) {
+    for (const std::string table : {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"",
+                                    "[[clickhouse]]", "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]"}) {
         write(at("holdfast.toml"), table + "\nno_such_key = 1\n");
-        const std::string hint = holdfast({"backup", "--config", at("holdfast.toml"), "--json"}).json()["error"]["hint"].text();
+        const std::string hint =
+            holdfast({"backup", "--config", at("holdfast.toml"), "--json"}).json()["error"]["hint"].text();
         ASSERT_THAT(hint, testing::StartsWith("known keys: "));
         for (std::size_t from = 12; from < hint.size();) {
             const std::size_t end = std::min(hint.find(", ", from), hint.size());
             const std::string key = hint.substr(from, end - from);
-            EXPECT_TRUE(page.find('`' + key + '`') != page.npos || page.find('[' + key + ']') != page.npos) << table << " " << key;
+            EXPECT_TRUE(page.find('`' + key + '`') != page.npos || page.find('[' + key + ']') != page.npos)
+                << table << " " << key;
             from = end + 2;
         }
     }
@@ -96,8 +99,10 @@ TEST_F(Surface, EachCommandAnswersWithOneJsonDocument) {
 TEST_F(Surface, SecretsAreNeitherInArgumentsNorInOutputNorInTheLog) {
     make_repository();
     make_files(at("source"), 64);
-    auto backup = os::Process::start(command({"backup", at("source"), "-vv", "--password-command", "cat " + password_file()},
-                                             {{"HOLDFAST_REPOSITORY", repository()}})).value();
+    auto backup =
+        os::Process::start(command({"backup", at("source"), "-vv", "--password-command", "cat " + password_file()},
+                                   {{"HOLDFAST_REPOSITORY", repository()}}))
+            .value();
     while (os::list_folder(repository() + "/locks").value().empty()) std::this_thread::sleep_for(1ms);
     backup.kill(SIGSTOP);
     unsigned seen = 0;
@@ -111,7 +116,8 @@ TEST_F(Surface, SecretsAreNeitherInArgumentsNorInOutputNorInTheLog) {
     EXPECT_GE(seen, 1u);
     EXPECT_TRUE(backup.wait(60s)->ok());
     EXPECT_THAT(backup.errors(), Not(HasSubstr(password())));
-    for (const Answer& answer : {holdfast({"snapshots", "-vv"}), holdfast({"check", "-vv", "--json"}), holdfast({"init", "-vv"})})
+    for (const Answer& answer :
+         {holdfast({"snapshots", "-vv"}), holdfast({"check", "-vv", "--json"}), holdfast({"init", "-vv"})})
         EXPECT_THAT(answer.output + answer.errors, Not(HasSubstr(password())));
 }
 

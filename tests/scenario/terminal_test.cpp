@@ -37,7 +37,8 @@ TEST_F(Terminal, ShowsProgressThereAndNowhereElse) {
     EXPECT_EQ(seen.exit, 0);
     EXPECT_THAT(seen.output, HasSubstr("\r\x1b[K"));
     EXPECT_THAT(seen.output, HasSubstr("files"));
-    EXPECT_THAT(on_terminal({"backup", at("source"), "--force", "-q"}, "", environment).output, Not(HasSubstr("\x1b[K")));
+    EXPECT_THAT(on_terminal({"backup", at("source"), "--force", "-q"}, "", environment).output,
+                Not(HasSubstr("\x1b[K")));
     const Answer piped = holdfast({"backup", at("source"), "--force"});
     EXPECT_THAT(piped.output + piped.errors, Not(HasSubstr("\x1b")));
     EXPECT_EQ(piped.errors, "");
@@ -53,7 +54,8 @@ TEST_F(Terminal, ARestoreIntoPlaceAsksAndTakesOnlyYes) {
     make_repository();
     make_files(at("source"));
     write(at("holdfast.toml"), "stack = \"desk\"\n[[files]]\npaths = [\"" + at("source") + "\"]\n");
-    const Environment environment{{"HOLDFAST_REPOSITORY", repository()}, {"HOLDFAST_PASSWORD_FILE", password_file()},
+    const Environment environment{{"HOLDFAST_REPOSITORY", repository()},
+                                  {"HOLDFAST_PASSWORD_FILE", password_file()},
                                   {"HOLDFAST_CONFIG", at("holdfast.toml")}};
     ASSERT_EQ(holdfast({"backup"}, environment).exit, 0);
     ASSERT_TRUE(os::remove_tree(at("source")).has_value());

@@ -29,8 +29,8 @@ protected:
     }
 
     Answer as_nobody(std::vector<std::string> arguments) const {
-        os::Command nobody = command(arguments, {{"HOLDFAST_REPOSITORY", at("vault/repository")},
-                                                 {"HOLDFAST_PASSWORD_FILE", password_file()}});
+        os::Command nobody = command(
+            arguments, {{"HOLDFAST_REPOSITORY", at("vault/repository")}, {"HOLDFAST_PASSWORD_FILE", password_file()}});
         nobody.arguments[0] = at("holdfast");
         nobody.user = "nobody";
         auto result = os::run(std::move(nobody), {}, std::chrono::minutes(2)).value();

@@ -17,11 +17,13 @@ namespace {
 void add_globals(CLI::App& app, GlobalOptions& global) {
     const auto group = [](CLI::Option* option) { option->group("Options of every command"); };
     group(app.add_option("-r,--repo", global.repository, "repository: a folder")->type_name("PLACE"));
-    group(app.add_option("-p,--password-file", global.password_file, "file whose first line is the repository's password")
-              ->type_name("FILE"));
+    group(
+        app.add_option("-p,--password-file", global.password_file, "file whose first line is the repository's password")
+            ->type_name("FILE"));
     group(app.add_option("--password-command", global.password_command, "shell command that prints the password")
               ->type_name("COMMAND"));
-    group(app.add_option("-c,--config", global.config, "configuration file (init: where to write it)")->type_name("FILE"));
+    group(app.add_option("-c,--config", global.config, "configuration file (init: where to write it)")
+              ->type_name("FILE"));
     group(app.add_flag("--json", global.json, "the result as one JSON document on standard output"));
     group(app.add_flag("-q,--quiet", global.quiet, "only results and errors"));
     group(app.add_flag("-v,--verbose", global.verbose, "say more (-vv: debugging)"));
@@ -30,11 +32,15 @@ void add_globals(CLI::App& app, GlobalOptions& global) {
 void add_filter(CLI::App& app, FilterArguments& filter) {
     app.add_option("-H,--host", filter.host, "only snapshots of this host")->type_name("HOST");
     app.add_option("--tag", filter.tags, "only snapshots with this tag (again: and this one)")
-        ->type_name("TAG")->allow_extra_args(false);
-    app.add_option("--path", filter.paths, "only snapshots of exactly these paths")->type_name("PATH")->allow_extra_args(false);
+        ->type_name("TAG")
+        ->allow_extra_args(false);
+    app.add_option("--path", filter.paths, "only snapshots of exactly these paths")
+        ->type_name("PATH")
+        ->allow_extra_args(false);
 }
 
-CLI::Option* add_list(CLI::App& app, const char* name, std::vector<std::string>& to, const char* help, const char* type) {
+CLI::Option* add_list(CLI::App& app, const char* name, std::vector<std::string>& to, const char* help,
+                      const char* type) {
     return app.add_option(name, to, help)->type_name(type)->allow_extra_args(false);
 }
 
@@ -42,8 +48,10 @@ CLI::Option* add_list(CLI::App& app, const char* name, std::vector<std::string>&
 struct Tree {
     Invocation invocation;
     std::string completion_shell, help_topic;
-    CLI::App app{"Backs up and restores Redis, PostgreSQL, DuckDB, ClickHouse, configuration and logs: one encrypted,\n"
-                 "deduplicated vault that restic can read, too.", "holdfast"};
+    CLI::App app{
+        "Backs up and restores Redis, PostgreSQL, DuckDB, ClickHouse, configuration and logs: one encrypted,\n"
+        "deduplicated vault that restic can read, too.",
+        "holdfast"};
     bool version = false;
 
     CLI::App& command(const char* name, const char* help) {
@@ -63,9 +71,11 @@ struct Tree {
         add_globals(app, invocation.global);
 
         auto& init = command("init", "look what runs here, write holdfast.toml, make the repository");
-        init.add_option("--stack", invocation.init.stack, "name of the stack (default: the host's name)")->type_name("NAME");
+        init.add_option("--stack", invocation.init.stack, "name of the stack (default: the host's name)")
+            ->type_name("NAME");
         add_list(init, "--search", invocation.init.search, "look for DuckDB files below this folder, too", "FOLDER");
-        init.add_flag("--generate-password", invocation.init.generate_password, "make the --password-file with a random password");
+        init.add_flag("--generate-password", invocation.init.generate_password,
+                      "make the --password-file with a random password");
         init.add_flag("--no-detect", invocation.init.no_detect, "write a configuration without looking for stores");
 
         auto& backup = command("backup", "save the stack (or plain paths) as one snapshot");
@@ -75,8 +85,11 @@ struct Tree {
         add_list(backup, "--tag", invocation.backup.tags, "mark the snapshot", "TAG");
         add_list(backup, "-e,--exclude", invocation.backup.exclude, "leave out what fits this pattern", "PATTERN");
         backup.add_flag("-x,--one-file-system", invocation.backup.one_file_system, "do not enter other file systems");
-        backup.add_option("-H,--host", invocation.backup.host, "host name to write into the snapshot")->type_name("HOST");
-        backup.add_option("--parent", invocation.backup.parent, "snapshot to compare with (default: the newest of these paths)")
+        backup.add_option("-H,--host", invocation.backup.host, "host name to write into the snapshot")
+            ->type_name("HOST");
+        backup
+            .add_option("--parent", invocation.backup.parent,
+                        "snapshot to compare with (default: the newest of these paths)")
             ->type_name("SNAPSHOT");
         backup.add_flag("-f,--force", invocation.backup.force, "read every file, also unchanged ones");
 
@@ -93,13 +106,17 @@ struct Tree {
         auto& restore = command("restore", "bring a snapshot back, into the stores or as plain files");
         restore.add_option("SNAPSHOT", invocation.restore.snapshot, "ID or latest")->required();
         add_list(restore, "--only", invocation.restore.only, "only this component, by name or kind", "COMPONENT");
-        restore.add_option("-t,--target", invocation.restore.target, "lay plain files out below this folder; touch no store")
+        restore
+            .add_option("-t,--target", invocation.restore.target,
+                        "lay plain files out below this folder; touch no store")
             ->type_name("FOLDER");
         add_list(restore, "-i,--include", invocation.restore.include, "with --target: only this path", "PATH");
         restore.add_flag("-n,--dry-run", invocation.restore.dry_run, "say what would be done, and stop");
         restore.add_flag("-y,--yes", invocation.restore.yes, "do not ask");
-        restore.add_flag("--replace", invocation.restore.replace, "put live stores and files aside and take their place");
-        restore.add_flag("--overwrite", invocation.restore.overwrite, "with --target: replace files that are in the way");
+        restore.add_flag("--replace", invocation.restore.replace,
+                         "put live stores and files aside and take their place");
+        restore.add_flag("--overwrite", invocation.restore.overwrite,
+                         "with --target: replace files that are in the way");
         add_filter(restore, invocation.restore.filter);
 
         auto& check = command("check", "is everything that the snapshots need there and whole?");
@@ -112,8 +129,7 @@ struct Tree {
         help.add_option("COMMAND", help_topic, "a command");
 
         for (CLI::App* sub : app.get_subcommands(nullptr)) add_globals(*sub, invocation.global);
-        command("internal", "for tests and for holdfast itself")
-            .group("")->prefix_command();
+        command("internal", "for tests and for holdfast itself").group("")->prefix_command();
     }
 
     std::vector<CommandShape> shapes() const {
@@ -127,9 +143,11 @@ struct Tree {
                     continue;
                 }
                 for (const std::string& name : option->get_lnames())
-                    shape.options.push_back({"--" + name, option->get_description(), option->get_items_expected_max() > 0});
+                    shape.options.push_back(
+                        {"--" + name, option->get_description(), option->get_items_expected_max() > 0});
                 for (const std::string& name : option->get_snames())
-                    shape.options.push_back({"-" + name, option->get_description(), option->get_items_expected_max() > 0});
+                    shape.options.push_back(
+                        {"-" + name, option->get_description(), option->get_items_expected_max() > 0});
             }
             all.push_back(std::move(shape));
         }
@@ -197,15 +215,19 @@ Result<Invocation> finish(Tree& tree) {
     }
     if (const auto left = leftovers(tree.app); !left.empty()) return unexpected_word(tree, tree.app, left[0]);
     if (chosen.empty()) {
-        return fail(ErrorCode::usage, "no command was given", "`holdfast help` lists the commands; `holdfast init` is the first");
+        return fail(ErrorCode::usage, "no command was given",
+                    "`holdfast help` lists the commands; `holdfast init` is the first");
     }
     const CLI::App& sub = *chosen[0];
     if (const auto left = leftovers(sub); !left.empty()) return unexpected_word(tree, sub, left[0]);
 
     using Command = Invocation::Command;
     static constexpr std::array<std::pair<std::string_view, Command>, 6> k_commands{{{"init", Command::init},
-        {"backup", Command::backup}, {"snapshots", Command::snapshots}, {"ls", Command::ls},
-        {"restore", Command::restore}, {"check", Command::check}}};
+                                                                                     {"backup", Command::backup},
+                                                                                     {"snapshots", Command::snapshots},
+                                                                                     {"ls", Command::ls},
+                                                                                     {"restore", Command::restore},
+                                                                                     {"check", Command::check}}};
     for (const auto& [name, command] : k_commands)
         if (sub.get_name() == name) invocation.command = command;
     if (sub.get_name() == "version") invocation.text = version_text();

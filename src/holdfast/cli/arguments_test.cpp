@@ -48,7 +48,8 @@ TEST(Arguments, AnUnknownCommandIsAnsweredWithTheLikelyOne) {
 }
 
 TEST(Arguments, AnUnknownOptionIsAnsweredWithTheLikelyOne) {
-    EXPECT_EQ(parse({"backup", "--exlude=*.o", "/a"}).error().message, "unknown option '--exlude'; did you mean '--exclude'?");
+    EXPECT_EQ(parse({"backup", "--exlude=*.o", "/a"}).error().message,
+              "unknown option '--exlude'; did you mean '--exclude'?");
     EXPECT_EQ(parse({"check", "--frobnicate"}).error().message, "unknown option '--frobnicate'");
     EXPECT_EQ(parse({"--jsno", "check"}).error().message, "unknown option '--jsno'; did you mean '--json'?");
 }
@@ -73,7 +74,8 @@ TEST(Arguments, JsonIsKnownAlsoWhenTheRestIsWrong) {
 TEST(Arguments, HelpTeachesExamplesExitCodesAndEnvironment) {
     const std::string general = parse({"--help"})->text;
     EXPECT_EQ(general, parse({"help"})->text);
-    for (const char* word : {"First steps", "Exit codes", "HOLDFAST_PASSWORD_FILE", "RESTIC_REPOSITORY", "wrong password"})
+    for (const char* word :
+         {"First steps", "Exit codes", "HOLDFAST_PASSWORD_FILE", "RESTIC_REPOSITORY", "wrong password"})
         EXPECT_THAT(general, HasSubstr(word));
     EXPECT_THAT(general, testing::Not(HasSubstr("internal")));
     for (const char* command : {"init", "backup", "snapshots", "ls", "restore", "check", "completion"}) {

@@ -42,7 +42,8 @@ void print_stack_report(const source::StackReport& report, double took) {
     print(table.text(1));
     for (const auto& component : report.components) {
         if (!component.error) continue;
-        print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "not whole:"), component.name, component.error->message));
+        print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "not whole:"), component.name,
+                               component.error->message));
         if (!component.error->hint.empty()) print_note(fmt::format("           {}\n", component.error->hint));
     }
     print(saved_line(report.snapshot, report.summary, took));
@@ -51,19 +52,24 @@ void print_stack_report(const source::StackReport& report, double took) {
 json::Value stack_json(const source::StackReport& report) {
     json::Value components = json::Value::array();
     for (const auto& component : report.components) {
-        json::Value one = json::Value::object({{"name", component.name}, {"kind", component.kind},
-                                               {"complete", component.complete}, {"seconds", component.seconds},
-                                               {"bytes", component.bytes}, {"facts", component.facts}});
+        json::Value one = json::Value::object({{"name", component.name},
+                                               {"kind", component.kind},
+                                               {"complete", component.complete},
+                                               {"seconds", component.seconds},
+                                               {"bytes", component.bytes},
+                                               {"facts", component.facts}});
         if (component.error) one.set("error", error_json(*component.error));
         components.push(std::move(one));
     }
-    return json::Value::object({{"snapshot", report.snapshot.hex()}, {"complete", report.complete},
-                                {"components", std::move(components)}, {"summary", summary_json(report.summary)}});
+    return json::Value::object({{"snapshot", report.snapshot.hex()},
+                                {"complete", report.complete},
+                                {"components", std::move(components)},
+                                {"summary", summary_json(report.summary)}});
 }
 
 Result<int> backup_configured(const Session& session, const BackupArguments& arguments) {
-    if (!arguments.exclude.empty() || !arguments.host.empty() || !arguments.parent.empty() || arguments.one_file_system ||
-        arguments.force)
+    if (!arguments.exclude.empty() || !arguments.host.empty() || !arguments.parent.empty() ||
+        arguments.one_file_system || arguments.force)
         return fail(ErrorCode::usage, "--exclude, --host, --parent, --one-file-system and --force go with PATHs",
                     "name the paths to back up, or set exclude = in [[files]] of holdfast.toml");
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
@@ -118,7 +124,8 @@ Result<std::vector<std::string>> existing_paths(const std::vector<std::string>& 
     for (const std::string& path : given) {
         std::string absolute = os::absolute_path(path);
         if (const auto status = os::status_of(absolute, false); !status)
-            return fail(status.error().code, fmt::format("cannot back up {}: {}", printable(path), status.error().message),
+            return fail(status.error().code,
+                        fmt::format("cannot back up {}: {}", printable(path), status.error().message),
                         "nothing was backed up; check the path");
         if (std::ranges::find(paths, absolute) == paths.end()) paths.push_back(std::move(absolute));
     }
@@ -135,24 +142,28 @@ int print_paths_report(const Session& session, const PathsReport& report, double
     if (session.global.json) {
         json::Value unreadable = json::Value::array();
         for (const auto& [path, error] : report.unreadable)
-            unreadable.push(json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
-        print_json(json::Value::object({{"snapshot", report.outcome.snapshot.hex()}, {"complete", exit == 0},
+            unreadable.push(
+                json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
+        print_json(json::Value::object({{"snapshot", report.outcome.snapshot.hex()},
+                                        {"complete", exit == 0},
                                         {"unreadable", std::move(unreadable)},
                                         {"summary", summary_json(report.outcome.summary)}}));
         return exit;
     }
     for (const auto& [path, error] : report.unreadable)
-        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"), fmt::format("{}: {}", printable(path), error.message)));
+        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"),
+                               fmt::format("{}: {}", printable(path), error.message)));
     const auto& summary = report.outcome.summary;
     if (!session.global.quiet) {
-        print(fmt::format("{} files: {} new, {} changed, {} unmodified\n", summary.total_files_processed, summary.files_new,
-                          summary.files_changed, summary.files_unmodified));
+        print(fmt::format("{} files: {} new, {} changed, {} unmodified\n", summary.total_files_processed,
+                          summary.files_new, summary.files_changed, summary.files_unmodified));
         print(saved_line(report.outcome.snapshot, summary, took));
     }
     if (exit != 0)
-        print_note(fmt::format("holdfast: {} could not be read; the rest is saved in snapshot {}, tagged \"incomplete\"\n",
-                               report.unreadable.size() == 1 ? "one path" : fmt::format("{} paths", report.unreadable.size()),
-                               report.outcome.snapshot.brief()));
+        print_note(
+            fmt::format("holdfast: {} could not be read; the rest is saved in snapshot {}, tagged \"incomplete\"\n",
+                        report.unreadable.size() == 1 ? "one path" : fmt::format("{} paths", report.unreadable.size()),
+                        report.outcome.snapshot.brief()));
     return exit;
 }
 
@@ -179,8 +190,10 @@ Result<int> backup_paths(const Session& session, const BackupArguments& argument
         HF_TRY(options.parent, repository->find_snapshot(arguments.parent));
     } else if (!arguments.force) {
         auto newest = repository->find_snapshot("latest", {options.hostname, paths, {}});
-        if (newest) options.parent = *std::move(newest);
-        else if (newest.error().code != ErrorCode::not_found) return fail(newest.error());
+        if (newest)
+            options.parent = *std::move(newest);
+        else if (newest.error().code != ErrorCode::not_found)
+            return fail(newest.error());
     }
     vault::PathOptions path_options{arguments.exclude, arguments.one_file_system, "", std::nullopt};
     if (const auto inside = repository_inside(paths, repository->backend().location())) {
@@ -198,8 +211,8 @@ Result<int> backup_paths(const Session& session, const BackupArguments& argument
             HF_TRY(vault::PathSummary summary, backup->add_path(path, path_options));
             std::ranges::move(summary.unreadable, std::back_inserter(report.unreadable));
         }
-        const std::vector<std::string> marks = report.unreadable.empty() ? std::vector<std::string>{}
-                                                                         : std::vector<std::string>{"incomplete"};
+        const std::vector<std::string> marks =
+            report.unreadable.empty() ? std::vector<std::string>{} : std::vector<std::string>{"incomplete"};
         HF_TRY(report.outcome, backup->commit(marks));
     }
     progress.clear();

@@ -24,24 +24,34 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     // What is damaged decides the exit status, as any other damage would.
     const int exit = report.ok() ? 0 : facts(ErrorCode::corrupt).exit_status;
     if (session.global.json) {
-        print_json(json::Value::object({{"ok", report.ok()}, {"read_data", arguments.read_data},
-                                        {"errors", strings_json(report.errors)}, {"hints", strings_json(report.hints)},
-                                        {"snapshots", report.snapshots}, {"trees", report.trees}, {"packs", report.packs},
-                                        {"blobs", report.blobs}, {"bytes_read", report.bytes_read}, {"seconds", took}}));
+        print_json(json::Value::object({{"ok", report.ok()},
+                                        {"read_data", arguments.read_data},
+                                        {"errors", strings_json(report.errors)},
+                                        {"hints", strings_json(report.hints)},
+                                        {"snapshots", report.snapshots},
+                                        {"trees", report.trees},
+                                        {"packs", report.packs},
+                                        {"blobs", report.blobs},
+                                        {"bytes_read", report.bytes_read},
+                                        {"seconds", took}}));
         return exit;
     }
-    for (const std::string& error : report.errors) print_note(fmt::format("{} {}\n", painted(2, Colour::red, "damaged:"), error));
+    for (const std::string& error : report.errors)
+        print_note(fmt::format("{} {}\n", painted(2, Colour::red, "damaged:"), error));
     if (!session.global.quiet)
         for (const std::string& hint : report.hints) print_note(fmt::format("harmless: {}\n", hint));
     if (session.global.quiet && report.ok()) return exit;
-    print(fmt::format("{} snapshots, {} trees, {} packs, {} blobs{} in {}: {}\n", report.snapshots, report.trees, report.packs,
-                      report.blobs, arguments.read_data ? fmt::format(", {} read", human_size(report.bytes_read)) : "",
+    print(fmt::format("{} snapshots, {} trees, {} packs, {} blobs{} in {}: {}\n", report.snapshots, report.trees,
+                      report.packs, report.blobs,
+                      arguments.read_data ? fmt::format(", {} read", human_size(report.bytes_read)) : "",
                       human_duration(took),
                       report.ok() ? painted(1, Colour::green, "no errors")
                                   : painted(1, Colour::red, fmt::format("{} errors", report.errors.size()))));
     if (!report.ok())
-        print_note("          `holdfast restore` brings back all that is whole and names the rest. If another copy of the repository\n"
-                   "          exists, put its good copy of the named files in place of the damaged ones\n");
+        print_note(
+            "          `holdfast restore` brings back all that is whole and names the rest. If another copy of the "
+            "repository\n"
+            "          exists, put its good copy of the named files in place of the damaged ones\n");
     return exit;
 }
 

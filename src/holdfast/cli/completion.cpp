@@ -91,12 +91,15 @@ _holdfast() {{
 }
 
 std::string fish(const std::vector<CommandShape>& commands) {
-    std::string all = "# fish completion for holdfast: holdfast completion fish > ~/.config/fish/completions/holdfast.fish\n";
+    std::string all =
+        "# fish completion for holdfast: holdfast completion fish > ~/.config/fish/completions/holdfast.fish\n";
     for (const CommandShape& command : commands)
-        all += fmt::format("complete -c holdfast -n __fish_use_subcommand -f -a {} -d {}\n", command.name, quoted(command.help));
+        all += fmt::format("complete -c holdfast -n __fish_use_subcommand -f -a {} -d {}\n", command.name,
+                           quoted(command.help));
     for (const CommandShape& command : commands) {
         const std::string when = quoted("__fish_seen_subcommand_from " + command.name);
-        for (const std::string& word : command.words) all += fmt::format("complete -c holdfast -n {} -a {}\n", when, word);
+        for (const std::string& word : command.words)
+            all += fmt::format("complete -c holdfast -n {} -a {}\n", when, word);
         for (const OptionShape& option : command.options) {
             const bool brief = !option.name.starts_with("--");
             all += fmt::format("complete -c holdfast -n {} -{} {}{} -d {}\n", when, brief ? 's' : 'l',

@@ -55,8 +55,8 @@ Keep a copy of the password away from this machine: without it nobody can read t
   holdfast backup --without clickhouse --without logs
   holdfast backup /etc /home --exclude '*.tmp'     plain paths, as restic does
 
-Exit code 3: a component failed or a file could not be read. What succeeded is saved; the snapshot is tagged "incomplete",
-and its manifest.json says which part failed and why.
+Exit code 3: a component failed or a file could not be read. What succeeded is saved; the snapshot is tagged
+"incomplete", and its manifest.json says which part failed and why.
 )";
     if (command == "snapshots")
         return R"(Examples

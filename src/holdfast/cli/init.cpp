@@ -29,7 +29,8 @@ Secret random_password() {
 
 Status refuse_existing(const std::string& path) {
     if (!os::exists(path)) return {};
-    return fail(ErrorCode::exists, fmt::format("{} is there already", path), "nothing was changed; choose another name");
+    return fail(ErrorCode::exists, fmt::format("{} is there already", path),
+                "nothing was changed; choose another name");
 }
 
 // A file that goes again unless the whole of init succeeds.
@@ -74,11 +75,14 @@ Result<std::string> make_repository(const Session& session, const std::string& l
 void report(const Session& session, const std::string& id, const std::string& location, const std::string& config,
             const std::string& password_file, const source::Detected& found) {
     if (session.global.json) {
-        json::Value value = json::Value::object({{"repository", json::Value::object({{"id", id}, {"location", location}})}});
+        json::Value value =
+            json::Value::object({{"repository", json::Value::object({{"id", id}, {"location", location}})}});
         if (!config.empty()) {
             value.set("config", config);
-            value.set("found", json::Value::object({{"postgres", found.postgres.size()}, {"redis", found.redis.size()},
-                                                    {"clickhouse", found.clickhouse.size()}, {"duckdb", found.duckdb.size()}}));
+            value.set("found", json::Value::object({{"postgres", found.postgres.size()},
+                                                    {"redis", found.redis.size()},
+                                                    {"clickhouse", found.clickhouse.size()},
+                                                    {"duckdb", found.duckdb.size()}}));
         }
         if (!password_file.empty()) value.set("password_file", password_file);
         print_json(value);
@@ -92,9 +96,10 @@ void report(const Session& session, const std::string& id, const std::string& lo
         for (const std::string& note : found.notes) print(fmt::format("  {}\n", note));
     }
     if (!password_file.empty())
-        print(fmt::format("{} a new random password lies in {}\n"
-                          "          copy it to a safe place away from this machine: without it nobody can read the vault\n",
-                          painted(1, Colour::yellow, "password:"), password_file));
+        print(fmt::format(
+            "{} a new random password lies in {}\n"
+            "          copy it to a safe place away from this machine: without it nobody can read the vault\n",
+            painted(1, Colour::yellow, "password:"), password_file));
     if (!config.empty()) print(fmt::format("next: look through {}, then `holdfast backup`\n", config));
 }
 
@@ -105,9 +110,11 @@ Result<int> init_repository(const Session& session, const InitArguments& argumen
     std::string generated;
     if (arguments.generate_password) {
         generated = !session.global.password_file.empty() ? session.global.password_file
-                    : config ? config->repository.password.file : "";
+                    : config                              ? config->repository.password.file
+                                                          : "";
         if (generated.empty())
-            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to", "name the file to be made");
+            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to",
+                        "name the file to be made");
         generated = os::absolute_path(generated);
         HF_TRY(password_file, generate_password(generated));
     }
@@ -135,8 +142,8 @@ source::Detected look_around(const InitArguments& arguments) {
 
 bool has_password_elsewhere(const GlobalOptions& global) {
     if (!global.password_file.empty() || !global.password_command.empty()) return true;
-    for (const char* name : {"HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_PASSWORD", "RESTIC_PASSWORD_FILE",
-                             "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD"})
+    for (const char* name : {"HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_PASSWORD",
+                             "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD"})
         if (os::environment(name)) return true;
     return false;
 }
@@ -146,7 +153,9 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     InitText text;
     text.stack = arguments.stack.empty() ? os::host_name() : arguments.stack;
     const std::string given = repository_location(session.global, nullptr);
-    text.location = given.empty() ? home_of_data() : given.find(':') == std::string::npos ? os::absolute_path(given) : given;
+    text.location = given.empty()                          ? home_of_data()
+                    : given.find(':') == std::string::npos ? os::absolute_path(given)
+                                                           : given;
     GlobalOptions global = session.global;
     std::string generated;
     if (!has_password_elsewhere(global)) {
@@ -154,10 +163,12 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
         global.password_file = generated;
     } else if (arguments.generate_password) {
         if (global.password_file.empty())
-            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to", "name the file to be made");
+            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to",
+                        "name the file to be made");
         generated = os::absolute_path(global.password_file);
     }
-    text.password_file = global.password_file.empty() ? os::environment("HOLDFAST_PASSWORD_FILE").value_or("") : global.password_file;
+    text.password_file =
+        global.password_file.empty() ? os::environment("HOLDFAST_PASSWORD_FILE").value_or("") : global.password_file;
     if (!text.password_file.empty()) text.password_file = os::absolute_path(text.password_file);
     text.password_command = global.password_command;
     text.found = look_around(arguments);
@@ -184,7 +195,8 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
 
 Result<int> run_init(const Session& session, const InitArguments& arguments) {
     const bool named = !session.global.config.empty() || os::environment("HOLDFAST_CONFIG");
-    if (!named && !repository_location(session.global, nullptr).empty()) return init_repository(session, arguments, nullptr);
+    if (!named && !repository_location(session.global, nullptr).empty())
+        return init_repository(session, arguments, nullptr);
     const std::string file = named ? *find_config(session.global) : os::absolute_path("holdfast.toml");
     if (!os::exists(file)) return init_everything(session, arguments, file);
     GlobalOptions at_file;

@@ -11,17 +11,21 @@ namespace {
 std::string quoted(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
-        if (c == '"' || c == '\\') out += fmt::format("\\{}", c);
-        else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        if (c == '"' || c == '\\')
+            out += fmt::format("\\{}", c);
+        else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+            out += c;
     }
     return out + "\"";
 }
 
 std::string postgres_text(const policy::PostgresConfig& config) {
     std::string text = fmt::format("[[postgres]]\nname = {}\n", quoted(config.name));
-    text += config.host.empty() ? "" : fmt::format("host = {}{}\n", quoted(config.host),
-                                                   config.host.starts_with('/') ? "    # the folder of its socket" : "");
+    text += config.host.empty() ? ""
+                                : fmt::format("host = {}{}\n", quoted(config.host),
+                                              config.host.starts_with('/') ? "    # the folder of its socket" : "");
     text += fmt::format(R"(port = {}
 user = {}
 # password_file = "/etc/holdfast/postgres.password"
@@ -38,8 +42,11 @@ std::string redis_text(const policy::RedisConfig& config) {
     std::string text = fmt::format("[[redis]]\nname = {}\n", quoted(config.name));
     text += config.socket.empty() ? fmt::format("host = {}\nport = {}\n", quoted(config.host), config.port)
                                   : fmt::format("socket = {}\n", quoted(config.socket));
-    text += "# password_file = \"/etc/holdfast/redis.password\"\n# For restores: where its files lie, and how it is stopped and started\n";
-    text += config.data_folder.empty() ? "# data_folder = \"/var/lib/redis\"\n" : fmt::format("data_folder = {}\n", quoted(config.data_folder));
+    text +=
+        "# password_file = \"/etc/holdfast/redis.password\"\n# For restores: where its files lie, and how it is "
+        "stopped and started\n";
+    text += config.data_folder.empty() ? "# data_folder = \"/var/lib/redis\"\n"
+                                       : fmt::format("data_folder = {}\n", quoted(config.data_folder));
     text += fmt::format("db_file_name = {}\nappend_only = {}\n", quoted(config.db_file_name), config.append_only);
     if (config.append_only) text += fmt::format("append_folder_name = {}\n", quoted(config.append_folder_name));
     text += R"(# stop_command = ["systemctl", "stop", "redis-server"]
@@ -88,7 +95,8 @@ std::string section(std::string_view title, const std::vector<Config>& found, co
 std::string password_text(const InitText& what) {
     if (!what.password_file.empty()) return fmt::format("password_file = {}\n", quoted(what.password_file));
     if (!what.password_command.empty()) return fmt::format("password_command = {}\n", quoted(what.password_command));
-    return "# password_file = \"/etc/holdfast/password\"    # or password_command; else HOLDFAST_PASSWORD_FILE, or the terminal is asked\n";
+    return "# password_file = \"/etc/holdfast/password\"    # or password_command; else HOLDFAST_PASSWORD_FILE, or the "
+           "terminal is asked\n";
 }
 
 }    // namespace
@@ -99,7 +107,8 @@ std::string init_text(const InitText& what) {
     duckdb.path = "/srv/data/trades.duckdb";
     policy::RedisConfig redis;
     redis.data_folder = "/var/lib/redis";
-    std::string text = fmt::format(R"(# holdfast.toml: what is backed up, and where to. Written by `holdfast init`; edit it as you like.
+    std::string text = fmt::format(
+        R"(# holdfast.toml: what is backed up, and where to. Written by `holdfast init`; edit it as you like.
 # All keys are explained in docs/formats/configuration.md. Secrets never stand here, only the files that hold them.
 
 stack = {}
@@ -112,7 +121,7 @@ location = {}
 # memory_max_mib = 48
 
 )",
-                                   quoted(what.stack), quoted(what.location), password_text(what));
+        quoted(what.stack), quoted(what.location), password_text(what));
     text += section("PostgreSQL", what.found.postgres, policy::PostgresConfig{}, postgres_text);
     text += section("Redis", what.found.redis, redis, redis_text);
     text += section("DuckDB files", what.found.duckdb, duckdb, duckdb_text);

@@ -60,7 +60,8 @@ TEST(InitText, EveryExampleInItIsAKnownKey) {
             line += c;
             continue;
         }
-        const bool example = line.starts_with("# ") && (line.find(" = ") != std::string::npos || line.starts_with("# [["));
+        const bool example =
+            line.starts_with("# ") && (line.find(" = ") != std::string::npos || line.starts_with("# [["));
         const bool second = line.find("password_command") != std::string::npos;
         if (example && !second) line.erase(0, 2);
         text += line + "\n";

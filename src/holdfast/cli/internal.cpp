@@ -9,9 +9,9 @@ namespace {
 std::string errors_page() {
     std::string page = R"(# Errors
 
-Made by `holdfast internal errors` from the table in `src/holdfast/base/error.hpp`; a test compares the two. With `--json`
-an error is `{"error": {"code", "message", "hint", "exit", "retryable"}}` on standard output. "Retry" means that the same
-command may succeed later without anyone changing anything.
+Made by `holdfast internal errors` from the table in `src/holdfast/base/error.hpp`; a test compares the two. With
+`--json` an error is `{"error": {"code", "message", "hint", "exit", "retryable"}}` on standard output. "Retry" means that
+the same command may succeed later without anyone changing anything.
 
 | Code | Exit status | Retry | Meaning |
 |---|---|---|---|

@@ -10,14 +10,22 @@ namespace {
 
 std::string_view type_name(format::NodeType type) {
     switch (type) {
-        case format::NodeType::file: return "file";
-        case format::NodeType::dir: return "dir";
-        case format::NodeType::symlink: return "symlink";
-        case format::NodeType::dev: return "dev";
-        case format::NodeType::chardev: return "chardev";
-        case format::NodeType::fifo: return "fifo";
-        case format::NodeType::socket: return "socket";
-        case format::NodeType::irregular: break;
+        case format::NodeType::file:
+            return "file";
+        case format::NodeType::dir:
+            return "dir";
+        case format::NodeType::symlink:
+            return "symlink";
+        case format::NodeType::dev:
+            return "dev";
+        case format::NodeType::chardev:
+            return "chardev";
+        case format::NodeType::fifo:
+            return "fifo";
+        case format::NodeType::socket:
+            return "socket";
+        case format::NodeType::irregular:
+            break;
     }
     return "irregular";
 }
@@ -53,11 +61,16 @@ public:
 private:
     void show(const format::Node& node, const std::string& path) {
         if (entries_) {
-            json::Value entry = json::Value::object({{"path", path}, {"type", type_name(node.type)},
-                                                     {"mode", fmt::format("{:04o}", format::permission_bits(node.mode))},
-                                                     {"uid", node.uid}, {"gid", node.gid}, {"user", node.user},
-                                                     {"group", node.group}, {"size", node.size},
-                                                     {"mtime", to_rfc3339(node.mtime)}});
+            json::Value entry =
+                json::Value::object({{"path", path},
+                                     {"type", type_name(node.type)},
+                                     {"mode", fmt::format("{:04o}", format::permission_bits(node.mode))},
+                                     {"uid", node.uid},
+                                     {"gid", node.gid},
+                                     {"user", node.user},
+                                     {"group", node.group},
+                                     {"size", node.size},
+                                     {"mtime", to_rfc3339(node.mtime)}});
             if (node.type == format::NodeType::symlink) entry.set("target", node.link_target);
             entries_->push(std::move(entry));
         } else if (long_form_) {

@@ -21,8 +21,11 @@ std::size_t width(std::string_view text) {
 // The length of the UTF-8 sequence at the front, 0 when there is none.
 std::size_t utf8_length(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
-    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-                               : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xc2 && lead < 0xe0 ? 2
+                               : lead >= 0xe0 && lead < 0xf0 ? 3
+                               : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                             : 0;
     if (length == 0 || length > text.size()) return 0;
     for (std::size_t i = 1; i < length; ++i)
         if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
@@ -39,8 +42,11 @@ std::string painted(int fd, Colour colour, std::string_view text) {
     const std::optional<std::string> term = os::environment("TERM");
     if (colour == Colour::none || !is_terminal(fd) || os::environment("NO_COLOR") || !term || *term == "dumb")
         return std::string(text);
-    const int code = colour == Colour::red ? 31 : colour == Colour::green ? 32 : colour == Colour::yellow ? 33
-                     : colour == Colour::bold ? 1 : 2;
+    const int code = colour == Colour::red      ? 31
+                     : colour == Colour::green  ? 32
+                     : colour == Colour::yellow ? 33
+                     : colour == Colour::bold   ? 1
+                                                : 2;
     return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
@@ -77,8 +83,11 @@ void print_json(const json::Value& value) { print(json::dump(value, 2) + "\n"); 
 
 json::Value error_json(const Error& error) {
     const ErrorFacts known = facts(error.code);
-    return json::Value::object({{"code", known.name}, {"message", error.message}, {"hint", error.hint},
-                                {"exit", known.exit_status}, {"retryable", known.retryable}});
+    return json::Value::object({{"code", known.name},
+                                {"message", error.message},
+                                {"hint", error.hint},
+                                {"exit", known.exit_status},
+                                {"retryable", known.retryable}});
 }
 
 int report_error(const Error& error, bool as_json) {
@@ -101,7 +110,9 @@ std::string human_duration(double seconds) {
 
 std::string human_age(Duration age) {
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
-    const auto of = [](std::int64_t n, std::string_view unit) { return fmt::format("{} {}{}", n, unit, n == 1 ? "" : "s"); };
+    const auto of = [](std::int64_t n, std::string_view unit) {
+        return fmt::format("{} {}{}", n, unit, n == 1 ? "" : "s");
+    };
     if (minutes < 1) return "less than a minute";
     if (minutes < 120) return of(minutes, "minute");
     if (minutes < 48 * 60) return of(minutes / 60, "hour");
@@ -109,8 +120,8 @@ std::string human_age(Duration age) {
 }
 
 std::string local_time(Timestamp time) {
-    const std::time_t whole = static_cast<std::time_t>(
-        std::chrono::floor<std::chrono::seconds>(Duration(time.nanoseconds)).count());
+    const std::time_t whole =
+        static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(Duration(time.nanoseconds)).count());
     std::tm parts{};
     char text[64];
     if (!::localtime_r(&whole, &parts) || std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts) == 0)

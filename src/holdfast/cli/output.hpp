@@ -33,8 +33,8 @@ private:
     std::vector<bool> right_;
 };
 
-void print(std::string_view text);           // standard output
-void print_note(std::string_view text);      // stderr
+void print(std::string_view text);    // standard output
+void print_note(std::string_view text);    // stderr
 void print_json(const json::Value& value);
 
 /// "holdfast: message" and the hint below it; or, with `as_json`, {"error": {...}} on standard output.
@@ -42,9 +42,9 @@ void print_json(const json::Value& value);
 int report_error(const Error& error, bool as_json);
 json::Value error_json(const Error& error);
 
-std::string human_duration(double seconds);              // "42 ms", "3.1 s", "2:05 min", "1:02:03 h"
-std::string human_age(Duration age);                     // "5 minutes", "3 days"
-std::string local_time(Timestamp time);                  // "2026-11-20 18:42:22", in the machine's zone
+std::string human_duration(double seconds);    // "42 ms", "3.1 s", "2:05 min", "1:02:03 h"
+std::string human_age(Duration age);    // "5 minutes", "3 days"
+std::string local_time(Timestamp time);    // "2026-11-20 18:42:22", in the machine's zone
 /// Control characters and bytes that are not UTF-8 would let a name in a snapshot play with the terminal.
 std::string printable(std::string_view raw);
 

@@ -19,16 +19,18 @@ std::string progress_text(const ProgressState& state, double rate) {
     };
     std::string text;
     if (state.total >= state.done && state.total > 0) {
-        text = fmt::format("{} of {}  {} %", state.unit.empty() ? human_size(state.done) : fmt::format("{}", state.done),
-                           amount(state.total),
-                           static_cast<int>(100.0 * static_cast<double>(state.done) / static_cast<double>(state.total)));
+        text =
+            fmt::format("{} of {}  {} %", state.unit.empty() ? human_size(state.done) : fmt::format("{}", state.done),
+                        amount(state.total),
+                        static_cast<int>(100.0 * static_cast<double>(state.done) / static_cast<double>(state.total)));
     } else {
         text = amount(state.done);
     }
     if (rate >= 1) {
         text += fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate)));
         if (state.total > state.done)
-            text += fmt::format("  {} left", human_duration(std::ceil(static_cast<double>(state.total - state.done) / rate)));
+            text += fmt::format("  {} left",
+                                human_duration(std::ceil(static_cast<double>(state.total - state.done) / rate)));
     }
     if (!state.extra.empty()) text += "  " + state.extra;
     return text;

@@ -15,8 +15,8 @@ namespace holdfast::cli {
 
 struct ProgressState {
     std::uint64_t done = 0, total = 0;    // bytes, or `unit`s; total 0: not known
-    std::string_view unit;                // empty: bytes
-    std::string extra;                    // "312 files, 2 errors"
+    std::string_view unit;    // empty: bytes
+    std::string extra;    // "312 files, 2 errors"
 };
 
 /// "12.5 MiB of 1.00 GiB  1 %  55 MiB/s  18 s left  312 files". Pure.

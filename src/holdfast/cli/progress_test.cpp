@@ -18,7 +18,9 @@ TEST(ProgressText, SaysNoShareWhileTheTotalIsUnknown) {
     EXPECT_EQ(progress_text({20, 10, "", ""}, 0), "20 B");    // the walk has not seen all yet
 }
 
-TEST(ProgressText, AtTheEndNothingIsLeft) { EXPECT_EQ(progress_text({10, 10, "packs", ""}, 5), "10 of 10 packs  100 %  5 packs/s"); }
+TEST(ProgressText, AtTheEndNothingIsLeft) {
+    EXPECT_EQ(progress_text({10, 10, "packs", ""}, 5), "10 of 10 packs  100 %  5 packs/s");
+}
 
 TEST(RateMeter, FollowsAChangeOfSpeed) {
     RateMeter meter;

@@ -29,14 +29,15 @@ Result<std::vector<std::string>> folders_of(const vault::Repository& repository,
             for (const json::Value& path : component["artefacts"].items()) folders.push_back("/" + path.text());
         }
         if (!found)
-            return fail(ErrorCode::not_found, fmt::format("snapshot {} holds no component '{}'", entry.id.brief(), wanted),
+            return fail(ErrorCode::not_found,
+                        fmt::format("snapshot {} holds no component '{}'", entry.id.brief(), wanted),
                         "`holdfast ls` lists what it holds");
     }
     return folders;
 }
 
-Result<int> restore_files(const Session& session, const RestoreArguments& arguments, const vault::Repository& repository,
-                          const vault::SnapshotEntry& entry) {
+Result<int> restore_files(const Session& session, const RestoreArguments& arguments,
+                          const vault::Repository& repository, const vault::SnapshotEntry& entry) {
     ProgressLine progress(session.clock, session.people() && is_terminal(2));
     vault::RestoreOptions options;
     options.target = os::absolute_path(arguments.target);
@@ -46,33 +47,42 @@ Result<int> restore_files(const Session& session, const RestoreArguments& argume
         std::ranges::move(folders, std::back_inserter(options.include));
         // A component that failed has no folder: nothing to restore must not become everything.
         if (options.include.empty())
-            return fail(ErrorCode::not_found, fmt::format("snapshot {} holds nothing of what --only names", entry.id.brief()),
+            return fail(ErrorCode::not_found,
+                        fmt::format("snapshot {} holds nothing of what --only names", entry.id.brief()),
                         "`holdfast ls` lists what it holds");
     }
     options.overwrite = arguments.overwrite;
     options.dry_run = arguments.dry_run;
     options.progress = [&](const vault::RestoreProgress& now) {
-        progress.show({now.bytes_done, now.bytes_total, "", fmt::format("{} of {} files", now.files_done, now.files_total)});
+        progress.show(
+            {now.bytes_done, now.bytes_total, "", fmt::format("{} of {} files", now.files_done, now.files_total)});
     };
     const Instant started = session.clock.instant();
     auto restored = vault::restore(repository, entry, options);
     progress.clear();
     if (!restored && restored.error().code == ErrorCode::exists)
-        return fail(ErrorCode::exists, restored.error().message, "name an empty folder, or add --overwrite to replace what is in the way");
+        return fail(ErrorCode::exists, restored.error().message,
+                    "name an empty folder, or add --overwrite to replace what is in the way");
     HF_TRY(const vault::RestoreSummary summary, std::move(restored));
     const double took = seconds(session.clock.instant() - started);
     if (session.global.json) {
         json::Value warnings = json::Value::array();
         for (const auto& [path, error] : summary.warnings)
             warnings.push(json::Value::object({{"path", path}, {"message", error.message}}));
-        print_json(json::Value::object({{"snapshot", entry.id.hex()}, {"target", options.target},
-                                        {"dry_run", arguments.dry_run}, {"files", summary.files},
-                                        {"folders", summary.folders}, {"others", summary.others}, {"bytes", summary.bytes},
-                                        {"warnings", std::move(warnings)}, {"seconds", took}}));
+        print_json(json::Value::object({{"snapshot", entry.id.hex()},
+                                        {"target", options.target},
+                                        {"dry_run", arguments.dry_run},
+                                        {"files", summary.files},
+                                        {"folders", summary.folders},
+                                        {"others", summary.others},
+                                        {"bytes", summary.bytes},
+                                        {"warnings", std::move(warnings)},
+                                        {"seconds", took}}));
         return 0;
     }
     for (const auto& [path, error] : summary.warnings)
-        print_note(fmt::format("{} {}: {}\n", painted(2, Colour::yellow, "not as it was:"), printable(path), error.message));
+        print_note(
+            fmt::format("{} {}: {}\n", painted(2, Colour::yellow, "not as it was:"), printable(path), error.message));
     if (!session.global.quiet)
         print(fmt::format("{} {} files and {} folders ({}) of snapshot {} to {}{}\n",
                           arguments.dry_run ? "would restore" : "restored", summary.files, summary.folders,
@@ -98,7 +108,9 @@ Result<int> run_restore(const Session& session, const RestoreArguments& argument
     // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
     if (filter.host.empty() && filter.paths.empty() && filter.tags.empty())
         filter.paths = {source::stack_path(loaded.config)};
-    HF_TRY(const auto entry, repository->find_snapshot(arguments.snapshot, arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
+    HF_TRY(const auto entry,
+           repository->find_snapshot(arguments.snapshot,
+                                     arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
     HF_DO(repository->load_index());
     return restore_stores(session, arguments, loaded.config, *repository, entry);
 }

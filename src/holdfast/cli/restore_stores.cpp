@@ -23,24 +23,30 @@ json::Value plan_json(const StackPlan& plan) {
         json::Value steps = json::Value::array();
         for (const recovery::PlanStep& step : component.steps)
             steps.push(json::Value::object({{"what", step.what}, {"bytes", step.bytes}, {"replaces", step.replaces}}));
-        json::Value one = json::Value::object({{"name", component.name}, {"kind", component.kind},
-                                               {"usable", component.usable}, {"steps", std::move(steps)}});
+        json::Value one = json::Value::object({{"name", component.name},
+                                               {"kind", component.kind},
+                                               {"usable", component.usable},
+                                               {"steps", std::move(steps)}});
         if (!component.usable) one.set("why_not", component.why_not);
         components.push(std::move(one));
     }
-    return json::Value::object({{"components", std::move(components)}, {"bytes", plan.bytes}, {"age_seconds", plan.age_seconds}});
+    return json::Value::object(
+        {{"components", std::move(components)}, {"bytes", plan.bytes}, {"age_seconds", plan.age_seconds}});
 }
 
 std::string plan_text(const StackPlan& plan, const vault::SnapshotEntry& entry) {
-    std::string text = fmt::format("snapshot {} of {}, {} old: {} to read\n", painted(2, Colour::bold, entry.id.brief()),
-                                   local_time(entry.snapshot.time),
-                                   human_age(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(plan.age_seconds))),
-                                   human_size(plan.bytes));
+    std::string text =
+        fmt::format("snapshot {} of {}, {} old: {} to read\n", painted(2, Colour::bold, entry.id.brief()),
+                    local_time(entry.snapshot.time),
+                    human_age(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(plan.age_seconds))),
+                    human_size(plan.bytes));
     for (const ComponentPlan& component : plan.components) {
         text += fmt::format("  {} ({})\n", component.name, component.kind);
         for (const recovery::PlanStep& step : component.steps)
-            text += fmt::format("    {} {}\n", step.replaces ? painted(2, Colour::yellow, "replaces:") : "-", step.what);
-        if (!component.usable) text += fmt::format("    {} {}\n", painted(2, Colour::red, "cannot:"), component.why_not);
+            text +=
+                fmt::format("    {} {}\n", step.replaces ? painted(2, Colour::yellow, "replaces:") : "-", step.what);
+        if (!component.usable)
+            text += fmt::format("    {} {}\n", painted(2, Colour::red, "cannot:"), component.why_not);
     }
     return text;
 }
@@ -55,7 +61,8 @@ Status confirm(const StackPlan& plan) {
     if (!is_terminal(0) || !is_terminal(2))
         return fail(ErrorCode::usage, "a restore into live stores needs a yes, and there is no terminal to ask on",
                     "add --yes; --dry-run shows the plan");
-    print_note(fmt::format("{} Type yes to go on: ", replaces(plan) ? "What is replaced is kept aside." : "Nothing is replaced."));
+    print_note(fmt::format("{} Type yes to go on: ",
+                           replaces(plan) ? "What is replaced is kept aside." : "Nothing is replaced."));
     std::string line;
     char c = 0;
     while (line.size() < 100 && ::read(0, &c, 1) == 1 && c != '\n') line += c;
@@ -64,8 +71,11 @@ Status confirm(const StackPlan& plan) {
 }
 
 json::Value outcome_json(const ComponentOutcome& outcome) {
-    json::Value one = json::Value::object({{"name", outcome.name}, {"kind", outcome.kind}, {"restored", outcome.restored},
-                                           {"seconds", outcome.seconds}, {"result", outcome.result}});
+    json::Value one = json::Value::object({{"name", outcome.name},
+                                           {"kind", outcome.kind},
+                                           {"restored", outcome.restored},
+                                           {"seconds", outcome.seconds},
+                                           {"result", outcome.result}});
     if (outcome.error) one.set("error", error_json(*outcome.error));
     return one;
 }
@@ -83,12 +93,13 @@ std::string summary_of(const json::Value& result) {
 void print_outcomes(const std::vector<ComponentOutcome>& outcomes) {
     Table table({"Component", "Kind", "Result", "Time", "Restored and compared"}, {false, false, false, true, false});
     for (const ComponentOutcome& outcome : outcomes)
-        table.row({outcome.name, outcome.kind, outcome.restored ? "restored" : "failed", human_duration(outcome.seconds),
-                   summary_of(outcome.result)});
+        table.row({outcome.name, outcome.kind, outcome.restored ? "restored" : "failed",
+                   human_duration(outcome.seconds), summary_of(outcome.result)});
     print(table.text(1));
     for (const ComponentOutcome& outcome : outcomes) {
         if (!outcome.error) continue;
-        print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "not restored:"), outcome.name, outcome.error->message));
+        print_note(
+            fmt::format("{} {}: {}\n", painted(2, Colour::red, "not restored:"), outcome.name, outcome.error->message));
         if (!outcome.error->hint.empty()) print_note(fmt::format("              {}\n", outcome.error->hint));
     }
 }
@@ -131,7 +142,8 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     if (session.global.json) {
         json::Value list = json::Value::array();
         for (const ComponentOutcome& outcome : outcomes) list.push(outcome_json(outcome));
-        print_json(json::Value::object({{"snapshot", entry.id.hex()}, {"complete", failed == 0},
+        print_json(json::Value::object({{"snapshot", entry.id.hex()},
+                                        {"complete", failed == 0},
                                         {"components", std::move(list)},
                                         {"seconds", seconds(session.clock.instant() - started)}}));
     } else if (!session.global.quiet || failed != 0) {

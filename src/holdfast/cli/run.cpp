@@ -11,9 +11,10 @@ namespace {
 
 void set_up_log(const GlobalOptions& global, const Clock& clock) {
     LogOptions options;
-    options.level = global.quiet ? LogLevel::error
+    options.level = global.quiet          ? LogLevel::error
                     : global.verbose >= 2 ? LogLevel::debug
-                    : global.verbose == 1 ? LogLevel::info : LogLevel::warning;
+                    : global.verbose == 1 ? LogLevel::info
+                                          : LogLevel::warning;
     options.json = global.json;
     if (global.verbose || global.json) options.timestamp = [&clock] { return to_rfc3339(clock.now()); };
     set_log(std::move(options));
@@ -22,14 +23,23 @@ void set_up_log(const GlobalOptions& global, const Clock& clock) {
 Result<int> dispatch(const Invocation& invocation, Clock& clock) {
     const Session session{invocation.global, clock};
     switch (invocation.command) {
-        case Invocation::Command::print: print(invocation.text); return 0;
-        case Invocation::Command::init: return run_init(session, invocation.init);
-        case Invocation::Command::backup: return run_backup(session, invocation.backup);
-        case Invocation::Command::snapshots: return run_snapshots(session, invocation.snapshots);
-        case Invocation::Command::ls: return run_ls(session, invocation.ls);
-        case Invocation::Command::restore: return run_restore(session, invocation.restore);
-        case Invocation::Command::check: return run_check(session, invocation.check);
-        case Invocation::Command::internal: return run_internal(invocation.internal);
+        case Invocation::Command::print:
+            print(invocation.text);
+            return 0;
+        case Invocation::Command::init:
+            return run_init(session, invocation.init);
+        case Invocation::Command::backup:
+            return run_backup(session, invocation.backup);
+        case Invocation::Command::snapshots:
+            return run_snapshots(session, invocation.snapshots);
+        case Invocation::Command::ls:
+            return run_ls(session, invocation.ls);
+        case Invocation::Command::restore:
+            return run_restore(session, invocation.restore);
+        case Invocation::Command::check:
+            return run_check(session, invocation.check);
+        case Invocation::Command::internal:
+            return run_internal(invocation.internal);
     }
     return fail(ErrorCode::internal, "no such command");
 }

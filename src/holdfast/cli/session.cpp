@@ -96,7 +96,8 @@ Result<LoadedConfig> load_config(const GlobalOptions& global) {
 
 Result<std::optional<LoadedConfig>> load_config_if_needed(const GlobalOptions& global) {
     const bool named = !global.config.empty() || os::environment("HOLDFAST_CONFIG");
-    const bool repository_named = !global.repository.empty() || !first_of({"HOLDFAST_REPOSITORY", "HOLDFAST_REPO"}).empty();
+    const bool repository_named =
+        !global.repository.empty() || !first_of({"HOLDFAST_REPOSITORY", "HOLDFAST_REPO"}).empty();
     if (!named && (repository_named || !find_config(global))) return std::nullopt;
     HF_TRY(LoadedConfig config, load_config(global));
     return config;
@@ -138,7 +139,8 @@ Result<Secret> ask_password(Ask ask) {
     if (!tty)
         return fail(ErrorCode::usage, "no password was given, and there is no terminal to ask on",
                     "use --password-file, --password-command or HOLDFAST_PASSWORD_FILE");
-    HF_TRY(Secret password, ask_once(tty->get(), ask == Ask::once ? "repository password: " : "new repository password: "));
+    HF_TRY(Secret password,
+           ask_once(tty->get(), ask == Ask::once ? "repository password: " : "new repository password: "));
     if (password.empty()) return fail(ErrorCode::usage, "the password is empty", "type one, or use --password-file");
     if (ask == Ask::twice) {
         HF_TRY(const Secret again, ask_once(tty->get(), "the same again: "));

@@ -1,7 +1,7 @@
 #pragma once
 // From options, environment and configuration to an open repository.
 //
-//   order     what the command line says, then HOLDFAST_*, then holdfast.toml, then RESTIC_*; then the terminal is asked
+//   order     what the command line says, then HOLDFAST_*, then holdfast.toml, then RESTIC_*, then the terminal
 //   errors    usage (no repository, no password), config, and those of the repository
 
 #include <memory>

@@ -12,7 +12,8 @@ namespace {
 
 bool fits(const format::Snapshot& snapshot, const FilterArguments& filter) {
     const auto has_all = [](const std::vector<std::string>& all, const std::vector<std::string>& wanted) {
-        return std::ranges::all_of(wanted, [&](const std::string& w) { return std::ranges::find(all, w) != all.end(); });
+        return std::ranges::all_of(wanted,
+                                   [&](const std::string& w) { return std::ranges::find(all, w) != all.end(); });
     };
     if (!filter.host.empty() && snapshot.hostname != filter.host) return false;
     return has_all(snapshot.tags, filter.tags) && has_all(snapshot.paths, filter.paths);
@@ -28,7 +29,8 @@ std::string table(const std::vector<vault::SnapshotEntry>& entries) {
     Table table({"ID", "Time", "Host", "Tags", "Size", "Paths"}, {false, false, false, false, true, false});
     for (const auto& [id, snapshot] : entries)
         table.row({id.brief(), local_time(snapshot.time), printable(snapshot.hostname), joined(snapshot.tags),
-                   snapshot.summary ? human_size(snapshot.summary->total_bytes_processed) : "", joined(snapshot.paths)});
+                   snapshot.summary ? human_size(snapshot.summary->total_bytes_processed) : "",
+                   joined(snapshot.paths)});
     return table.text(1);
 }
 
@@ -52,7 +54,8 @@ Result<int> run_snapshots(const Session& session, const SnapshotsArguments& argu
         if (!session.global.quiet) print_note("no snapshots\n");
     } else {
         print(table(entries));
-        if (!session.global.quiet) print(fmt::format("{} snapshot{}\n", entries.size(), entries.size() == 1 ? "" : "s"));
+        if (!session.global.quiet)
+            print(fmt::format("{} snapshot{}\n", entries.size(), entries.size() == 1 ? "" : "s"));
     }
     return damaged ? 3 : 0;
 }

@@ -102,10 +102,14 @@ public:
         const toml::node* node = find("proof");
         if (!node) return;
         const auto value = node->value_exact<std::string>();
-        if (value == "digest") to = Proof::digest;
-        else if (value == "count") to = Proof::count;
-        else if (value == "none") to = Proof::none;
-        else wrong(*node, "proof", "\"digest\", \"count\" or \"none\"");
+        if (value == "digest")
+            to = Proof::digest;
+        else if (value == "count")
+            to = Proof::count;
+        else if (value == "none")
+            to = Proof::none;
+        else
+            wrong(*node, "proof", "\"digest\", \"count\" or \"none\"");
     }
 
     void secret(SecretSource& to) {
@@ -131,11 +135,11 @@ public:
             const std::string close = suggest(key.str(), known_);
             std::string all;
             for (const std::string_view name : known_) all += fmt::format("{}{}", all.empty() ? "" : ", ", name);
-            document_.complain(key.source(),
-                               close.empty()
-                                   ? fmt::format("unknown key '{}' in {}", key.str(), where_)
-                                   : fmt::format("unknown key '{}' in {}; did you mean '{}'?", key.str(), where_, close),
-                               fmt::format("known keys: {}", all));
+            document_.complain(
+                key.source(),
+                close.empty() ? fmt::format("unknown key '{}' in {}", key.str(), where_)
+                              : fmt::format("unknown key '{}' in {}; did you mean '{}'?", key.str(), where_, close),
+                fmt::format("known keys: {}", all));
         }
     }
 
@@ -171,8 +175,9 @@ public:
         if (name == "duckdb" && kind != "duckdb")
             document_.complain(at, "the name 'duckdb' is kept for DuckDB files", "choose another name");
         if (const auto [other, fresh] = taken_.emplace(name, at.begin.line); !fresh)
-            document_.complain(at, fmt::format("a second component is named '{}' (the first: line {})", name, other->second),
-                               "give each its own name, as name = \"postgres-reports\"");
+            document_.complain(
+                at, fmt::format("a second component is named '{}' (the first: line {})", name, other->second),
+                "give each its own name, as name = \"postgres-reports\"");
     }
 
 private:
@@ -322,7 +327,8 @@ Result<Config> parse_config(std::string_view text, std::string_view file_name) {
         const toml::table table = toml::parse(text, document.file);
         return read_document(table, document);
     } catch (const toml::parse_error& error) {
-        document.complain(error.source(), std::string(error.description()), "mend the line; https://toml.io has the rules");
+        document.complain(error.source(), std::string(error.description()),
+                          "mend the line; https://toml.io has the rules");
         return fail(*std::move(document.error));
     }
 }

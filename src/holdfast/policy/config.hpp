@@ -24,7 +24,7 @@ struct SecretSource {
 
 struct RepositoryConfig {
     std::string location;    // path, later also sftp:…, s3:…
-    SecretSource password;   // password_file, password_command
+    SecretSource password;    // password_file, password_command
     int compression_level = 1;
     std::uint32_t pack_size_mib = 16;
     std::uint32_t memory_max_mib = 48;
@@ -35,12 +35,12 @@ enum class Proof { digest, count, none };
 
 struct PostgresConfig {
     std::string name = "postgres";    // component and folder in the snapshot
-    std::string host;                 // empty: the local socket
+    std::string host;    // empty: the local socket
     std::uint16_t port = 5432;
     std::string user = "postgres";
     SecretSource password;
     std::string maintenance_database = "postgres";
-    std::vector<std::string> databases;            // empty: all but templates
+    std::vector<std::string> databases;    // empty: all but templates
     std::vector<std::string> exclude_databases;
     bool globals = true;
     Proof proof = Proof::digest;
@@ -55,12 +55,12 @@ struct RedisConfig {
     std::string user;
     SecretSource password;
     // For restores into this instance:
-    std::string data_folder;                   // its `dir`; empty: asked from the server when it is up
+    std::string data_folder;    // its `dir`; empty: asked from the server when it is up
     std::string db_file_name = "dump.rdb";
-    bool append_only = false;                  // it runs with appendonly yes
+    bool append_only = false;    // it runs with appendonly yes
     std::string append_folder_name = "appendonlydir";
     std::vector<std::string> stop_command, start_command;    // argv; empty: the user stops and starts it
-    std::string owner;                         // files are given to this user; empty: kept as the folder's owner
+    std::string owner;    // files are given to this user; empty: kept as the folder's owner
 };
 
 struct DuckDbConfig {
@@ -74,7 +74,7 @@ struct ClickHouseConfig {
     std::string url = "http://127.0.0.1:8123";
     std::string user = "default";
     SecretSource password;
-    std::vector<std::string> databases;            // empty: all but system ones
+    std::vector<std::string> databases;    // empty: all but system ones
     std::vector<std::string> exclude_databases;
     Proof proof = Proof::digest;
 };

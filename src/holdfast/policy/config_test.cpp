@@ -75,7 +75,9 @@ exclude = ["*.tmp"]
 [[logs]]
 paths = ["/var/log/desk"]
 newer_than_days = 14
-)", "f").value();
+)",
+                                       "f")
+                              .value();
     EXPECT_EQ(config.stack, "desk-7");
     EXPECT_EQ(config.repository.location, "/srv/vault");
     EXPECT_EQ(config.repository.password.file, "/etc/holdfast/password");

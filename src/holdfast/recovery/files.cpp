@@ -23,7 +23,8 @@ std::vector<std::string> saved_paths(const RestoreContext& context) {
 // The manifest is data from the vault; a path in it is used only if it is one.
 Status check_path(const std::string& path) {
     if (path.starts_with('/') && path != "/" && os::absolute_path(path) == path) return {};
-    return fail(ErrorCode::corrupt, fmt::format("the manifest names the path '{}', which cannot be restored in place", path),
+    return fail(ErrorCode::corrupt,
+                fmt::format("the manifest names the path '{}', which cannot be restored in place", path),
                 "use --target FOLDER");
 }
 
@@ -31,7 +32,8 @@ Status check_path(const std::string& path) {
 // is the same in the next attempt, which removes what a killed one left.
 std::string staging_for(const std::string& path, const RestoreContext& context) {
     const std::string parent = os::parent_folder(path);
-    return fmt::format("{}/.holdfast-restore-{}-{}", parent == "/" ? "" : parent, context.snapshot.id.brief(), os::file_name(path));
+    return fmt::format("{}/.holdfast-restore-{}-{}", parent == "/" ? "" : parent, context.snapshot.id.brief(),
+                       os::file_name(path));
 }
 
 std::string aside_for(const std::string& path, Timestamp now) {
@@ -96,7 +98,9 @@ Result<std::vector<PlanStep>> plan_files(const policy::FilesConfig&, const Resto
     }
     const std::size_t missing = context.facts["unreadable"].items().size();
     if (missing > 0 && !steps.empty())
-        steps.push_back({fmt::format("note: {} paths could not be read when this copy was made and are not in it", missing), 0, false});
+        steps.push_back(
+            {fmt::format("note: {} paths could not be read when this copy was made and are not in it", missing), 0,
+             false});
     return steps;
 }
 
@@ -115,8 +119,9 @@ Result<json::Value> restore_files(const policy::FilesConfig&, const RestoreConte
         const vault::RestoreOptions options = options_for(path, context);
         HF_DO(os::remove_tree(options.target));
         const auto summary = vault::restore(context.repository, context.snapshot, options);
-        Result<std::string> aside = summary ? switch_into_place(options.target + "/" + context.folder + path, path, context.clock.now())
-                                            : fail(summary.error());
+        Result<std::string> aside =
+            summary ? switch_into_place(options.target + "/" + context.folder + path, path, context.clock.now())
+                    : fail(summary.error());
         const Status removed = os::remove_tree(options.target);
         if (!aside) return fail(aside.error());
         HF_DO(removed);
@@ -126,9 +131,10 @@ Result<json::Value> restore_files(const policy::FilesConfig&, const RestoreConte
     }
     // Each blob was checked against its hash on the way; that none of the files is missing is left to compare.
     if (files != context.facts["files"].natural())
-        return fail(ErrorCode::mismatch, fmt::format("{} files were restored, the manifest counts {}", files,
-                                                     context.facts["files"].natural()),
-                    "run `holdfast check --read-data`");
+        return fail(
+            ErrorCode::mismatch,
+            fmt::format("{} files were restored, the manifest counts {}", files, context.facts["files"].natural()),
+            "run `holdfast check --read-data`");
     return json::Value::object({{"files", files}, {"bytes", bytes}, {"equal", true}, {"kept", std::move(kept)}});
 }
 

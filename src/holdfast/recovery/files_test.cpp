@@ -20,8 +20,8 @@ using ::testing::SizeIs;
 class FilesRestore : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto made = vault::Repository::init(storage::open_backend(folder_.path() + "/vault").value(), Secret("pw"), clock_,
-                                            {{1024, 8, 1}, {}});    // a cheap key
+        auto made = vault::Repository::init(storage::open_backend(folder_.path() + "/vault").value(), Secret("pw"),
+                                            clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         put("desk/a.conf", "limit = 5\n");

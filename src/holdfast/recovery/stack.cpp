@@ -61,12 +61,14 @@ Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json:
         if (std::ranges::find(known, word) != known.end()) continue;
         const std::string close = policy::suggest(word, known);
         return fail(ErrorCode::usage,
-                    close.empty() ? fmt::format("the configuration names no component '{}'", word)
-                                  : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
+                    close.empty()
+                        ? fmt::format("the configuration names no component '{}'", word)
+                        : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
                     "a restore needs to know the store: describe it in holdfast.toml, or use --target FOLDER");
     }
     std::erase_if(parts, [&](const Part& part) {
-        const bool named = std::ranges::any_of(only, [&](const std::string& w) { return w == part.name || w == part.kind; });
+        const bool named =
+            std::ranges::any_of(only, [&](const std::string& w) { return w == part.name || w == part.kind; });
         // A store that was configured after the snapshot was made is not part of it.
         return only.empty() ? part.entry == nullptr : !named;
     });
@@ -82,9 +84,10 @@ std::optional<Error> refusal(const Part& part, const vault::SnapshotEntry& snaps
         return Error{ErrorCode::not_found, fmt::format("snapshot {} does not hold it", snapshot.id.brief()),
                      "`holdfast snapshots` lists others"};
     if ((*part.entry)["status"].text() == "failed")
-        return Error{ErrorCode::incomplete,
-                     fmt::format("its backup failed in snapshot {}: {}", snapshot.id.brief(), (*part.entry)["why"].text()),
-                     "take an older snapshot for it"};
+        return Error{
+            ErrorCode::incomplete,
+            fmt::format("its backup failed in snapshot {}: {}", snapshot.id.brief(), (*part.entry)["why"].text()),
+            "take an older snapshot for it"};
     return std::nullopt;
 }
 
@@ -98,8 +101,9 @@ std::string older_copy(const vault::Repository& repository, const vault::Snapsho
         if (!manifest) continue;
         const json::Value* entry = find_entry(*manifest, part.name, part.kind);
         if (entry && (*entry)["status"].text() == "complete")
-            return fmt::format("; the newest whole copy is in snapshot {} of {}: restore it with `holdfast restore {} --only {}`",
-                               it->id.brief(), to_rfc3339(it->snapshot.time), it->id.brief(), part.name);
+            return fmt::format(
+                "; the newest whole copy is in snapshot {} of {}: restore it with `holdfast restore {} --only {}`",
+                it->id.brief(), to_rfc3339(it->snapshot.time), it->id.brief(), part.name);
     }
     return {};
 }
@@ -127,8 +131,14 @@ public:
     const vault::SnapshotEntry& snapshot() const { return snapshot_; }
 
     RestoreContext context(const Part& part) const {
-        return {repository_, snapshot_, (*part.entry)["facts"], repository_.clock(), part.folder, scratch_->path(),
-                options_.existing, [this, name = part.name](std::string_view sentence) { say(name, sentence); }};
+        return {repository_,
+                snapshot_,
+                (*part.entry)["facts"],
+                repository_.clock(),
+                part.folder,
+                scratch_->path(),
+                options_.existing,
+                [this, name = part.name](std::string_view sentence) { say(name, sentence); }};
     }
 
     void say(std::string_view component, std::string_view event) const {
@@ -137,9 +147,11 @@ public:
     }
 
 private:
-    Execution(const vault::Repository& repository, const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options,
-              json::Value manifest)
-        : repository_(repository), snapshot_(snapshot), options_(options),
+    Execution(const vault::Repository& repository, const vault::SnapshotEntry& snapshot,
+              const StackRestoreOptions& options, json::Value manifest)
+        : repository_(repository),
+          snapshot_(snapshot),
+          options_(options),
           manifest_(std::make_unique<json::Value>(std::move(manifest))) {}
 
     const vault::Repository& repository_;
@@ -182,7 +194,8 @@ Result<StackPlan> plan_stack(const policy::Config& config, const vault::Reposito
 }
 
 Result<std::vector<ComponentOutcome>> restore_stack(const policy::Config& config, const vault::Repository& repository,
-                                                    const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options) {
+                                                    const vault::SnapshotEntry& snapshot,
+                                                    const StackRestoreOptions& options) {
     HF_TRY(const Execution execution, Execution::start(config, repository, snapshot, options));
     std::vector<ComponentOutcome> outcomes;
     for (const Part& part : execution.parts()) {
@@ -197,8 +210,10 @@ Result<std::vector<ComponentOutcome>> restore_stack(const policy::Config& config
         } else {
             execution.say(part.name, "restore started");
             auto result = part.restore(execution.context(part));
-            if (result) outcome.result = *std::move(result);
-            else outcome.error = std::move(result).error();
+            if (result)
+                outcome.result = *std::move(result);
+            else
+                outcome.error = std::move(result).error();
         }
         outcome.seconds = seconds(repository.clock().instant() - started);
         outcome.restored = !outcome.error;

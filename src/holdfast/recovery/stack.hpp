@@ -1,6 +1,6 @@
 #pragma once
-// The whole stack back: a plan that can be read, then its execution, component by component (databases, then Redis, then
-// configuration and logs: NS-08), then a report.
+// The whole stack back: a plan that can be read, then its execution, component by component (databases, then Redis,
+// then configuration and logs: NS-08), then a report.
 
 #include <functional>
 #include <optional>
@@ -12,14 +12,15 @@
 namespace holdfast::recovery {
 
 struct StackRestoreOptions {
-    std::vector<std::string> only;    // component names or kinds; empty: all of the snapshot that the configuration names
+    std::vector<std::string>
+        only;    // component names or kinds; empty: all of the snapshot that the configuration names
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view component, std::string_view event)> say;
 };
 
 struct ComponentPlan {
     std::string name, kind;
-    bool usable = true;          // false: the snapshot holds no whole copy, or the plan met an error
+    bool usable = true;    // false: the snapshot holds no whole copy, or the plan met an error
     std::string why_not;
     ErrorCode code = ErrorCode::incomplete;    // of why_not
     std::vector<PlanStep> steps;
@@ -28,7 +29,7 @@ struct ComponentPlan {
 struct StackPlan {
     std::vector<ComponentPlan> components;
     std::uint64_t bytes = 0;
-    double age_seconds = 0;      // how much newer changes are lost
+    double age_seconds = 0;    // how much newer changes are lost
 };
 
 Result<StackPlan> plan_stack(const policy::Config& config, const vault::Repository& repository,

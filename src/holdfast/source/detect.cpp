@@ -31,9 +31,12 @@ std::string conf_value(std::string_view conf, std::string_view key) {
         std::string_view line = conf.substr(0, conf.find('\n'));
         conf.remove_prefix(std::min(conf.size(), line.size() + 1));
         line = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
-        if (!line.starts_with(key) || line.size() <= key.size() || (line[key.size()] != ' ' && line[key.size()] != '\t')) continue;
+        if (!line.starts_with(key) || line.size() <= key.size() ||
+            (line[key.size()] != ' ' && line[key.size()] != '\t'))
+            continue;
         line = line.substr(std::min(line.find_first_not_of(" \t", key.size()), line.size()));
-        while (!line.empty() && (line.back() == ' ' || line.back() == '\r' || line.back() == '"')) line.remove_suffix(1);
+        while (!line.empty() && (line.back() == ' ' || line.back() == '\r' || line.back() == '"'))
+            line.remove_suffix(1);
         if (line.starts_with('"')) line.remove_prefix(1);
         value = line;
     }
@@ -64,11 +67,14 @@ public:
             const auto info = client->ask({"INFO", "server"});
             if (info) id = db::info_field(info->text(), "run_id");
             config.data_folder = config_get(*client, "dir");
-            if (std::string file = config_get(*client, "dbfilename"); !file.empty()) config.db_file_name = std::move(file);
+            if (std::string file = config_get(*client, "dbfilename"); !file.empty())
+                config.db_file_name = std::move(file);
             config.append_only = config_get(*client, "appendonly") == "yes";
-            if (std::string folder = config_get(*client, "appenddirname"); !folder.empty()) config.append_folder_name = std::move(folder);
+            if (std::string folder = config_get(*client, "appenddirname"); !folder.empty())
+                config.append_folder_name = std::move(folder);
         } else {
-            found_.notes.push_back(fmt::format("{} wants a password: set password_file in its [[redis]]", login.text()));
+            found_.notes.push_back(
+                fmt::format("{} wants a password: set password_file in its [[redis]]", login.text()));
         }
         // The same server answers on its port and on its socket.
         if (!id.empty() && !seen_.insert(id).second) return;

@@ -2,8 +2,8 @@
 // Looks what runs on this machine, so that `holdfast init` can write a configuration that already fits. Changes nothing
 // and asks for no password.
 //
-//   bounds   each server is given half a second; the search for DuckDB files ends after `entries_max` entries or `depth_max`
-//            levels and says so
+//   bounds   each server is given half a second; the search for DuckDB files ends after `entries_max` entries (and says so)
+//            and goes `depth_max` levels deep
 
 #include <cstdint>
 #include <string>

@@ -45,9 +45,10 @@ public:
             const std::string path = (folder == "/" ? "" : folder) + "/" + name;
             const auto status = os::status_of(path, false);
             if (!status) continue;
-            if (S_ISDIR(status->st_mode)) walk(path, depth + 1);
-            else if (S_ISREG(status->st_mode) && has_usual_name(name) && seen_.insert({status->st_dev, status->st_ino}).second &&
-                     is_duckdb(path))
+            if (S_ISDIR(status->st_mode))
+                walk(path, depth + 1);
+            else if (S_ISREG(status->st_mode) && has_usual_name(name) &&
+                     seen_.insert({status->st_dev, status->st_ino}).second && is_duckdb(path))
                 take(path);
         }
     }
@@ -61,9 +62,11 @@ private:
         const std::string name = policy::duckdb_name_from_path(path);
         config.name = name;
         // "trades" in two folders: the second becomes "trades-2". Other components may hold the name, too.
-        static constexpr std::array<std::string_view, 6> k_kinds{"postgres", "redis", "clickhouse", "config", "logs", ""};
-        for (int n = 2; std::ranges::find(k_kinds, config.name) != k_kinds.end() ||
-                        std::ranges::find(found_.duckdb, config.name, &policy::DuckDbConfig::name) != found_.duckdb.end();
+        static constexpr std::array<std::string_view, 6> k_kinds{"postgres", "redis", "clickhouse",
+                                                                 "config",   "logs",  ""};
+        for (int n = 2;
+             std::ranges::find(k_kinds, config.name) != k_kinds.end() ||
+             std::ranges::find(found_.duckdb, config.name, &policy::DuckDbConfig::name) != found_.duckdb.end();
              ++n)
             config.name = fmt::format("{}-{}", name.empty() ? "database" : name, n);
         found_.duckdb.push_back(std::move(config));
@@ -81,8 +84,8 @@ void find_duckdb(const DetectOptions& options, Detected& found) {
     Search search(options, found);
     for (const std::string& folder : options.search) search.walk(os::absolute_path(folder), 0);
     if (search.cut_short())
-        found.notes.push_back(fmt::format("the search for DuckDB files ended after {} entries: add others as [[duckdb]]",
-                                          options.entries_max));
+        found.notes.push_back(fmt::format(
+            "the search for DuckDB files ended after {} entries: add others as [[duckdb]]", options.entries_max));
 }
 
 }    // namespace holdfast::source

@@ -62,7 +62,8 @@ TEST(Detect, ARedisWithAPasswordIsFoundAndToldAbout) {
     ASSERT_TRUE(server) << server.error().message;
     const os::TempFolder folder = os::TempFolder::create("holdfast-detect").value();
     // Its port stands in a configuration file.
-    ASSERT_TRUE(os::write_file(folder.path() + "/redis.conf", as_bytes("# port 1\n  port \t" + std::to_string(server->port()) + "\n")));
+    ASSERT_TRUE(os::write_file(folder.path() + "/redis.conf",
+                               as_bytes("# port 1\n  port \t" + std::to_string(server->port()) + "\n")));
     DetectOptions options = nowhere();
     options.redis_config_folder = folder.path();
     const Detected found = detect(options);

@@ -18,7 +18,8 @@ Result<json::Value> capture_files(const policy::FilesConfig& config, CaptureCont
     std::uint64_t files = 0, folders = 0, bytes = 0, unchanged = 0, taken = 0;
     std::optional<Error> missing;
     const auto not_read = [&](const std::string& path, const Error& error) {
-        unreadable.push(json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
+        unreadable.push(
+            json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
     };
     for (const std::string& given : config.paths) {
         const std::string path = os::absolute_path(given);
@@ -40,8 +41,12 @@ Result<json::Value> capture_files(const policy::FilesConfig& config, CaptureCont
         for (const auto& [bad, error] : summary->unreadable) not_read(bad, error);
     }
     if (taken == 0 && missing) return fail(*std::move(missing));
-    return json::Value::object({{"paths", std::move(paths)}, {"files", files}, {"folders", folders}, {"bytes", bytes},
-                                {"files_unchanged", unchanged}, {"unreadable", std::move(unreadable)}});
+    return json::Value::object({{"paths", std::move(paths)},
+                                {"files", files},
+                                {"folders", folders},
+                                {"bytes", bytes},
+                                {"files_unchanged", unchanged},
+                                {"unreadable", std::move(unreadable)}});
 }
 
 }    // namespace holdfast::source

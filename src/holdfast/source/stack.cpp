@@ -60,8 +60,9 @@ Status check_known(const std::vector<Component>& all, const std::vector<std::str
         if (std::ranges::find(known, word) != known.end()) continue;
         const std::string close = policy::suggest(word, known);
         return fail(ErrorCode::usage,
-                    close.empty() ? fmt::format("the configuration names no component '{}'", word)
-                                  : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
+                    close.empty()
+                        ? fmt::format("the configuration names no component '{}'", word)
+                        : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
                     "it names: " + (names.empty() ? "nothing" : names));
     }
     return {};
@@ -72,7 +73,8 @@ Result<std::vector<Component>> chosen_components(const policy::Config& config, c
     HF_DO(check_known(all, options.only));
     HF_DO(check_known(all, options.without));
     const auto named = [](const std::vector<std::string>& words, const Component& component) {
-        return std::ranges::any_of(words, [&](const std::string& w) { return w == component.name || w == component.kind; });
+        return std::ranges::any_of(words,
+                                   [&](const std::string& w) { return w == component.name || w == component.kind; });
     };
     std::erase_if(all, [&](const Component& component) {
         return (!options.only.empty() && !named(options.only, component)) || named(options.without, component);
@@ -130,19 +132,24 @@ std::optional<Error> unreadable_files(const json::Value& facts) {
     if (unreadable.empty()) return std::nullopt;
     std::string first;
     for (std::size_t i = 0; i < std::min<std::size_t>(unreadable.size(), 3); ++i)
-        first += fmt::format("{}{}: {}", first.empty() ? "" : "; ", unreadable[i]["path"].text(), unreadable[i]["message"].text());
+        first += fmt::format("{}{}: {}", first.empty() ? "" : "; ", unreadable[i]["path"].text(),
+                             unreadable[i]["message"].text());
     return Error{ErrorCode::incomplete,
-                 fmt::format("{} path{} could not be read: {}{}", unreadable.size(), unreadable.size() == 1 ? "" : "s", first,
-                             unreadable.size() > 3 ? "; …" : ""),
+                 fmt::format("{} path{} could not be read: {}{}", unreadable.size(), unreadable.size() == 1 ? "" : "s",
+                             first, unreadable.size() > 3 ? "; …" : ""),
                  "give the user that runs holdfast the right to read them, or exclude them"};
 }
 
 class Run {
 public:
-    Run(const vault::Repository& repository, vault::Backup& backup, std::vector<Component> components, std::string scratch,
-        const StackOptions& options)
-        : clock_(repository.clock()), backup_(backup), components_(std::move(components)), scratch_(std::move(scratch)),
-          options_(options), reports_(components_.size()) {}
+    Run(const vault::Repository& repository, vault::Backup& backup, std::vector<Component> components,
+        std::string scratch, const StackOptions& options)
+        : clock_(repository.clock()),
+          backup_(backup),
+          components_(std::move(components)),
+          scratch_(std::move(scratch)),
+          options_(options),
+          reports_(components_.size()) {}
 
     // Two at a time: one mostly waits for its server while the other computes.
     std::vector<ComponentReport> all() {
@@ -176,8 +183,8 @@ private:
         say(component.name, "started");
         const Instant started = clock_.instant();
         CaptureContext context{backup_, clock_, component.folder, scratch_};
-        Result<json::Value> facts = os::stop_requested() ? fail(ErrorCode::cancelled, "stopped before it began")
-                                                         : component.capture(context);
+        Result<json::Value> facts =
+            os::stop_requested() ? fail(ErrorCode::cancelled, "stopped before it began") : component.capture(context);
         report.seconds = seconds(clock_.instant() - started);
         if (!facts) {
             forget(backup_, component);
@@ -191,8 +198,9 @@ private:
         report.error = unreadable_files(report.facts);
         report.complete = !report.error;
         report.saved = true;
-        say(component.name, report.complete ? fmt::format("done, {} in {:.1f} s", human_size(report.bytes), report.seconds)
-                                            : "incomplete: " + report.error->message);
+        say(component.name, report.complete
+                                ? fmt::format("done, {} in {:.1f} s", human_size(report.bytes), report.seconds)
+                                : "incomplete: " + report.error->message);
         return report;
     }
 
@@ -241,7 +249,8 @@ std::string stack_path(const policy::Config& config) {
     return "/holdfast/" + (config.stack.empty() ? os::host_name() : config.stack);
 }
 
-Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository, const StackOptions& options) {
+Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository,
+                                 const StackOptions& options) {
     HF_TRY(std::vector<Component> components, chosen_components(config, options));
     HF_TRY(const os::TempFolder scratch, make_scratch(config));
     RunFacts run;
@@ -255,7 +264,8 @@ Result<StackReport> backup_stack(const policy::Config& config, vault::Repository
     backup_options.paths = {stack_path(config)};
     backup_options.tags = {"holdfast"};
     for (const std::string& tag : options.tags)
-        if (std::ranges::find(backup_options.tags, tag) == backup_options.tags.end()) backup_options.tags.push_back(tag);
+        if (std::ranges::find(backup_options.tags, tag) == backup_options.tags.end())
+            backup_options.tags.push_back(tag);
     backup_options.program_version = options.program_version;
     backup_options.memory_max = std::size_t(config.repository.memory_max_mib) << 20;
     backup_options.pack_size_target = config.repository.pack_size_mib << 20;
@@ -273,8 +283,8 @@ Result<StackReport> backup_stack(const policy::Config& config, vault::Repository
     run.finished = repository.clock().now();
     report.manifest = make_manifest(run, report);
     HF_DO(backup->add_file(k_manifest_name, as_bytes(json::dump(report.manifest, 2) + "\n")));
-    HF_TRY(vault::Backup::Outcome outcome, backup->commit(report.complete ? std::vector<std::string>{}
-                                                                          : std::vector<std::string>{"incomplete"}));
+    HF_TRY(vault::Backup::Outcome outcome,
+           backup->commit(report.complete ? std::vector<std::string>{} : std::vector<std::string>{"incomplete"}));
     report.snapshot = outcome.snapshot;
     report.summary = std::move(outcome.summary);
     return report;

@@ -13,7 +13,9 @@ json::Value make_manifest(const RunFacts& run, const StackReport& report) {
         for (const std::string& path : component.artefacts) artefacts.push(path);
         json::Value one = json::Value::object({{"name", component.name},
                                                {"kind", component.kind},
-                                               {"status", component.complete ? "complete" : component.saved ? "incomplete" : "failed"}});
+                                               {"status", component.complete ? "complete"
+                                                          : component.saved  ? "incomplete"
+                                                                             : "failed"}});
         if (component.error) {
             one.set("code", facts(component.error->code).name);
             one.set("why", component.error->message);
@@ -39,8 +41,8 @@ Status check_manifest(const json::Value& manifest, std::string_view what) {
     if (version <= 0 || !manifest["components"].is_array())
         return fail(ErrorCode::corrupt, fmt::format("{} is no manifest", what), "run `holdfast check --read-data`");
     if (version > k_manifest_version)
-        return fail(ErrorCode::unsupported, fmt::format("{} has version {}, this program reads up to {}", what, version,
-                                                        k_manifest_version),
+        return fail(ErrorCode::unsupported,
+                    fmt::format("{} has version {}, this program reads up to {}", what, version, k_manifest_version),
                     "use the holdfast that wrote it, or a later one; `--target` restores plain files in any case");
     return {};
 }
@@ -48,8 +50,8 @@ Status check_manifest(const json::Value& manifest, std::string_view what) {
 Result<json::Value> read_manifest(const vault::Repository& repository, const vault::SnapshotEntry& snapshot) {
     auto node = repository.find_node(snapshot.snapshot.tree, k_manifest_name);
     if (!node && node.error().code == ErrorCode::not_found)
-        return fail(ErrorCode::not_found, fmt::format("snapshot {} has no manifest: it holds plain paths, not a stack",
-                                                      snapshot.id.brief()),
+        return fail(ErrorCode::not_found,
+                    fmt::format("snapshot {} has no manifest: it holds plain paths, not a stack", snapshot.id.brief()),
                     "restore it with --target FOLDER");
     HF_TRY(const format::Node found, std::move(node));
     HF_TRY(const Bytes content, vault::read_small(repository, found));

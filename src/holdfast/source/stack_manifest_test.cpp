@@ -23,7 +23,8 @@ StackReport report_of_two() {
 }
 
 TEST(Manifest, TellsEachComponentsStatusAndWhy) {
-    const json::Value manifest = make_manifest({"desk", "host", "holdfast 1", Timestamp{0}, Timestamp{1'000'000'000}}, report_of_two());
+    const json::Value manifest =
+        make_manifest({"desk", "host", "holdfast 1", Timestamp{0}, Timestamp{1'000'000'000}}, report_of_two());
     EXPECT_TRUE(check_manifest(manifest, "m"));
     EXPECT_FALSE(manifest["complete"].boolean(true));
     EXPECT_EQ(manifest["started"].text(), "1970-01-01T00:00:00Z");
@@ -46,8 +47,9 @@ TEST(Manifest, OfALaterProgramIsRefusedWithTheRemedy) {
 }
 
 TEST(Manifest, WithoutVersionOrComponentsIsCorrupt) {
-    for (const char* text : {"{}", "[]", "7", R"({"manifest_version": 1})", R"({"manifest_version": "1", "components": []})",
-                             R"({"manifest_version": 0, "components": []})", R"({"manifest_version": 1, "components": {}})"})
+    for (const char* text :
+         {"{}", "[]", "7", R"({"manifest_version": 1})", R"({"manifest_version": "1", "components": []})",
+          R"({"manifest_version": 0, "components": []})", R"({"manifest_version": 1, "components": {}})"})
         EXPECT_EQ(check_manifest(json::parse(text, "m").value(), "m").error().code, ErrorCode::corrupt) << text;
 }
 
