@@ -41,7 +41,7 @@ TEST_F(CrashTest, KilledAtAnyMomentNothingBreaksAndTheNextRunCompletes) {
             repository_ = *std::move(opened);
             ::_exit(back_up(path("src")) ? 0 : 2);
         }
-        ::usleep(static_cast<useconds_t>(random() % 60'000));
+        ::usleep(static_cast<useconds_t>(random() % 20'000));
         ::kill(child, SIGKILL);
         int status = 0;
         ::waitpid(child, &status, 0);

@@ -80,10 +80,8 @@ Result<std::optional<format::Node>> DiskWalk::run(const std::string& path, const
     settle(top, 0, std::nullopt);
     {
         std::unique_lock lock(mutex_);
-        done_.wait(lock, [&] {
-            const std::scoped_lock top_lock(top->mutex);
-            return top->open == 0;
-        });
+        // Set under this mutex: whoever settles the last place is done with this walk when we see it.
+        settled_.wait(lock, [&] { return all_settled_; });
     }
     if (!walked) return fail(walked.error());
     HF_DO(pipeline_.status());
@@ -115,7 +113,8 @@ void DiskWalk::settle(FolderPtr folder, std::size_t place, std::optional<format:
         if (!finished) return;
         if (!folder->above) {
             const std::scoped_lock lock(mutex_);
-            done_.notify_all();
+            all_settled_ = true;
+            settled_.notify_all();
             return;
         }
         node = folder->left_out ? std::nullopt : store(*folder);

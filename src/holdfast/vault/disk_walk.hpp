@@ -57,7 +57,8 @@ private:
     std::uint64_t device_ = 0;    // of the top, for one_file_system
 
     std::mutex mutex_;
-    std::condition_variable done_;
+    std::condition_variable settled_;
+    bool all_settled_ = false;
     PathSummary summary_;
 };
 
