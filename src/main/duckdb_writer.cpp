@@ -102,7 +102,7 @@ Status write_inserts(db::DuckDb& database) {
     while (true) {
         // Refused whenever an open transaction stands in its way: that is the load's own rhythm.
         (void)third.run("CHECKPOINT");
-        std::this_thread::sleep_for(std::chrono::milliseconds(60));
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
 }
 

@@ -19,8 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned k_header_reads_max = 50, k_log_reads_max = 25;
+constexpr unsigned k_header_reads_max = 50, k_log_reads_max = 25, k_waits_max = 500;
 constexpr Duration k_pause = 2ms, k_checkpoint_poll = 10ms, k_checkpoint_max = 5min;
+constexpr Duration k_header_follows = 20ms;
 constexpr std::size_t k_slice = std::size_t(8) << 20;
 
 using HeaderBytes = std::array<std::byte, db::k_duckdb_headers_size>;
@@ -92,45 +93,51 @@ public:
     Copier(const Copier&) = delete;
     Copier& operator=(const Copier&) = delete;
 
-    // nullopt: the database moved on meanwhile; why() says how.
-    Result<std::optional<DuckDbCopy>> attempt() {
+    // False: the database moved on meanwhile; why() says how.
+    Result<bool> attempt(DuckDbCopy& copy) {
+        waited_ = false;
         HF_TRY(const os::Fd file, os::open_file(path_, O_RDONLY));
         HeaderBytes start;
-        HF_TRY(const db::DuckDbHeaders headers, read_headers(file.get(), path_, clock_, start));
-        DuckDbCopy copy{.headers = headers};
-        HF_TRY(const bool has_log, write_log(headers.root, copy));
-        if (!has_log) return std::nullopt;
+        HF_TRY(copy.headers, read_headers(file.get(), path_, clock_, start));
+        const std::uint64_t root = copy.headers.root;
+        HF_TRY(const bool has_log, write_log(file.get(), root, copy));
+        if (!has_log) return false;
         if (checkpoint_runs_ && is_open_somewhere(file.get())) {
-            // Just behind its end is also the best moment: the next one is then the furthest away.
-            HF_DO(wait_for_checkpoint(file.get(), start, headers.root));
+            HF_DO(wait_for_checkpoint(file.get(), start, root));
+            waited_ = true;
             return moved_on();
         }
         // These two reads tie the log to the iteration, and the blocks to both.
         HF_TRY(const HeaderBytes middle, read_header_bytes(file.get()));
         if (middle != start) return moved_on();
         HF_TRY(const bool has_blocks, write_file(file.get(), start, copy));
-        if (!has_blocks) return std::nullopt;
+        if (!has_blocks) return false;
         // Before the headers: a checkpoint that ended in between has changed them.
-        HF_TRY(const bool runs, sees_checkpoint(headers.root));
+        HF_TRY(const bool runs, sees_checkpoint(root));
         if (runs && is_open_somewhere(file.get())) return moved_on();
+        // A checkpoint that found no log leaves no marker: its header follows its first freed block within an fsync or two.
+        clock_.sleep(k_header_follows);
         HF_TRY(const HeaderBytes end, read_header_bytes(file.get()));
         if (end != start) return moved_on();
         // Another file may have been put in its place by rename: then the log was that one's.
         HF_TRY(const struct stat opened, os::status_of(fmt::format("/proc/self/fd/{}", file.get())));
         HF_TRY(const struct stat named, os::status_of(path_));
         if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) return moved_on();
-        return copy;
+        return true;
     }
     const Error& why() const { return why_; }
+    // A checkpoint has just ended: the best moment to try again, as the next one is the furthest away.
+    bool waited() const { return waited_; }
 
 private:
     std::string log_copy() const { return to_ + ".log-as-read"; }
     std::string checkpoint_log_copy() const { return to_ + ".checkpoint-log-as-read"; }
 
-    std::optional<DuckDbCopy> moved_on() {
+    // Always false, for the caller to hand on.
+    bool moved_on() {
         why_ = {ErrorCode::changed, path_ + " was checkpointed during every copy",
                 "run the backup again when less is written, or raise checkpoint_threshold in the writing program"};
-        return std::nullopt;
+        return false;
     }
 
     // A running checkpoint says so by its marker in the log, from its beginning (1.5). Near its end DuckDB hands out
@@ -166,7 +173,7 @@ private:
     }
 
     // False: the two logs never fitted together.
-    Result<bool> write_log(std::uint64_t root, DuckDbCopy& copy) {
+    Result<bool> write_log(int file, std::uint64_t root, DuckDbCopy& copy) {
         for (unsigned read = 0; read < k_log_reads_max; ++read) {
             if (read > 0) clock_.sleep(k_pause);
             // In this order: what is committed between the two reads is then in the second one, or in neither.
@@ -175,7 +182,12 @@ private:
             HF_TRY(const db::DuckDbLog log, db::parse_duckdb_log(log_image.bytes(), path_ + ".wal"));
             HF_TRY(const db::DuckDbLog checkpoint_log,
                    db::parse_duckdb_log(checkpoint_image.bytes(), path_ + ".wal.checkpoint"));
-            if (const auto joined = db::join_duckdb_logs(log, checkpoint_log, root)) {
+            // All of the first log is in the file, and there is no second one: or it was renamed over the first between
+            // the two reads, after the header that we saw. One commit in some hundred copies was lost by that.
+            const bool may_be_renamed =
+                log.marker_root && *log.marker_root == root && checkpoint_image.bytes().empty() && is_open_somewhere(file);
+            const auto joined = may_be_renamed ? std::nullopt : db::join_duckdb_logs(log, checkpoint_log, root);
+            if (joined) {
                 copy.wal_bytes = joined->size();
                 copy.wal_commits = joined->commit_count;
                 checkpoint_runs_ = log.marker_root && *log.marker_root != root;
@@ -220,10 +232,7 @@ private:
         for (std::uint64_t at = start.size(); at < copy.file_bytes;) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while copying " + path_);
             HF_TRY(const std::size_t got, copy_slice(file, out.get(), at, std::min<std::uint64_t>(k_slice, copy.file_bytes - at)));
-            if (got == 0) {
-                moved_on();
-                return false;
-            }
+            if (got == 0) return moved_on();
             at += got;
         }
         return true;
@@ -248,6 +257,7 @@ private:
     const std::string& to_;
     Clock& clock_;
     bool checkpoint_runs_ = false;    // when the log was read
+    bool waited_ = false;
     bool kernel_copies_ = true;
     Bytes buffer_;
     Error why_;
@@ -257,18 +267,19 @@ private:
 
 Result<DuckDbCopy> copy_live_duckdb(const std::string& path, const std::string& to, Clock& clock, unsigned tries_max) {
     Copier copier(path, to, clock);
+    DuckDbCopy copy;
     Duration pause = 5ms;
-    for (unsigned tries = 1;; ++tries) {
-        HF_TRY(std::optional<DuckDbCopy> copy, copier.attempt());
-        if (copy) {
-            copy->tries = tries;
-            return *copy;
-        }
-        if (tries >= tries_max) return fail(copier.why());
+    unsigned waits = 0;
+    for (copy.tries = 1; copy.tries <= tries_max;) {
+        HF_TRY(const bool made, copier.attempt(copy));
+        if (made) return copy;
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while copying " + path);
+        if (copier.waited() && waits++ < k_waits_max) continue;
+        ++copy.tries;
         clock.sleep(pause);
         pause = std::min<Duration>(pause * 2, 500ms);
     }
+    return fail(copier.why());
 }
 
 }    // namespace holdfast::source

@@ -146,40 +146,75 @@ TEST_F(DuckDbCopyOfFile, TakesTheCommitsOfADeadWritersLogAndLeavesItsTornEnd) {
     EXPECT_TRUE(testing::check_writer_copy(copy_));
 }
 
-// What a crash in the middle of a checkpoint leaves; and the same while somebody has the database open.
+class Hurrying final : public Clock {    // a sleep is a minute, in no time
+public:
+    Timestamp now() const override { return {}; }
+    Instant instant() const override { return now_; }
+    void sleep(Duration) override { now_ = now_ + std::chrono::minutes(1); }
+
+private:
+    Instant now_;
+};
+
+// A log that ends with the marker of a checkpoint that will write this root.
+Bytes with_marker(Bytes log, std::uint64_t root) {
+    Bytes marker = to_bytes(std::string_view("d\0ce\0d\0", 7));
+    for (; root >= 0x80; root >>= 7) marker.push_back(static_cast<std::byte>(0x80 | (root & 0x7f)));
+    marker.push_back(static_cast<std::byte>(root));
+    append(marker, as_bytes("\xff\xff\xff\xff"));
+    for (const ByteView payload : {ByteView(marker), as_bytes(std::string_view("d\0d\xff\xff", 5))}) {
+        append_le<std::uint64_t>(log, payload.size());
+        append_le<std::uint64_t>(log, db::duckdb_checksum(payload));
+        append(log, payload);
+    }
+    return log;
+}
+
+// Somebody has it open, as far as anyone can tell from outside.
+Result<os::Fd> hold_open(const std::string& path) {
+    HF_TRY(os::Fd file, os::open_file(path, O_RDWR));
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    if (::fcntl(file.get(), F_OFD_SETLK, &lock) != 0) return fail(errno_error(errno, "cannot lock " + path));
+    return file;
+}
+
+// What a crash in the middle of a checkpoint leaves; and the same while it still runs.
 TEST_F(DuckDbCopyOfFile, WaitsForACheckpointOnlyWhileTheDatabaseIsOpen) {
     make_with_log();
     const Bytes log = *os::read_file(file_ + ".wal");
-    Bytes with_marker = log;
-    for (const std::string_view payload : {std::string_view("d\0ce\0d\0\x7f\xff\xff\xff\xff", 11), std::string_view("d\0d\xff\xff", 5)}) {
-        append_le<std::uint64_t>(with_marker, payload.size());
-        append_le<std::uint64_t>(with_marker, db::duckdb_checksum(as_bytes(payload)));
-        append(with_marker, as_bytes(payload));
-    }
-    ASSERT_TRUE(os::write_file(file_ + ".wal", with_marker));
+    ASSERT_TRUE(os::write_file(file_ + ".wal", with_marker(log, 127)));
     const auto copied = copy();
     ASSERT_TRUE(copied) << copied.error().message;
     EXPECT_EQ(*os::read_file(copy_ + ".wal"), log);
     EXPECT_TRUE(testing::check_writer_copy(copy_));
 
-    class Hurrying final : public Clock {    // a sleep is a minute, in no time
-    public:
-        Timestamp now() const override { return {}; }
-        Instant instant() const override { return now_; }
-        void sleep(Duration) override { now_ = now_ + std::chrono::minutes(1); }
-
-    private:
-        Instant now_;
-    } clock;
-    const auto file = os::open_file(file_, O_RDWR);
-    ASSERT_TRUE(file);
-    struct flock lock {};
-    lock.l_type = F_WRLCK;
-    ASSERT_EQ(::fcntl(file->get(), F_OFD_SETLK, &lock), 0);
+    Hurrying clock;
+    const auto held = hold_open(file_);
+    ASSERT_TRUE(held);
     const auto waited = copy_live_duckdb(file_, copy_, clock);
     ASSERT_FALSE(waited);
     EXPECT_EQ(waited.error().code, ErrorCode::changed);
     EXPECT_THAT(waited.error().message, HasSubstr("does not end"));
+}
+
+// The second log takes the first one's name after the header is written: not seeing it proves nothing until then.
+TEST_F(DuckDbCopyOfFile, DoesNotTakeAMissingSecondLogForAnEmptyOneWhileTheDatabaseIsOpen) {
+    make_with_log();
+    const Bytes log = *os::read_file(file_ + ".wal");
+    const auto headers = db::parse_duckdb_headers(*os::read_file(file_), file_);
+    ASSERT_TRUE(headers);
+    ASSERT_TRUE(os::write_file(file_ + ".wal", with_marker(log, headers->root)));
+    const auto copied = copy();
+    ASSERT_TRUE(copied) << copied.error().message;
+    EXPECT_EQ(copied->wal_bytes, 0u);    // all of it is in the file
+
+    Hurrying clock;
+    const auto held = hold_open(file_);
+    ASSERT_TRUE(held);
+    const auto waited = copy_live_duckdb(file_, copy_, clock, 3);
+    ASSERT_FALSE(waited);
+    EXPECT_EQ(waited.error().code, ErrorCode::changed);
 }
 
 TEST_F(DuckDbCopyOfFile, NamesTheDamagedByteOfALog) {
