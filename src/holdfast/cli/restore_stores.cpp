@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "holdfast/cli/outcome_text.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/restore.hpp"
@@ -80,23 +81,18 @@ json::Value outcome_json(const ComponentOutcome& outcome) {
     return one;
 }
 
-// What a result tells in one line: its plain numbers and yes/no facts, in their order.
-std::string summary_of(const json::Value& result) {
-    std::string text;
-    for (const auto& [key, value] : result.members()) {
-        if (value.is_object() || value.is_array() || value.is_string() || value.is_null()) continue;
-        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", key, json::dump(value));
-    }
-    return text;
-}
-
 void print_outcomes(const std::vector<ComponentOutcome>& outcomes) {
-    Table table({"Component", "Kind", "Result", "Time", "Restored and compared"}, {false, false, false, true, false});
-    for (const ComponentOutcome& outcome : outcomes)
+    Table table({"Component", "Kind", "Result", "Time", "Restored", "Compared with the backup"},
+                {false, false, false, true, false, false});
+    for (const ComponentOutcome& outcome : outcomes) {
+        const OutcomeText text = outcome_text(outcome.result);
         table.row({outcome.name, outcome.kind, outcome.restored ? "restored" : "failed",
-                   human_duration(outcome.seconds), summary_of(outcome.result)});
+                   human_duration(outcome.seconds), text.restored, outcome.restored ? text.compared : ""});
+    }
     print(table.text(1));
     for (const ComponentOutcome& outcome : outcomes) {
+        for (const std::string& kept : outcome_text(outcome.result).kept)
+            print(fmt::format("the old {} is kept: {}\n", outcome.name, printable(kept)));
         if (!outcome.error) continue;
         print_note(
             fmt::format("{} {}: {}\n", painted(2, Colour::red, "not restored:"), outcome.name, outcome.error->message));
