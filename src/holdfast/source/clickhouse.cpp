@@ -1,0 +1,144 @@
+// capture_clickhouse: definitions and rows of every table. Layout below the component's folder, names escaped as the server
+// escapes its own folders:
+//
+//   <database>.sql                  CREATE DATABASE
+//   <database>/<table>.sql          CREATE of a table, view, dictionary
+//   <database>/<table>.inner.sql    CREATE of the table inside a materialized view
+//   <database>/<table>/<part>.native   rows of one part ("all" for the Log family and Memory)
+
+#include <fmt/core.h>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/db/secrets.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/source/capture.hpp"
+#include "holdfast/source/clickhouse_catalog.hpp"
+#include "holdfast/source/clickhouse_table.hpp"
+
+namespace holdfast::source {
+
+namespace clickhouse {
+
+namespace {
+
+using db::clickhouse::Client;
+using db::clickhouse::file_name_of;
+
+constexpr int k_definitions_max = 3;
+
+json::Value to_json(const TakenRows& rows, policy::Proof proof) {
+    auto files = json::Value::array();
+    for (const auto& file : rows.files)
+        files.push(json::Value::object({{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}}));
+    auto value = json::Value::object({{"rows", rows.rows}});
+    // As text: half of all digests are above what JSON readers keep of a number.
+    if (proof == policy::Proof::digest) value.set("digest", std::to_string(rows.digest));
+    value.set("parts", std::move(files));
+    return value;
+}
+
+struct Definition {
+    std::string ddl, inner_ddl, engine;
+    std::vector<Column> columns;
+};
+
+Result<Definition> define(Client& client, const Table& table) {
+    Definition definition;
+    HF_TRY(definition.ddl, show_create(client, table.database, table.name));
+    definition.engine = table.engine;
+    if (!table.inner.empty()) {
+        HF_TRY(definition.inner_ddl, show_create(client, table.database, table.inner));
+        HF_TRY(definition.engine, engine_of(client, table.database, table.inner));
+    }
+    HF_TRY(definition.columns, list_columns(client, table.database, table.holder()));
+    return definition;
+}
+
+Result<json::Value> capture_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context) {
+    const std::string below = file_name_of(table.database) + "/" + file_name_of(table.name);
+    const std::string path = context.folder + "/" + below;
+    for (int attempt = 0; attempt < k_definitions_max; ++attempt) {
+        HF_TRY(const auto definition, define(client, table));
+        HF_TRY(const auto rows, take_rows(client, context.backup, table, definition.engine, definition.columns,
+                                          {proof, context.folder, below, {}}));
+        HF_TRY(const auto now, define(client, table));
+        if (now.ddl != definition.ddl || now.inner_ddl != definition.inner_ddl) {
+            context.backup.forget_path(path);    // an ALTER came in between: rows and definition must fit
+            continue;
+        }
+        HF_DO(context.backup.add_file(path + ".sql", as_bytes(definition.ddl + "\n")));
+        if (!definition.inner_ddl.empty())
+            HF_DO(context.backup.add_file(path + ".inner.sql", as_bytes(definition.inner_ddl + "\n")));
+        auto facts = json::Value::object({{"database", table.database}, {"name", table.name}, {"engine", table.engine}});
+        const bool holds = holding_of(definition.engine) != Holding::nothing;
+        facts.set("data", holds);
+        if (!table.inner.empty()) facts.set("inner_engine", definition.engine);
+        facts.set("definition", below + ".sql");
+        if (holds) {
+            facts.set("columns", clickhouse::to_json(definition.columns));
+            const json::Value content = to_json(rows, proof);
+            for (const auto& [key, value] : content.members()) facts.set(key, value);
+        }
+        return facts;
+    }
+    return fail(ErrorCode::changed, fmt::format("{}.{} was altered during each of {} reads", table.database, table.name,
+                                                k_definitions_max));
+}
+
+Result<bool> is_gone(Client& client, const Table& table) {
+    HF_TRY(const auto tables, list_tables(client, table.database));
+    for (const auto& other : tables)
+        if (other.name == table.name && other.engine == table.engine) return false;
+    return true;
+}
+
+/// A table that is dropped while it is read is not there any more: that is no error, it is left out.
+Status add_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context, json::Value& tables) {
+    auto facts = capture_table(client, table, proof, context);
+    if (facts) {
+        tables.push(*std::move(facts));
+        return {};
+    }
+    if (facts.error().code == ErrorCode::not_found) {
+        HF_TRY(const bool gone, is_gone(client, table));
+        if (gone) {
+            context.backup.forget_path(context.folder + "/" + file_name_of(table.database) + "/" + file_name_of(table.name));
+            log_warning("a table was dropped during the backup and is not in it", {{"table", table.database + "." + table.name}});
+            return {};
+        }
+    }
+    return fail(facts.error().within("table " + table.database + "." + table.name));
+}
+
+}    // namespace
+
+}    // namespace clickhouse
+
+Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, CaptureContext& context) {
+    using namespace clickhouse;
+    db::clickhouse::Server server;
+    server.url = config.url;
+    server.user = config.user;
+    HF_TRY(server.password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(auto client, Client::connect(std::move(server)));
+    HF_TRY(const auto databases, list_databases(client, config));
+
+    auto facts = json::Value::object({{"version", client.version()}});
+    auto database_facts = json::Value::array(), tables = json::Value::array();
+    for (const auto& database : databases) {
+        HF_TRY(auto ddl, client.text("SHOW CREATE DATABASE " + db::clickhouse::quoted_name(database) + " FORMAT TSVRaw"));
+        HF_DO(context.backup.add_file(context.folder + "/" + file_name_of(database) + ".sql", as_bytes(ddl)));
+        database_facts.push(database);
+        HF_TRY(const auto list, list_tables(client, database));
+        for (const auto& table : list) {
+            if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading ClickHouse");
+            HF_DO(add_table(client, table, config.proof, context, tables));
+        }
+    }
+    facts.set("databases", std::move(database_facts));
+    facts.set("tables", std::move(tables));
+    return facts;
+}
+
+}    // namespace holdfast::source

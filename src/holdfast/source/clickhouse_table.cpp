@@ -1,0 +1,204 @@
+#include "holdfast/source/clickhouse_table.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/db/clickhouse_text.hpp"
+
+namespace holdfast::source::clickhouse {
+
+using db::clickhouse::Client;
+using db::clickhouse::file_name_of;
+using db::clickhouse::quoted_name;
+using db::clickhouse::quoted_text;
+
+namespace {
+
+constexpr int k_listings_max = 50;
+constexpr int k_reads_max = 5;
+constexpr std::size_t k_parts_per_question = 500;
+
+struct Content {
+    std::uint64_t rows = 0, digest = 0;
+    bool operator==(const Content&) const = default;
+};
+
+std::uint64_t number(const std::string& text) {
+    std::uint64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+// One thread: the rows then come in the part's order, and an unchanged part gives the same bytes every time.
+const db::clickhouse::Settings k_in_order = {{"max_threads", "1"}};
+
+class Taker {
+public:
+    Taker(Client& client, vault::Backup& backup, const Table& table, const std::vector<Column>& columns,
+          const TakeOptions& options)
+        : client_(client), backup_(backup), columns_(columns), options_(options), table_(table),
+          from_(" FROM " + quoted_name(table.database, table.holder())) {}
+
+    Result<TakenRows> parts();
+    Result<TakenRows> whole();
+
+private:
+    Result<std::map<std::string, Content>> ask(const std::vector<Part>& parts);
+    /// False when the part is gone.
+    Result<bool> take(const Part& part, const std::map<std::string, Content>& contents);
+    Result<bool> still_there(const std::string& part);
+    /// Bytes read; nothing is left in the snapshot when there are none.
+    Result<std::uint64_t> stream(const std::string& query, const std::string& file);
+    Result<Content> content_of_all();
+    std::string file_of(const std::string& name) const { return options_.below + "/" + file_name_of(name) + ".native"; }
+    std::string title() const { return table_.database + "." + table_.name; }
+
+    Client& client_;
+    vault::Backup& backup_;
+    const std::vector<Column>& columns_;
+    const TakeOptions& options_;
+    const Table& table_;
+    std::string from_;
+    std::map<std::string, TakenFile> taken_;
+};
+
+Result<std::map<std::string, Content>> Taker::ask(const std::vector<Part>& parts) {
+    std::map<std::string, Content> contents;
+    if (options_.proof == policy::Proof::none) {
+        for (const auto& part : parts) contents[part.name] = {part.rows, 0};
+        return contents;
+    }
+    for (std::size_t begin = 0; begin < parts.size(); begin += k_parts_per_question) {
+        std::string names;
+        for (std::size_t i = begin; i < std::min(parts.size(), begin + k_parts_per_question); ++i)
+            names += (names.empty() ? "" : ", ") + quoted_text(parts[i].name);
+        HF_TRY(const auto rows, client_.rows("SELECT _part, " + content_expression(columns_, options_.proof) + from_ +
+                                             " WHERE _part IN (" + names + ") GROUP BY _part"));
+        for (const auto& row : rows)
+            if (row.size() == 3) contents[row[0]] = {number(row[1]), number(row[2])};
+    }
+    return contents;
+}
+
+Result<bool> Taker::still_there(const std::string& name) {
+    HF_TRY(const auto parts, list_parts(client_, table_.database, table_.holder()));
+    return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
+}
+
+Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>& contents) {
+    const auto content = contents.find(part.name);
+    if (content == contents.end()) {
+        // Either merged away, or every row of it is marked as deleted: then there is nothing to take.
+        if (!part.with_deleted_rows) {
+            HF_TRY(const bool hidden, still_there(part.name));
+            if (!hidden) return false;
+            return fail(ErrorCode::store, fmt::format("part {} of {} has {} rows, but none can be read", part.name, title(), part.rows),
+                        "use a user without row policies");
+        }
+        HF_TRY(const bool empty, still_there(part.name));
+        if (empty) taken_[part.name] = {part.name, "", 0, 0, 0};
+        return empty;
+    }
+    if (content->second.rows != part.rows && !part.with_deleted_rows)
+        return fail(ErrorCode::store, fmt::format("part {} of {} has {} rows, but only {} can be read", part.name, title(),
+                                                  part.rows, content->second.rows),
+                    "use a user without row policies");
+    const std::string file = file_of(part.name);
+    HF_TRY(const auto bytes, stream("SELECT " + column_list(columns_) + from_ + " WHERE _part = " +
+                                    quoted_text(part.name) + " FORMAT Native", file));
+    if (bytes == 0) return false;
+    taken_[part.name] = {part.name, file, content->second.rows, content->second.digest, bytes};
+    return true;
+}
+
+Result<std::uint64_t> Taker::stream(const std::string& query, const std::string& file) {
+    HF_TRY(auto writer, backup_.start_stream(options_.folder + "/" + file));
+    std::uint64_t bytes = 0;
+    HF_DO(client_.read(query, [&](ByteView piece) {
+        bytes += piece.size();
+        return writer->write(piece);
+    }, k_in_order));
+    if (bytes == 0) return 0;    // not finished: nothing appears in the snapshot
+    HF_TRY(const auto receipt, writer->finish());
+    if (receipt.size != bytes)
+        return fail(ErrorCode::internal, fmt::format("{}: {} bytes read, {} stored", file, bytes, receipt.size));
+    return bytes;
+}
+
+Result<TakenRows> Taker::parts() {
+    for (int attempt = 0; attempt < k_listings_max; ++attempt) {
+        HF_TRY(const auto listing, list_parts(client_, table_.database, table_.holder()));
+        if (options_.after_listing) options_.after_listing();
+        std::vector<Part> wanted;
+        for (const auto& part : listing)
+            if (!taken_.contains(part.name)) wanted.push_back(part);
+        HF_TRY(const auto contents, ask(wanted));
+        bool whole = true;
+        for (const auto& part : wanted) {
+            HF_TRY(const bool there, take(part, contents));
+            whole = whole && there;
+        }
+        if (!whole) {
+            log_debug("parts were merged away; listing again", {{"table", title()}});
+            continue;
+        }
+        TakenRows rows;
+        for (const auto& part : listing) {
+            const auto node = taken_.extract(part.name);
+            const TakenFile& file = node.mapped();
+            rows.rows += file.rows;
+            rows.digest += file.digest;
+            if (!file.file.empty()) rows.files.push_back(file);
+        }
+        // What is left was taken under an earlier listing; its rows are in a newer part, which has been read.
+        for (const auto& [name, file] : taken_)
+            if (!file.file.empty()) backup_.forget_path(options_.folder + "/" + file.file);
+        return rows;
+    }
+    return fail(ErrorCode::changed, fmt::format("the parts of {} were merged faster than they could be read, {} times", title(), k_listings_max),
+                "back up when fewer merges run, or SYSTEM STOP MERGES " + title() + " meanwhile");
+}
+
+Result<Content> Taker::content_of_all() {
+    if (options_.proof == policy::Proof::none) return Content{};
+    HF_TRY(const auto rows, client_.rows("SELECT " + content_expression(columns_, options_.proof) + from_));
+    if (rows.size() != 1 || rows[0].size() != 2) return fail(ErrorCode::store, "no count of " + title());
+    return Content{number(rows[0][0]), number(rows[0][1])};
+}
+
+Result<TakenRows> Taker::whole() {
+    for (int attempt = 0; attempt < k_reads_max; ++attempt) {
+        HF_TRY(const Content before, content_of_all());
+        if (options_.after_listing) options_.after_listing();
+        HF_TRY(const auto bytes, stream("SELECT " + column_list(columns_) + from_ + " FORMAT Native", file_of("all")));
+        HF_TRY(const Content after, content_of_all());
+        if (before != after) {
+            backup_.forget_path(options_.folder + "/" + file_of("all"));
+            continue;
+        }
+        TakenRows rows{before.rows, before.digest, {}};
+        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes});
+        return rows;
+    }
+    return fail(ErrorCode::changed, fmt::format("rows came into {} during each of {} reads", title(), k_reads_max),
+                "back it up when nothing writes to it");
+}
+
+}    // namespace
+
+Result<TakenRows> take_rows(Client& client, vault::Backup& backup, const Table& table, std::string_view engine,
+                            const std::vector<Column>& columns, const TakeOptions& options) {
+    Taker taker(client, backup, table, columns, options);
+    switch (holding_of(engine)) {
+        case Holding::parts: return taker.parts();
+        case Holding::whole: return taker.whole();
+        case Holding::nothing: break;
+    }
+    return TakenRows{};
+}
+
+}    // namespace holdfast::source::clickhouse
