@@ -1,6 +1,7 @@
 #include "holdfast/format/chunker.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/format/golden_test.hpp"
@@ -110,6 +111,29 @@ TEST(Chunker, CutsTheSameInOneLaneInTwoAndInStrips) {
             EXPECT_EQ(portable.cut(view.first(seen + 1000), seen), cut);
         }
     }
+}
+
+TEST(Chunker, NeverReadsBeforeOrBehindTheData) {
+    // The pages before and behind the data cannot be read.
+    constexpr std::size_t page = 4096, size = 32 * page;
+    auto* map = static_cast<std::byte*>(mmap(nullptr, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(map, MAP_FAILED);
+    std::byte* const data = map + page;
+    ASSERT_EQ(mprotect(data, size, PROT_READ | PROT_WRITE), 0);
+    const Bytes random = splitmix64(13, size);
+    std::copy(random.begin(), random.end(), data);
+    for (const auto search : {Chunker::Search::fastest, Chunker::Search::portable}) {
+        const Chunker chunker(k_polynomial, {64, 1 << 20, 24}, search);    // 24 bits: practically no cut
+        const auto search_both_ends = [&](std::size_t length) {
+            EXPECT_EQ(chunker.cut({data, length}), std::nullopt);
+            EXPECT_EQ(chunker.cut({data + size - length, length}), std::nullopt);
+        };
+        for (std::size_t length = 64; length <= size; length += 1009) search_both_ends(length);
+        // Around the lengths at which a pair of lanes, or a block of strips, is just filled.
+        for (const std::size_t full : {std::size_t{8192}, std::size_t{16384}, std::size_t{16384 + 8192}, std::size_t{32768}})
+            for (std::size_t length = full; length < full + 130; ++length) search_both_ends(length);
+    }
+    munmap(map, size + 2 * page);
 }
 
 TEST(Chunker, WaitsForMoreBelowTheMinimumAndNeverExceedsTheMaximum) {

@@ -1,0 +1,20 @@
+// Any text is an index that survives being written and read, or a clear refusal.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "holdfast/format/documents.hpp"
+
+using namespace holdfast;
+using namespace holdfast::format;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    const auto index = decode_index(text, "fuzz");
+    if (!index && index.error().code != ErrorCode::corrupt) __builtin_trap();
+    if (!index) return 0;
+    const std::string written = encode_index(*index);
+    const auto again = decode_index(written, "again");
+    if (!again || encode_index(*again) != written) __builtin_trap();
+    return 0;
+}
