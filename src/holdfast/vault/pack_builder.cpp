@@ -19,6 +19,8 @@ Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobTy
     const std::uint64_t offset = flushed_ + pending_.size();
     const std::uint64_t length = stored.size() + format::k_envelope_overhead;
     HF_ASSERT(offset + length < std::uint64_t(1) << 32);
+    // Exactly as much as is needed: doubling would take twice the longest chunk.
+    pending_.reserve(pending_.size() + length);
     cipher.seal(stored, random_nonce(), pending_);
     blobs_.push_back({id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
     if (pending_.size() >= k_flush_size) HF_DO(flush());
@@ -49,7 +51,10 @@ Status PackBuilder::flush() {
     sha256_.update(pending_);
     HF_DO(upload_->write(pending_));
     flushed_ += pending_.size();
-    pending_.clear();
+    if (pending_.capacity() > 4 * k_flush_size)
+        pending_ = {};    // after a blob of the longest kind
+    else
+        pending_.clear();
     return {};
 }
 

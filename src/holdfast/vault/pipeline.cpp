@@ -19,8 +19,8 @@ constexpr std::size_t k_index_blobs_max = 50'000;
 // Packs that wait for the disk. More would only hide that the disk is the slowest part.
 constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
-// Enough that no worker ever waits for a reader; more would only be memory.
-constexpr std::uint64_t k_in_flight_per_worker = 8u << 20;
+// Enough that workers seldom wait for a reader; more would only be memory.
+constexpr std::uint64_t k_in_flight_per_worker = 6u << 20;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
 
@@ -76,7 +76,7 @@ Pipeline::Pipeline(Repository& repository, const RepositoryLock& lock, const Bac
       pack_size_target_(std::clamp(options.pack_size_target, 1u << 20, 128u << 20)),
       compression_level_(options.compression_level),
       verify_writes_(options.verify_writes),
-      buffers_(options.memory_max / 4),
+      buffers_(options.memory_max / 8),
       tree_sealer_(std::make_unique<Sealer>(repository.master_key(), k_tree_compression_level)),
       tree_pack_(repository.backend()),
       indexed_at_(repository.clock().instant()) {
