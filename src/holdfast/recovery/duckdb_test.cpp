@@ -11,6 +11,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/process.hpp"
 #include "holdfast/recovery/duckdb_switch.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 #include "holdfast/source/capture.hpp"
@@ -211,6 +212,22 @@ TEST_F(DuckDbRestore, RefusesACopyWithoutItsLog) {
     EXPECT_THAT(restored.error().message, HasSubstr("lacks /duckdb/live.duckdb.wal"));
     config_.name = "other";
     EXPECT_EQ(restore().error().code, ErrorCode::not_found);
+}
+
+// docs/operations/restore-duckdb-by-hand.md: restic and DuckDB are enough.
+TEST_F(DuckDbRestore, ByHandWithResticIsTheSame) {
+    back_up_writer();
+    os::Command restic;
+    restic.arguments = {"restic", "--no-cache", "restore", "latest", "--include", "/duckdb", "--target", data_ + "/x.new"};
+    restic.environment = {{"RESTIC_REPOSITORY", folder_.path() + "/vault"}, {"RESTIC_PASSWORD", "pw"}};
+    const auto ran = os::run(restic, {}, 60s);
+    ASSERT_TRUE(ran) << ran.error().message;
+    ASSERT_TRUE(ran->status.ok()) << ran->errors;
+    const std::string by_hand = data_ + "/x.new/duckdb/live.duckdb";
+    ASSERT_TRUE(os::exists(by_hand + ".wal"));
+    ASSERT_TRUE(run_duckdb(by_hand, "CHECKPOINT"));
+    EXPECT_FALSE(os::exists(by_hand + ".wal"));
+    EXPECT_EQ(check_writer_copy(by_hand).value(), saved_);
 }
 
 // MT-14: killed at random moments, the path holds the old one, a guard, or the new one; the next run completes.
