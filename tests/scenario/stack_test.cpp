@@ -24,7 +24,7 @@ using ::testing::Not;
 class Stack : public Scenario {
 protected:
     void SetUp() override {
-        auto redis = testing::RedisServer::start({"requirepass redis-key"}, {"redis-key"});
+        auto redis = testing::RedisServer::start({"requirepass redis-key", "enable-debug-command yes"}, {"redis-key"});
         ASSERT_TRUE(redis) << redis.error().message;
         redis_.emplace(*std::move(redis));
         auto postgres = testing::PostgresServer::start();
@@ -95,6 +95,12 @@ paths = ["{}"]
         fill_redis(0, 20, "filled");
     }
 
+    template <class T>
+    static T got(Result<T> result) {
+        EXPECT_TRUE(result) << result.error().message;
+        return result ? *std::move(result) : T();
+    }
+
     struct State {
         testing::Counts stores;
         std::string redis;
@@ -103,14 +109,14 @@ paths = ["{}"]
     };
     State state() {
         State now;
-        now.stores = testing::count_postgres(*postgres_).value();
-        const auto clickhouse = testing::count_clickhouse(clickhouse_port()).value();
+        now.stores = got(testing::count_postgres(*postgres_));
+        const auto clickhouse = got(testing::count_clickhouse(clickhouse_port()));
         now.stores.insert(now.stores.end(), clickhouse.begin(), clickhouse.end());
-        now.stores.push_back(testing::count_files("config", at("config")).value());
-        now.stores.push_back(testing::count_files("logs", at("logs")).value());
+        now.stores.push_back(got(testing::count_files("config", at("config"))));
+        now.stores.push_back(got(testing::count_files("logs", at("logs"))));
         // Redis digests itself.
-        now.redis = redis_->talk({{"AUTH", "redis-key"}, {"DEBUG", "DIGEST"}, {"DBSIZE"}}).value();
-        now.duckdb = testing::prove_trades_file(duckdb()).value();
+        now.redis = got(redis_->talk({{"AUTH", "redis-key"}, {"DEBUG", "DIGEST"}, {"DBSIZE"}}));
+        now.duckdb = got(testing::prove_trades_file(duckdb()));
         return now;
     }
 
