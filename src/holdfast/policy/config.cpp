@@ -210,6 +210,7 @@ void read(Reader& in, RedisConfig& to) {
     in.text("db_file_name", to.db_file_name);
     in.flag("append_only", to.append_only);
     in.text("append_folder_name", to.append_folder_name);
+    in.text("append_file_name", to.append_file_name);
     in.texts("stop_command", to.stop_command);
     in.texts("start_command", to.start_command);
     in.text("owner", to.owner);

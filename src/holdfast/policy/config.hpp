@@ -59,6 +59,7 @@ struct RedisConfig {
     std::string db_file_name = "dump.rdb";
     bool append_only = false;    // it runs with appendonly yes
     std::string append_folder_name = "appendonlydir";
+    std::string append_file_name = "appendonly.aof";
     std::vector<std::string> stop_command, start_command;    // argv; empty: the user stops and starts it
     std::string owner;    // files are given to this user; empty: kept as the folder's owner
 };
