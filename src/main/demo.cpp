@@ -58,6 +58,23 @@ auto step(std::string_view what, const Work& work) -> decltype(work()) {
     return result;
 }
 
+// Which components failed and why, out of what holdfast printed with --json; all of it when it is something else.
+std::string failures(const std::string& output) {
+    const auto document = json::parse(output, "holdfast's answer");
+    std::string text;
+    const auto add = [&](std::string_view name, const json::Value& error) {
+        if (!error.is_object()) return;
+        text += fmt::format("\n  {}{}", name, error["message"].text());
+        if (!error["hint"].text().empty()) text += fmt::format("\n    {}", error["hint"].text());
+    };
+    if (document) {
+        add("", (*document)["error"]);
+        for (const json::Value& component : (*document)["components"].items())
+            add(component["name"].text() + ": ", component["error"]);
+    }
+    return text.empty() ? "\n" + output : text;
+}
+
 class Holdfast {
 public:
     Holdfast(std::string program, std::string folder) : program_(std::move(program)), folder_(std::move(folder)) {}
@@ -86,7 +103,7 @@ public:
         demo::Run run{std::move(what), since(begin), {}};
         HF_TRY(const std::string output, os::read_text(command.output_file));
         if (!status->ok())
-            return fail(ErrorCode::store, fmt::format("`holdfast {}`: {}\n{}{}", words[0], status->text(), output,
+            return fail(ErrorCode::store, fmt::format("`holdfast {}`: {}{}\n{}", words[0], status->text(), failures(output),
                                                       process.errors()));
         HF_TRY(run.document, json::parse(output.empty() ? "{}" : output, "holdfast's answer"));
         return run;
