@@ -125,7 +125,8 @@ Backup::~Backup() = default;
 
 Result<std::unique_ptr<Backup>> Backup::start(Repository& repository, BackupOptions options) {
     HF_TRY(auto lock, repository.lock(LockMode::shared));
-    HF_DO(repository.load_index());
+    // Under the lock, as a prune may have taken blobs away since the repository was opened.
+    HF_DO(repository.load_index(true));
     return std::unique_ptr<Backup>(new Backup(std::make_unique<State>(repository, std::move(lock), std::move(options))));
 }
 

@@ -55,6 +55,10 @@ private:
         HF_DO(repository_.backend().list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
         std::sort(ids.begin(), ids.end());
         repository_.state().index.clear();
+        {
+            const std::scoped_lock lock(repository_.state().index_files_mutex);
+            repository_.state().index_files.clear();
+        }
         for (const Id& id : ids) {
             HF_DO(check_stop());
             auto json = repository_.read_document({FileKind::index, id});
@@ -68,6 +72,8 @@ private:
                 continue;
             }
             for (format::IndexPack& pack : *packs) add_pack(std::move(pack), id);
+            const std::scoped_lock lock(repository_.state().index_files_mutex);
+            repository_.state().index_files.insert(id);
         }
         repository_.state().index_loaded = true;
         return {};

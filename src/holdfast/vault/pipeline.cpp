@@ -288,6 +288,8 @@ Status Pipeline::write_index() {
         HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
         log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});
         for (const format::IndexPack& pack : part) repository_.state().index.add(pack);
+        const std::scoped_lock lock(repository_.state().index_files_mutex);
+        repository_.state().index_files.insert(id);
     }
     return {};
 }

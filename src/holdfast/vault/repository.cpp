@@ -119,12 +119,20 @@ Result<std::unique_ptr<RepositoryLock>> Repository::lock(LockMode mode, Duration
 
 Status Repository::load_index(bool reload) {
     if (state_->index_loaded && !reload) return {};
-    std::vector<Id> ids;
-    HF_DO(state_->backend->list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
-    std::sort(ids.begin(), ids.end());
-    state_->index.clear();
+    std::set<Id> there, known;
+    HF_DO(state_->backend->list(FileKind::index, [&](const Id& id, std::uint64_t) { there.insert(id); }));
+    {
+        const std::scoped_lock lock(state_->index_files_mutex);
+        // A file that is gone was replaced by a prune: what it named may be gone, too. Else only what is new is read.
+        if (!std::includes(there.begin(), there.end(), state_->index_files.begin(), state_->index_files.end())) {
+            state_->index.clear();
+            state_->index_files.clear();
+        }
+        known = state_->index_files;
+    }
     state_->index_loaded = false;
-    for (const Id& id : ids) {
+    for (const Id& id : there) {
+        if (known.contains(id)) continue;
         auto json = read_document({FileKind::index, id});
         if (!json) {
             Error error = std::move(json).error();
@@ -133,6 +141,8 @@ Status Repository::load_index(bool reload) {
         }
         HF_TRY(const auto packs, format::decode_index(*json, "index " + id.brief()));
         for (const format::IndexPack& pack : packs) state_->index.add(pack);
+        const std::scoped_lock lock(state_->index_files_mutex);
+        state_->index_files.insert(id);
     }
     state_->index_loaded = true;
     return {};

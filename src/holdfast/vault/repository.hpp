@@ -70,7 +70,8 @@ public:
     /// a warning in the log. Waits up to `wait` for others.
     Result<std::unique_ptr<RepositoryLock>> lock(LockMode mode, Duration wait = {});
 
-    /// Reads all index files (once; again after `reload`). Blobs are found only after it.
+    /// Reads all index files. Blobs are found only after it. `reload`: looks again, and reads what others have written
+    /// since; if index files are gone (a prune), all anew. A backup does so by itself, under its lock.
     Status load_index(bool reload = false);
     bool has_blob(format::BlobType type, const Id& id) const;
     /// Every place that the index names; empty if unknown.

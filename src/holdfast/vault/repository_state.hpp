@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "holdfast/vault/blob_index.hpp"
 #include "holdfast/vault/blob_opener.hpp"
@@ -20,6 +21,8 @@ struct Repository::State {
     format::Config config;
     BlobIndex index;
     bool index_loaded = false;
+    std::mutex index_files_mutex;
+    std::set<Id> index_files;    // that `index` was made from, with those that we wrote ourselves
     mutable OpenerPool openers{master};
     LockTiming lock_timing;
 

@@ -106,6 +106,23 @@ TEST_F(ResticPeer, PrunesRebuildsAndForgetsInOurRepository) {
     EXPECT_EQ(listing(path("out") + path("src")), listing(path("src")));
 }
 
+TEST_F(ResticPeer, PrunesBetweenTwoOfOurRunsInOneProcess) {
+    init();
+    write("src/later", noise(2'000'000, 3));
+    HF_OK(back_up(path("src")));
+    HF_OK(os::remove_tree(path("src/later")));
+    HF_OK(back_up(path("src")));
+    const auto forgot = restic("forget --keep-last 1 --prune");
+    ASSERT_TRUE(forgot.ok) << forgot.output;
+    // The same open repository, whose index still knew the blobs that are gone now.
+    write("src/later", noise(2'000'000, 3));
+    HF_OK(back_up(path("src")));
+    const auto report = checked();
+    EXPECT_TRUE(report.ok()) << all_of(report.errors);
+    HF_OK(restore_latest("out"));
+    EXPECT_EQ(listing(path("out") + path("src")), listing(path("src")));
+}
+
 TEST_F(ResticPeer, HonoursOurLocksAndWeHonourItsPassword) {
     init();
     {
