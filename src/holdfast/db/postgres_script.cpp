@@ -63,6 +63,10 @@ Result<std::vector<std::string>> split_script(std::string_view script) {
                 ++at;
                 continue;
             }
+            if (script.substr(at).starts_with("\\restrict ") || script.substr(at).starts_with("\\unrestrict ")) {
+                at = std::min(script.find('\n', at), script.size());
+                continue;
+            }
             if (c == '\\') return fail(ErrorCode::corrupt, fmt::format("a psql command at byte {} of a script", at));
             start = at;
         }

@@ -3,7 +3,9 @@
 //
 //   shape     statements end with ';' outside of 'text', E'text', "names" and comments; comments and blank lines between
 //             statements are dropped; a statement keeps its inner bytes
-//   errors    corrupt: a text or name that does not end, a statement without ';', a psql command ("\connect")
+//   psql      the lines "\restrict <key>" and "\unrestrict <key>", which 15.14 and later write around it, are dropped; they
+//             keep psql from running other commands, and we know none
+//   errors    corrupt: a text or name that does not end, a statement without ';', any other psql command ("\connect")
 //   source    pg_dumpall --globals-only of 15 (standard_conforming_strings on: no backslash escapes outside E'')
 
 #include <optional>

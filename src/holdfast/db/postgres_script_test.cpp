@@ -22,6 +22,13 @@ TEST(PostgresScript, BackslashesOfPlainTextDoNotEscape) {
     EXPECT_EQ(statements->size(), 2u);
 }
 
+TEST(PostgresScript, RestrictLinesAreNoStatements) {
+    const auto statements = split_script("--\n-- dump\n--\n\n\\restrict aB3x\n\nSET a = on;\n\\unrestrict aB3x\n");
+    ASSERT_TRUE(statements) << statements.error().message;
+    EXPECT_THAT(*statements, ElementsAre("SET a = on;"));
+    EXPECT_FALSE(split_script("\\restricted x\n"));
+}
+
 TEST(PostgresScript, OfNothingIsNothing) {
     const auto statements = split_script("-- only words\n \n--");
     ASSERT_TRUE(statements);

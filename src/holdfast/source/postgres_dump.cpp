@@ -89,9 +89,10 @@ private:
 };
 
 // Everything that pg_dump writes, until it closes its end.
-Status stream(const os::Process& process, vault::StreamWriter& writer) {
+Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& writer) {
     Bytes buffer(std::size_t(1) << 20);
     std::size_t head = 0;
+    std::uint64_t size = 0;
     for (;;) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
         pollfd entry{process.output(), POLLIN, 0};
@@ -102,8 +103,9 @@ Status stream(const os::Process& process, vault::StreamWriter& writer) {
             if (static_cast<char>(buffer[i]) != k_magic[head])
                 return fail(ErrorCode::store, "pg_dump wrote something that is no archive");
         HF_DO(writer.write(ByteView(buffer).first(n)));
+        size += n;
     }
-    return {};    // how much is right only pg_dump's exit status tells
+    return size;    // whether that was all of it only pg_dump's exit status tells
 }
 
 Result<os::ExitStatus> wait_for(os::Process& process) {
@@ -155,7 +157,7 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
                                                 "--snapshot=" + moment[0].text(0),
                                                 "--dbname=" + db::database_option(database)})));
     Description description(connection, proof);
-    HF_DO(stream(process, *writer));
+    HF_TRY(const std::uint64_t size, stream(process, *writer));
     HF_TRY(const auto ended, wait_for(process));
     if (!ended.ok()) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
@@ -167,6 +169,7 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
         }
         return fail(std::move(error));
     }
+    if (size < k_magic.size()) return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
     HF_TRY(auto facts, description.take());
     HF_TRY(auto sequences_after, read_sequences(connection));
     HF_DO(connection.execute("COMMIT"));

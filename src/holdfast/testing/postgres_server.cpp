@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <charconv>
+#include <mutex>
 #include <optional>
 #include <sstream>
 
@@ -27,6 +27,16 @@ Status give_to(const std::string& path, const std::string& user) {
     if (!entry) return fail(ErrorCode::not_found, fmt::format("there is no user {}", user), "install PostgreSQL");
     if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) return fail(errno_error(errno, "cannot chown " + path));
     return {};
+}
+
+// A name with '=' in it would be read as options.
+std::string database_option(std::string_view name) {
+    std::string option = "dbname='";
+    for (const char c : name) {
+        if (c == '\'' || c == '\\') option += '\\';
+        option += c;
+    }
+    return option + '\'';
 }
 
 std::vector<pid_t> children_of(pid_t pid) {
@@ -66,14 +76,36 @@ struct PostgresServer::State {
         return command;
     }
 
+    // initdb takes seconds on a busy machine, and its result is always the same: the first one of this process is kept
+    // and copied. (A copied cluster has the same system identifier; the servers of a test never replicate.)
     Status init() {
-        const std::string password_file = folder->path() + "/password";
+        static std::mutex mutex;
+        static std::optional<os::TempFolder> kept;
+        static std::string kept_by;
+        const std::scoped_lock lock(mutex);
+        if (!kept || kept_by != options.bin_folder) {
+            HF_TRY(kept, os::TempFolder::create("hf-initdb-", "/tmp"));
+            HF_DO(give_to(kept->path(), user));
+            auto made = initdb(kept->path());
+            if (!made) {
+                kept.reset();
+                return made;
+            }
+            kept_by = options.bin_folder;
+        }
+        HF_TRY(const auto done, os::run(run_as_user({"cp", "-a", kept->path() + "/data", data()}), {}, k_deadline * 2));
+        if (!done.status.ok()) return fail(ErrorCode::store, "cannot copy a new cluster: " + done.errors);
+        return {};
+    }
+
+    Status initdb(const std::string& where) const {
+        const std::string password_file = where + "/password";
         HF_DO(os::write_file(password_file, as_bytes(password)));
         HF_DO(give_to(password_file, user));
         const os::Command command =
-            run_as_user({program("initdb"), "-D", data(), "-U", k_user, "--auth-local=trust", "--auth-host=scram-sha-256",
-                         "--pwfile=" + password_file, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
-                         "--no-instructions"});
+            run_as_user({program("initdb"), "-D", where + "/data", "-U", k_user, "--auth-local=trust",
+                         "--auth-host=scram-sha-256", "--pwfile=" + password_file, "--encoding=UTF8", "--locale=C.UTF-8",
+                         "--no-sync", "--no-instructions"});
         HF_TRY(const auto done, os::run(command, {}, k_deadline * 2));
         if (!done.status.ok())
             return fail(ErrorCode::store, fmt::format("initdb failed, {}: {}", done.status.text(), done.errors));
@@ -144,7 +176,7 @@ std::string PostgresServer::log_tail() const { return state_->log_tail(); }
 
 std::vector<std::string> PostgresServer::psql_arguments(const std::string& database) const {
     return {state_->program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", socket_folder(), "-p",
-            std::to_string(port()), "-U", k_user, "-d", database};
+            std::to_string(port()), "-U", k_user, "-d", database_option(database)};
 }
 
 Result<std::string> PostgresServer::sql(const std::string& database, std::string_view script) const {

@@ -1,0 +1,145 @@
+#include "holdfast/recovery/postgres_load.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+
+#include "holdfast/os/host.hpp"
+#include "holdfast/recovery/postgres_properties.hpp"
+#include "holdfast/source/postgres_content.hpp"
+#include "holdfast/vault/restore.hpp"
+
+namespace holdfast::recovery {
+namespace {
+
+constexpr int k_poll_ms = 200;
+constexpr std::size_t k_name_max = 63;
+
+// Waits while the child does not read: it may be building an index.
+Status feed(int input, ByteView bytes) {
+    while (!bytes.empty()) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+        pollfd entry{input, POLLOUT, 0};
+        if (::poll(&entry, 1, k_poll_ms) <= 0) continue;
+        const ssize_t n = ::write(input, bytes.data(), bytes.size());
+        if (n > 0)
+            bytes = bytes.subspan(static_cast<std::size_t>(n));
+        else if (errno != EAGAIN && errno != EINTR)
+            return fail(errno_error(errno, "cannot write to pg_restore"));
+    }
+    return {};
+}
+
+Result<os::ExitStatus> wait_for(os::Process& process) {
+    for (;;) {
+        auto ended = process.wait(std::chrono::milliseconds(k_poll_ms));
+        if (ended || ended.error().code != ErrorCode::unreachable) return ended;
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+    }
+}
+
+Status run_pg_restore(const PostgresLoad& load, const format::Node& dump, const std::string& beside) {
+    std::vector<std::string> arguments = {"--format=custom", "--single-transaction", "--exit-on-error",
+                                          "--dbname=" + db::database_option(beside)};
+    if (load.no_tablespaces) arguments.emplace_back("--no-tablespaces");
+    auto command = postgres_command(load.pg_restore, load.access.address, load.access.password, arguments);
+    command.input = os::Stream::pipe;
+    command.output = os::Stream::null;
+    HF_TRY(auto process, os::Process::start(command));
+    if (::fcntl(process.input(), F_SETFL, O_NONBLOCK) != 0) return fail(errno_error(errno, "cannot prepare a pipe"));
+    bool refused = false;    // pg_restore closed its end: its own words tell why
+    auto fed = vault::read_content(load.context.repository, dump, [&](ByteView bytes) -> Status {
+        auto written = feed(process.input(), bytes);
+        refused = !written && written.error().code != ErrorCode::cancelled;
+        return written;
+    });
+    if (!fed && !refused) return fed;    // ~Process kills it, and its transaction is rolled back
+    process.close_input();
+    HF_TRY(const auto ended, wait_for(process));
+    if (ended.ok() && fed) return {};
+    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+    return fail(db::postgres_tool_error("pg_restore into " + beside, ended, process.errors()));
+}
+
+policy::Proof proof_of(const json::Value& facts) {
+    for (const json::Value& table : facts["tables"].items()) {
+        if (!table["digest"].is_null()) return policy::Proof::digest;
+        if (!table["rows"].is_null()) return policy::Proof::count;
+    }
+    return facts["large_objects"]["digest"].is_null() ? policy::Proof::none : policy::Proof::digest;
+}
+
+Status prove(db::PostgresConnection& connection, const json::Value& facts, const std::string& database) {
+    HF_DO(source::pin_text_form(connection));
+    HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+    HF_TRY(const auto found, source::describe_content(connection, proof_of(facts)));
+    HF_TRY(const auto sequences, source::read_sequences(connection));
+    HF_DO(connection.execute("COMMIT"));
+    auto differences = source::compare_content(facts, found);
+    for (auto& difference : source::compare_sequences(facts["sequences"], facts["sequences_after"], sequences))
+        differences.push_back(std::move(difference));
+    if (differences.empty()) return {};
+    constexpr std::size_t k_told_max = 5;
+    std::string told;
+    for (std::size_t i = 0; i < std::min(differences.size(), k_told_max); ++i) told += (i == 0 ? "" : "; ") + differences[i];
+    if (differences.size() > k_told_max) told += fmt::format("; and {} more", differences.size() - k_told_max);
+    return fail(ErrorCode::mismatch, fmt::format("database {} is not what was backed up: {}", database, told),
+                "nothing was replaced; run `holdfast check --read-data`, and try an older snapshot");
+}
+
+// Statistics do not come with a dump; without them the first queries are planned blindly.
+Status load_and_prove(const PostgresLoad& load, const format::Node& dump, const json::Value& facts, const std::string& beside) {
+    HF_DO(run_pg_restore(load, dump, beside));
+    HF_TRY(auto connection, load.access.connect(beside));
+    HF_DO(prove(connection, facts, facts["name"].text()));
+    return connection.execute("ANALYZE");
+}
+
+}    // namespace
+
+std::string beside_name(const std::string& database, const Id& snapshot) {
+    const std::string suffix = "_holdfast_" + snapshot.brief();
+    if (database.size() + suffix.size() <= k_name_max) return database + suffix;
+    // Cut between characters; the hash keeps two long names apart.
+    const std::string mark = fmt::format("_{:08x}", static_cast<std::uint32_t>(std::hash<std::string>{}(database)));
+    std::size_t length = k_name_max - suffix.size() - mark.size();
+    while (length > 0 && (static_cast<unsigned char>(database[length]) & 0xC0) == 0x80) --length;
+    return database.substr(0, length) + mark + suffix;
+}
+
+Status drop_database(db::PostgresConnection& home, const std::string& database) {
+    HF_TRY([[maybe_unused]] const auto ended,
+           home.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", {database}));
+    return home.execute("DROP DATABASE IF EXISTS " + db::quote_identifier(database));
+}
+
+Result<json::Value> load_beside(const PostgresLoad& load, db::PostgresConnection& home, const json::Value& facts,
+                                const format::Node& dump, const std::string& beside) {
+    const Instant started = load.context.clock.instant();
+    HF_DO(drop_database(home, beside));
+    auto warnings = json::Value::array();
+    HF_DO(create_database(home, beside, facts["properties"], warnings));
+    auto loaded = load_and_prove(load, dump, facts, beside);
+    if (loaded) loaded = apply_properties(home, beside, facts["properties"], warnings);
+    if (!loaded) {
+        if (auto dropped = drop_database(home, beside); !dropped)
+            load.context.say(fmt::format("{} is left behind; the next restore of this snapshot drops it", beside));
+        return fail(std::move(loaded).error());
+    }
+    std::int64_t rows = 0;
+    for (const json::Value& table : facts["tables"].items()) rows += table["rows"].integer();
+    constexpr const char* k_proofs[] = {"digest", "count", "none"};
+    return json::Value::object({{"name", facts["name"]},
+                                {"bytes", dump.size},
+                                {"tables", facts["tables"].items().size()},
+                                {"rows", rows},
+                                {"proof", k_proofs[static_cast<int>(proof_of(facts))]},
+                                {"seconds", seconds(load.context.clock.instant() - started)},
+                                {"warnings", std::move(warnings)}});
+}
+
+}    // namespace holdfast::recovery
