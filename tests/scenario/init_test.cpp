@@ -56,6 +56,20 @@ TEST_F(Init, RefusesToTouchWhatIsThere) {
     EXPECT_FALSE(os::exists(at("third/config")));
 }
 
+TEST_F(Init, AConfigurationCanBeWrittenForAVaultThatIsThere) {
+    ASSERT_EQ(holdfast({"init"}).exit, 0);
+    const Answer written = holdfast({"init", "--config", at("holdfast.toml"), "--no-detect", "--json"});
+    ASSERT_EQ(written.exit, 0) << written.output;
+    EXPECT_FALSE(written.json()["repository"]["new"].boolean(true));
+    EXPECT_EQ(holdfast_bare({"snapshots", "--config", at("holdfast.toml")}).exit, 0);
+    // Not with a password that does not open it, and then nothing is left behind.
+    write(at("wrong"), "not it\n", 0600);
+    EXPECT_EQ(
+        holdfast({"init", "--config", at("other.toml"), "--no-detect"}, {{"HOLDFAST_PASSWORD_FILE", at("wrong")}}).exit,
+        12);
+    EXPECT_FALSE(os::exists(at("other.toml")));
+}
+
 TEST_F(Init, FindsDuckDbFilesByWhatIsInThem) {
     write(at("data/trades.duckdb"), std::string(8, 'x') + "DUCK" + std::string(4096, '\0'));
     write(at("data/not.duckdb"), "something else");

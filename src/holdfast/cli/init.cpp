@@ -66,17 +66,42 @@ Result<Provisional> generate_password(const std::string& path) {
     return written;
 }
 
-Result<std::string> make_repository(const Session& session, const std::string& location, const Secret& password) {
-    HF_TRY(auto backend, storage::open_backend(location));
-    HF_TRY(const auto repository, vault::Repository::init(std::move(backend), password, session.clock));
-    return repository->config().id.hex();
+struct Made {
+    std::string id;
+    bool was_there = false;
+};
+
+Result<bool> repository_is_there(const std::string& location) {
+    HF_TRY(const auto backend, storage::open_backend(location));
+    const auto size = backend->size({storage::FileKind::config, {}});
+    if (!size && size.error().code != ErrorCode::not_found) return fail(size.error());
+    return size.has_value();
 }
 
-void report(const Session& session, const std::string& id, const std::string& location, const std::string& config,
+Result<Made> make_repository(const Session& session, const std::string& location, const Secret& password) {
+    HF_TRY(auto backend, storage::open_backend(location));
+    auto repository = vault::Repository::init(std::move(backend), password, session.clock);
+    if (!repository && repository.error().code == ErrorCode::exists)
+        return fail(ErrorCode::exists, repository.error().message,
+                    "use it as it is; `holdfast init --config FILE` writes a configuration for it");
+    HF_TRY(const auto made, std::move(repository));
+    return Made{made->config().id.hex(), false};
+}
+
+// A configuration may be written for a repository that is there, if the password opens it.
+Result<Made> make_or_open_repository(const Session& session, const std::string& location, const Secret& password) {
+    HF_TRY(const bool there, repository_is_there(location));
+    if (!there) return make_repository(session, location, password);
+    HF_TRY(auto backend, storage::open_backend(location));
+    HF_TRY(const auto repository, vault::Repository::open(std::move(backend), password, session.clock));
+    return Made{repository->config().id.hex(), true};
+}
+
+void report(const Session& session, const Made& made, const std::string& location, const std::string& config,
             const std::string& password_file, const source::Detected& found) {
     if (session.global.json) {
-        json::Value value =
-            json::Value::object({{"repository", json::Value::object({{"id", id}, {"location", location}})}});
+        json::Value value = json::Value::object(
+            {{"repository", json::Value::object({{"id", made.id}, {"location", location}, {"new", !made.was_there}})}});
         if (!config.empty()) {
             value.set("config", config);
             value.set("found", json::Value::object({{"postgres", found.postgres.size()},
@@ -89,7 +114,8 @@ void report(const Session& session, const std::string& id, const std::string& lo
         return;
     }
     if (session.global.quiet) return;
-    print(fmt::format("repository {} made at {}\n", id.substr(0, 8), location));
+    print(fmt::format("repository {} {} {}\n", made.id.substr(0, 8),
+                      made.was_there ? "is there already: the one at" : "made at", location));
     if (!config.empty()) {
         print(fmt::format("configuration written to {}: {} PostgreSQL, {} Redis, {} ClickHouse, {} DuckDB\n", config,
                           found.postgres.size(), found.redis.size(), found.clickhouse.size(), found.duckdb.size()));
@@ -119,9 +145,9 @@ Result<int> init_repository(const Session& session, const InitArguments& argumen
         HF_TRY(password_file, generate_password(generated));
     }
     HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
-    HF_TRY(const std::string id, make_repository(session, location, password));
+    HF_TRY(const Made made, make_repository(session, location, password));
     password_file.keep();
-    report(session, id, location, "", generated, {});
+    report(session, made, location, "", generated, {});
     return 0;
 }
 
@@ -156,9 +182,12 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     text.location = given.empty()                          ? home_of_data()
                     : given.find(':') == std::string::npos ? os::absolute_path(given)
                                                            : given;
+    HF_TRY(const bool there, repository_is_there(text.location));
     GlobalOptions global = session.global;
     std::string generated;
-    if (!has_password_elsewhere(global)) {
+    if (!has_password_elsewhere(global) && there) {
+        // Its password is asked for on the terminal.
+    } else if (!has_password_elsewhere(global)) {
         generated = os::parent_folder(file) + "/holdfast.password";
         global.password_file = generated;
     } else if (arguments.generate_password) {
@@ -171,6 +200,8 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
         global.password_file.empty() ? os::environment("HOLDFAST_PASSWORD_FILE").value_or("") : global.password_file;
     if (!text.password_file.empty()) text.password_file = os::absolute_path(text.password_file);
     text.password_command = global.password_command;
+    if (text.password_file.empty() && text.password_command.empty())
+        text.password_command = os::environment("HOLDFAST_PASSWORD_COMMAND").value_or("");
     text.found = look_around(arguments);
 
     const std::string content = init_text(text);
@@ -182,12 +213,12 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     if (!generated.empty()) {
         HF_TRY(password_file, generate_password(generated));
     }
-    HF_TRY(const Secret password, repository_password(global, nullptr, Ask::twice));
+    HF_TRY(const Secret password, repository_password(global, nullptr, there ? Ask::once : Ask::twice));
     HF_TRY(Provisional config, Provisional::write(file, content));
-    HF_TRY(const std::string id, make_repository(session, text.location, password));
+    HF_TRY(const Made made, make_or_open_repository(session, text.location, password));
     config.keep();
     password_file.keep();
-    report(session, id, text.location, file, generated, text.found);
+    report(session, made, text.location, file, generated, text.found);
     return 0;
 }
 

@@ -48,7 +48,9 @@ std::string redis_text(const policy::RedisConfig& config) {
     text += config.data_folder.empty() ? "# data_folder = \"/var/lib/redis\"\n"
                                        : fmt::format("data_folder = {}\n", quoted(config.data_folder));
     text += fmt::format("db_file_name = {}\nappend_only = {}\n", quoted(config.db_file_name), config.append_only);
-    if (config.append_only) text += fmt::format("append_folder_name = {}\n", quoted(config.append_folder_name));
+    if (config.append_only)
+        text += fmt::format("append_folder_name = {}\nappend_file_name = {}\n", quoted(config.append_folder_name),
+                            quoted(config.append_file_name));
     text += R"(# stop_command = ["systemctl", "stop", "redis-server"]
 # start_command = ["systemctl", "start", "redis-server"]
 

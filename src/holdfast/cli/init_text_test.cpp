@@ -19,6 +19,7 @@ TEST(InitText, ReadsBackAsWhatWasFound) {
     what.found.redis[0].port = 7001;
     what.found.redis[0].data_folder = "/var/lib/redis";
     what.found.redis[0].append_only = true;
+    what.found.redis[0].append_file_name = "trades.aof";
     what.found.redis[1].name = "redis-2";
     what.found.redis[1].socket = "/run/redis/other.sock";
     what.found.clickhouse.resize(1);
@@ -33,6 +34,7 @@ TEST(InitText, ReadsBackAsWhatWasFound) {
     EXPECT_EQ(config.postgres.at(0).host, "/run/postgresql");
     EXPECT_EQ(config.redis.at(0).port, 7001);
     EXPECT_TRUE(config.redis.at(0).append_only);
+    EXPECT_EQ(config.redis.at(0).append_file_name, "trades.aof");
     EXPECT_EQ(config.redis.at(0).data_folder, "/var/lib/redis");
     EXPECT_EQ(config.redis.at(1).socket, "/run/redis/other.sock");
     EXPECT_EQ(config.clickhouse.size(), 1u);

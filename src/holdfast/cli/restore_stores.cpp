@@ -146,6 +146,9 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
         print_outcomes(outcomes);
     }
     if (failed == 0) return 0;
+    for (const ComponentOutcome& outcome : outcomes)
+        if (outcome.error && outcome.error->code == ErrorCode::cancelled)
+            return facts(ErrorCode::cancelled).exit_status;
     return none ? facts(outcomes[0].error->code).exit_status : facts(ErrorCode::incomplete).exit_status;
 }
 

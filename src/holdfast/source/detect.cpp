@@ -72,6 +72,8 @@ public:
             config.append_only = config_get(*client, "appendonly") == "yes";
             if (std::string folder = config_get(*client, "appenddirname"); !folder.empty())
                 config.append_folder_name = std::move(folder);
+            if (std::string log = config_get(*client, "appendfilename"); !log.empty())
+                config.append_file_name = std::move(log);
         } else {
             found_.notes.push_back(
                 fmt::format("{} wants a password: set password_file in its [[redis]]", login.text()));
