@@ -1,0 +1,21 @@
+#pragma once
+// One table of the snapshot into a new table beside its place, compared with what was backed up.
+
+#include "holdfast/recovery/clickhouse_items.hpp"
+
+namespace holdfast::recovery::clickhouse {
+
+struct Loader {
+    db::clickhouse::Client& client;
+    const RestoreContext& context;
+    db::clickhouse::Settings settings;    // of DDL and inserts, those that this server knows
+
+    static Result<Loader> make(db::clickhouse::Client& client, const RestoreContext& context);
+};
+
+/// Creates beside_name(item.name), fills and compares it; drops it when anything fails. Returns the proof that was
+/// reached: "digest" or "count" (none was taken, or another version writes values as other text).
+/// Errors: mismatch, corrupt (a damaged blob), and the server's.
+Result<std::string> load_beside(const Loader& loader, const Item& item);
+
+}    // namespace holdfast::recovery::clickhouse

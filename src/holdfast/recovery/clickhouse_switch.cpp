@@ -1,0 +1,94 @@
+#include "holdfast/recovery/clickhouse_switch.hpp"
+
+#include <fmt/core.h>
+
+#include "holdfast/db/clickhouse_text.hpp"
+
+namespace holdfast::recovery::clickhouse {
+
+using db::clickhouse::quoted_name;
+using db::clickhouse::quoted_text;
+
+namespace {
+
+Result<std::string> one_value(const Loader& loader, const std::string& query) {
+    HF_TRY(const auto rows, loader.client.rows(query));
+    if (rows.size() != 1 || rows[0].size() != 1) return fail(ErrorCode::store, "no answer to: " + query);
+    return rows[0][0];
+}
+
+std::string rename(const Item& item, std::string_view from, std::string_view to) {
+    return quoted_name(item.database, from) + " TO " + quoted_name(item.database, to);
+}
+
+Status run(const Loader& loader, const std::string& statement) { return loader.client.execute(statement, loader.settings); }
+
+/// The rows inside a materialized view are kept as a plain table: once renamed they no longer go with the view (seen on
+/// 18.16 and 26).
+Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
+    Replaced replaced;
+    replaced.definition = item.present.ddl;
+    if (!item.present.inner.empty() && item.present.with_rows) {
+        replaced.kept_as = aside_name(item.name, loader.context.clock.now());
+        HF_DO(run(loader, "RENAME TABLE " + rename(item, item.present.inner, replaced.kept_as)));
+    }
+    const bool dictionary = item.present.ddl.starts_with("CREATE DICTIONARY");
+    HF_DO(run(loader, (dictionary ? "DROP DICTIONARY " : "DROP TABLE ") + quoted_name(item.database, item.name)));
+    return replaced;
+}
+
+Result<bool> has_uuids(const Loader& loader, const Item& item) {
+    HF_TRY(const auto engine, one_value(loader, "SELECT engine FROM system.databases WHERE name = " + quoted_text(item.database)));
+    return engine == "Atomic" || engine == "Replicated" || engine == "Overlay";
+}
+
+}    // namespace
+
+Result<Replaced> put_aside(const Loader& loader, const Item& item) {
+    if (!item.present.there) return Replaced{};
+    if (item.present.is_view) return put_view_aside(loader, item);
+    const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside)));
+    return Replaced{aside, {}};
+}
+
+Result<Replaced> switch_table(const Loader& loader, const Item& item) {
+    const std::string into_place = rename(item, beside_name(item.name), item.name);
+    if (!item.present.there || item.present.is_view) {
+        HF_TRY(auto replaced, put_aside(loader, item));
+        HF_DO(run(loader, "RENAME TABLE " + into_place));
+        return replaced;
+    }
+    const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside) + ", " + into_place));
+    if (item.present.with_rows) return Replaced{aside, {}};
+    // It was empty when it was looked at; rows that came since are worth keeping, an empty table is not.
+    HF_TRY(const auto rows, loader.client.rows("SELECT 1 FROM " + quoted_name(item.database, aside) + " LIMIT 1"));
+    if (!rows.empty()) return Replaced{aside, {}};
+    HF_DO(run(loader, "DROP TABLE " + quoted_name(item.database, aside)));
+    return Replaced{};
+}
+
+Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item) {
+    HF_TRY(auto replaced, put_aside(loader, item));
+    const std::string beside = beside_name(item.name);
+    HF_TRY(const bool uuids, has_uuids(loader, item));
+    std::string inner = ".inner." + item.name, identity;
+    if (uuids) {
+        HF_TRY(const auto uuid, one_value(loader, "SELECT toString(generateUUIDv4())"));
+        HF_TRY(const auto inner_uuid, one_value(loader, fmt::format(
+            "SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}", quoted_text(item.database), quoted_text(beside))));
+        inner = ".inner_id." + uuid;
+        identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(uuid), quoted_text(inner_uuid));
+    }
+    // ATTACH does not make the inner table: it takes the one that is there.
+    HF_DO(run(loader, "RENAME TABLE " + rename(item, beside, inner)));
+    HF_DO(run(loader, "ATTACH MATERIALIZED VIEW " + quoted_name(item.database, item.name) + identity + item.create.rest));
+    return replaced;
+}
+
+Status make_definition(const Loader& loader, const Item& item) {
+    return run(loader, db::clickhouse::create_as(item.create, item.database, item.name));
+}
+
+}    // namespace holdfast::recovery::clickhouse

@@ -1,0 +1,25 @@
+#pragma once
+// Loaded tables take their places. A table changes in one RENAME statement; what was there keeps its rows under
+// aside_name(). Views hold no rows: they are dropped and made again, and what they said is in the result.
+
+#include "holdfast/recovery/clickhouse_load.hpp"
+
+namespace holdfast::recovery::clickhouse {
+
+/// What a switch put aside.
+struct Replaced {
+    std::string kept_as;       // table with the old rows; empty: there were none
+    std::string definition;    // of a view that was dropped; empty: none was
+};
+
+/// Takes away what stands under the item's name, rows kept.
+Result<Replaced> put_aside(const Loader& loader, const Item& item);
+
+/// Kind::rows. The new table stands beside under beside_name().
+Result<Replaced> switch_table(const Loader& loader, const Item& item);
+/// Kind::rows_inside. The view's new table stands beside; the view is attached around it.
+Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item);
+/// Kind::definition, once the old one was put aside.
+Status make_definition(const Loader& loader, const Item& item);
+
+}    // namespace holdfast::recovery::clickhouse
