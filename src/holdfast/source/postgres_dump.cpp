@@ -149,6 +149,7 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
 
     vault::StreamOptions options;
     options.cut = vault::Cut::dump();
+    options.mode = 0600;    // it holds everything that the role may read
     HF_TRY(auto writer, context.backup.start_stream(context.folder + '/' + file, options));
     // If an ALTER TABLE queues between our locks and pg_dump's, neither would ever end: pg_dump must give up.
     HF_TRY(auto process,
