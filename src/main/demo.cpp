@@ -125,14 +125,20 @@ void tell_end(const demo::Evidence& evidence, const demo::Verdict& verdict, cons
     for (const auto& counted : evidence.before) rows += counted.rows;
     for (const auto& batch : evidence.duckdb_after) rows += batch.rows;
     tell(fmt::format("\n{}\n{}", verdict.table, demo::cost_table(runs)));
-    const json::Value& first = runs[1].document["summary"];
-    const json::Value& second = runs[2].document["summary"];
-    const double read = second["bytes"].number(), stored = second["bytes_stored"].number();
-    tell(fmt::format("  deduplication: the second backup read {} and stored {}, {:.0f} to 1; both together {:.1f} to 1\n",
-                     human_size(second["bytes"].natural()), human_size(second["bytes_stored"].natural()),
-                     read / std::max(stored, 1.0),
-                     (first["bytes"].number() + read) / std::max(first["bytes_stored"].number() + stored, 1.0)));
-    tell(verdict.equal ? demo::green(fmt::format("All {} rows, keys and files are back and equal; {:.0f} s in all.", rows, seconds))
+    const auto sum = [&](std::size_t first, std::size_t last, const char* member) {
+        double total = 0;
+        for (std::size_t i = first; i <= last; ++i) total += runs[i].document["summary"][member].number();
+        return total;
+    };
+    const auto ratio = [&](std::size_t first, std::size_t last, const char* of, const char* to) {
+        return sum(first, last, of) / std::max(sum(first, last, to), 1.0);
+    };
+    tell(fmt::format("  deduplication: of what the second backup read, one byte in {:.1f} was new; with compression it stored one "
+                     "in {:.0f}\n  both backups together: deduplicated {:.1f} to 1, with compression {:.1f} to 1\n",
+                     ratio(2, 2, "bytes", "bytes_added"), ratio(2, 2, "bytes", "bytes_stored"),
+                     ratio(1, 2, "bytes", "bytes_added"), ratio(1, 2, "bytes", "bytes_stored")));
+    tell(verdict.equal ? demo::green(fmt::format("All {} rows, keys and files are back and equal; {:.0f} s in all.",
+                                                 demo::grouped(rows), seconds))
                        : demo::red("Something is NOT equal: see above."));
 }
 

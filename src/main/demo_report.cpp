@@ -17,10 +17,6 @@ std::string coloured(int code, std::string_view text) {
     return colours ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
 }
 
-std::string grouped(std::uint64_t number) {
-    return number < 1000 ? fmt::to_string(number) : fmt::format("{},{:03}", grouped(number / 1000), number % 1000);
-}
-
 void append_line(Verdict& verdict, const Counted& before, const Counted& after) {
     const bool equal = before == after;
     verdict.equal = verdict.equal && equal;
@@ -43,6 +39,10 @@ Counted folded(const Batches& batches, std::size_t count) {
 }
 
 }    // namespace
+
+std::string grouped(std::uint64_t number) {
+    return number < 1000 ? fmt::to_string(number) : fmt::format("{},{:03}", grouped(number / 1000), number % 1000);
+}
 
 std::string green(std::string_view text) { return coloured(32, text); }
 std::string red(std::string_view text) { return coloured(31, text); }

@@ -31,6 +31,8 @@ Verdict compare(const Evidence& evidence);
 
 std::string cost_table(const std::vector<Run>& runs);
 
+/// "161,250"
+std::string grouped(std::uint64_t number);
 /// Colour on a terminal that wants it.
 std::string green(std::string_view text);
 std::string red(std::string_view text);

@@ -64,18 +64,32 @@ Status change_postgres(const PostgresServer& server, const TradeAmounts& amounts
     return {};
 }
 
+namespace {
+
+// One row: a count and a digest.
+Result<Counted> count_one(const PostgresServer& server, std::string what, const std::string& query) {
+    HF_TRY(std::string line, server.sql(k_database, query));
+    while (!line.empty() && line.back() <= ' ') line.pop_back();
+    const auto bar = line.find('|');
+    if (bar == std::string::npos) return fail(ErrorCode::store, fmt::format("psql answers \"{}\"", line));
+    return Counted{std::move(what), std::stoull(line), line.substr(bar + 1)};
+}
+
+}    // namespace
+
 Result<Counts> count_postgres(const PostgresServer& server) {
     Counts counts;
     for (const char* table : {"accounts", "orders", "executions"}) {
-        HF_TRY(const std::string line,
-               server.sql(k_database, fmt::format("SELECT count(*), coalesce(sum(('x' || substr(md5(t::text), 1, 15))"
-                                                  "::bit(60)::bigint), 0) FROM {} t",
-                                                  table)));
-        const auto bar = line.find('|');
-        if (bar == std::string::npos) return fail(ErrorCode::store, fmt::format("psql answers \"{}\"", line));
-        counts.push_back({fmt::format("postgres {}", table), std::stoull(line), line.substr(bar + 1)});
-        while (!counts.back().digest.empty() && counts.back().digest.back() <= ' ') counts.back().digest.pop_back();
+        HF_TRY(counts.emplace_back(),
+               count_one(server, fmt::format("postgres {}", table),
+                         fmt::format("SELECT count(*), coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0) "
+                                     "FROM {} t",
+                                     table)));
     }
+    HF_TRY(counts.emplace_back(),
+           count_one(server, "postgres objects and rights",
+                     "SELECT count(*), md5(string_agg(concat_ws('|', relname, relkind, pg_get_userbyid(relowner), relacl), ',' "
+                     "ORDER BY relname)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"));
     return counts;
 }
 
