@@ -20,6 +20,7 @@ public:
     }
     Status put(const FileName& name, ByteView bytes) override {
         HF_DO(spend(bytes.size()));
+        HF_DO(count_commit());
         HF_DO(below_->put(name, bytes));
         remember(name);
         return {};
@@ -51,6 +52,7 @@ private:
             return below_->write(bytes);
         }
         Status commit(const Id& id) override {
+            HF_DO(owner_.count_commit());
             HF_DO(below_->commit(id));
             owner_.remember({kind_, id});
             return {};
@@ -65,6 +67,10 @@ private:
     Status spend(std::size_t bytes) {
         if (faults_->bytes_left.fetch_sub(static_cast<std::int64_t>(bytes)) >= static_cast<std::int64_t>(bytes)) return {};
         return fail(ErrorCode::disk_full, "no space left on the faulty device");
+    }
+    Status count_commit() {
+        if (faults_->commits_left.fetch_sub(1) > 0) return {};
+        return fail(ErrorCode::io, "the faulty device is dead");
     }
     void remember(const FileName& name) {
         const std::scoped_lock lock(faults_->mutex);

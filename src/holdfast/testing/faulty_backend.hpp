@@ -2,6 +2,7 @@
 // A Backend that fails where a test wants it to, and loses on command what a power failure would lose.
 //
 //   disk full     after `bytes_left` more bytes every write returns disk_full
+//   death         after `commits_left` more files got their names every write and commit returns io
 //   power cut     lose_power() removes names that were committed since the last sync(), each with one chance in two:
 //                 what the durability contract of storage/backend.hpp allows to be lost
 //   threads       as Backend; the faults may be changed at any time
@@ -18,6 +19,7 @@ namespace holdfast::testing {
 
 struct Faults {
     std::atomic<std::int64_t> bytes_left = std::int64_t(1) << 62;
+    std::atomic<std::int64_t> commits_left = std::int64_t(1) << 62;
     std::atomic<bool> fail_sync = false;
     std::mutex mutex;
     std::vector<storage::FileName> unsynced;    // in the order of their commits

@@ -8,6 +8,7 @@
 
 #include "holdfast/testing/faulty_backend.hpp"
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
 namespace {
@@ -179,12 +180,45 @@ TEST_F(BackupTest, UnchangedFilesAreNotReadAndTheirTreesAreEqual) {
 TEST_F(BackupTest, ReadsAnUnchangedFileAnewWhenItsBlobsAreGone) {
     write("src/a", noise(700'000));
     HF_OK(back_up(path("src")));
+    // The trees are still known, the data is not.
+    std::vector<format::IndexPack> trees;
+    for (format::IndexPack& pack : repository_->state().index.packs())
+        if (pack.blobs[0].type == format::BlobType::tree) trees.push_back(std::move(pack));
     for (const std::string& index : files_of(FileKind::index)) HF_OK(os::remove_tree(index));
+    HF_OK(repository_->write_document(FileKind::index, format::encode_index(trees)));
     reopen();
+    PathSummary summary;
+    const auto second = back_up(path("src"), &summary);
+    HF_OK(second);
+    EXPECT_EQ(summary.files_unchanged, 0u);
+    EXPECT_EQ(second->summary.tree_blobs, 0u);
+    EXPECT_EQ(content(path("src/a")), noise(700'000));
+}
+
+TEST_F(BackupTest, AnMtimeThatWasSetBackDoesNotHideAChange) {
+    write("src/a", "first");
+    HF_OK(back_up(path("src")));
+    ASSERT_TRUE(sh("touch -r \"$1\" \"$2\" && printf other > \"$1\" && touch -r \"$2\" \"$1\"", {path("src/a"), path("times")}).ok);
     PathSummary summary;
     HF_OK(back_up(path("src"), &summary));
     EXPECT_EQ(summary.files_unchanged, 0u);
-    EXPECT_EQ(content(path("src/a")), noise(700'000));
+    EXPECT_EQ(content(path("src/a")), "other");
+}
+
+TEST_F(BackupTest, CompressesWhatGetsSmallerAndStoresTheRestPlain) {
+    const std::string text(400'000, 'x');
+    const auto backup = started();
+    HF_OK(backup->add_file("text", as_bytes(text)));
+    HF_OK(backup->add_file("noise", as_bytes(noise(400'000))));
+    HF_OK(backup->commit());
+    const auto of_text = repository_->places(format::BlobType::data, format::sha256(as_bytes(text)));
+    const auto of_noise = repository_->places(format::BlobType::data, format::sha256(as_bytes(noise(400'000))));
+    ASSERT_EQ(of_text.size(), 1u);
+    ASSERT_EQ(of_noise.size(), 1u);
+    EXPECT_EQ(of_text[0].blob.uncompressed_length, text.size());
+    EXPECT_LT(of_text[0].blob.length, 1000u);
+    EXPECT_EQ(of_noise[0].blob.uncompressed_length, 0u);
+    EXPECT_EQ(of_noise[0].blob.length, 400'032u);
 }
 
 TEST_F(BackupTest, CutsADuckDbFileOnItsBlocks) {

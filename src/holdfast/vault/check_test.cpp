@@ -111,6 +111,22 @@ TEST_F(CheckTest, AMissingIndexLeavesBlobsThatNobodyKnows) {
     expect_no_wrong_content();
 }
 
+TEST_F(CheckTest, AnIndexThatSwapsTwoBlobsGivesNoWrongContent) {
+    write("src/x", noise(100'000, 5));
+    write("src/y", noise(100'000, 6));
+    HF_OK(back_up(path("src")));
+    const Id x = format::sha256(as_bytes(noise(100'000, 5))), y = format::sha256(as_bytes(noise(100'000, 6)));
+    auto packs = repository_->state().index.packs();
+    for (format::IndexPack& pack : packs)
+        for (format::PackedBlob& blob : pack.blobs) blob.id = blob.id == x ? y : blob.id == y ? x : blob.id;
+    for (const std::string& index : files_of(FileKind::index)) HF_OK(os::remove_tree(index));
+    HF_OK(repository_->write_document(FileKind::index, format::encode_index(packs)));
+    const auto report = checked(true);
+    EXPECT_NE(all_of(report.errors).find("has other content than its name says"), std::string::npos) << all_of(report.errors);
+    EXPECT_NE(all_of(report.errors).find("differs from the index"), std::string::npos) << all_of(report.errors);
+    expect_no_wrong_content();
+}
+
 TEST_F(CheckTest, ADamagedSnapshotIsFoundAndTheOthersAreStillChecked) {
     write("src/c", "c");
     HF_OK(back_up(path("src")));

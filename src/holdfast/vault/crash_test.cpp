@@ -147,6 +147,32 @@ TEST_F(CrashTest, APowerCutLosesNoSnapshotThatWasReported) {
     }
 }
 
+TEST_F(CrashTest, APowerCutAfterAnyFileGotItsNameLeavesAWholeRepository) {
+    // Every file is written in an order that must hold whatever part of the names since the last sync is lost.
+    bool finished = false;
+    for (std::int64_t commits = 1; !finished; ++commits) {
+        for (std::uint64_t seed = 0; seed < 6; ++seed) {
+            repository_.reset();
+            HF_OK(os::remove_tree(repo_path()));
+            const auto faults = std::make_shared<testing::Faults>();
+            init(testing::faulty_backend(storage::local_backend(repo_path()), faults));
+            write("src/a", noise(3'500'000, seed));
+            faults->commits_left = commits;
+            const auto outcome = back_up(path("src"));
+            faults->commits_left = std::int64_t(1) << 62;
+            finished = outcome.has_value();
+            const auto below = storage::local_backend(repo_path());
+            HF_OK(testing::lose_power(*below, *faults, seed + 17 * static_cast<std::uint64_t>(commits)));
+            reopen();
+            expect_whole("after " + std::to_string(commits) + " files");
+            if (finished) {
+                EXPECT_EQ(repository_->snapshots()->size(), 1u);
+            }
+        }
+        ASSERT_LT(commits, 50);
+    }
+}
+
 TEST_F(CrashTest, ASyncThatFailsFailsTheRun) {
     const auto faults = std::make_shared<testing::Faults>();
     init(testing::faulty_backend(storage::local_backend(repo_path()), faults));

@@ -213,15 +213,14 @@ TEST_F(RestoreTest, IncludesPartsAndSaysWhatIsMissing) {
 
 TEST_F(RestoreTest, DamageCostsTheFilesThatNeedItAndNoOther) {
     write("src/good", noise(3'000'000, 1));
-    write("src/bad", noise(3'000'000, 2));
-    HF_OK(os::make_folders(path("src")));
+    write("src/bad", noise(20'000'000, 2));
     ASSERT_EQ(::link(path("src/bad").c_str(), path("src/bad2").c_str()), 0);
     HF_OK(back_up(path("src")));
     reopen();
     HF_OK(repository_->load_index());
     const auto bad = repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, path("src/bad"));
     HF_OK(bad);
-    const auto place = repository_->places(format::BlobType::data, bad->content.back()).at(0);
+    const auto place = repository_->places(format::BlobType::data, bad->content.at(bad->content.size() / 2)).at(0);
     flip_byte(repo_path() + '/' + storage::relative_path({FileKind::pack, place.pack}), place.blob.offset + 40);
     const auto restored = restore_latest("out");
     ASSERT_FALSE(restored);
