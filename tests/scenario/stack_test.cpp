@@ -211,6 +211,8 @@ TEST_F(Stack, ALiveStackIsNotReplacedUnlessTold) {
     EXPECT_TRUE(state() == changed);
     const Answer replaced = configured({"restore", "latest", "--yes", "--replace"});
     ASSERT_EQ(replaced.exit, 0) << replaced.output << replaced.errors;
+    EXPECT_THAT(replaced.output, HasSubstr("digests equal"));
+    EXPECT_THAT(replaced.output, HasSubstr("the old executions is kept: " + duckdb()));
     EXPECT_EQ(state().stores, before.stores);
     EXPECT_EQ(state().duckdb, before.duckdb);
 }
