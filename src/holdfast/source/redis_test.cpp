@@ -8,6 +8,7 @@
 #include "holdfast/db/rdb.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/socket.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/testing/redis_data.hpp"
 #include "holdfast/testing/redis_server.hpp"
@@ -191,7 +192,8 @@ TEST_F(CaptureRedis, SaysWhenAReplicaHasNoDataOfItsOwnYet) {
 }
 
 TEST_F(CaptureRedis, NotesThatANodeOfAClusterIsOnlyAPart) {
-    auto server = start({"cluster-enabled yes"});
+    // Its second port is the first plus 10,000, unless said.
+    auto server = start({"cluster-enabled yes", "cluster-port " + std::to_string(os::free_port().value())});
     const Captured captured = capture(config_of(server));
     ASSERT_TRUE(captured.facts) << captured.facts.error().message;
     ASSERT_EQ((*captured.facts)["notes"].items().size(), 1u);

@@ -1,0 +1,221 @@
+// Redis out of the vault: the RDB is written beside the live files and checked, then the server is stopped, the files are
+// switched, and the server that comes up is compared key by key. Where nobody told us how to start it, a server of our own
+// proves the file, and the user starts the instance.
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "holdfast/db/rdb.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/recovery/redis_compare.hpp"
+#include "holdfast/recovery/redis_instance.hpp"
+#include "holdfast/recovery/restore_store.hpp"
+#include "holdfast/vault/restore.hpp"
+
+namespace holdfast::recovery {
+namespace {
+
+// Ours, in the data folder: on the same file system, so that the switch is a rename.
+constexpr std::string_view k_staging = ".holdfast-restore";
+
+Result<format::Node> find_saved(const RestoreContext& context) {
+    HF_TRY(format::Node node,
+           context.repository.find_node(context.snapshot.snapshot.tree, "/" + context.folder + "/dump.rdb"));
+    if (node.type != format::NodeType::file)
+        return fail(ErrorCode::corrupt, fmt::format("{}/dump.rdb in the snapshot is no file", context.folder));
+    return node;
+}
+
+// What plan and restore refuse, before anything is done.
+Status check_instance(const policy::RedisConfig& config, const RedisInstance& instance, WhenExisting existing) {
+    const std::string data = redis_data_in(instance.files);
+    const bool holds_keys = instance.running && instance.keys.value_or(1) > 0;
+    if (existing == WhenExisting::refuse && (!data.empty() || holds_keys))
+        return fail(ErrorCode::exists,
+                    data.empty() ? instance.login.text() + " holds keys"
+                                 : fmt::format("{} has data already: {}", instance.files.folder, data),
+                    "--replace puts it aside and takes its place; --target FOLDER restores elsewhere");
+    const bool can_stop =
+        !config.stop_command.empty() || (existing == WhenExisting::switch_over && !config.start_command.empty());
+    if (instance.running && !can_stop)
+        return fail(ErrorCode::locked, instance.login.text() + " is running and would write over the restored files",
+                    "stop it, then restore again; or set stop_command and start_command in [[redis]]");
+    return {};
+}
+
+Status check_space(const RedisInstance& instance, std::uint64_t needed) {
+    HF_TRY(const std::uint64_t free, os::free_space(instance.files.folder));
+    if (free >= needed) return {};
+    return fail(ErrorCode::disk_full,
+                fmt::format("restoring takes {} in {}, where {} is free", human_size(needed), instance.files.folder,
+                            human_size(free)),
+                "make room there; nothing was changed");
+}
+
+// The data folder, held against a second restore, with an empty staging folder in it that goes with this object.
+class Workplace {
+public:
+    static Result<Workplace> enter(const std::string& folder, Owner owner) {
+        if (!os::exists(folder)) {
+            HF_DO(os::make_folders(folder, 0750));
+            HF_DO(give_to(folder, owner));
+        }
+        HF_TRY(os::Fd lock, os::open_file(folder, O_RDONLY | O_DIRECTORY));
+        if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+            return fail(ErrorCode::locked, "another restore is at work in " + folder, "wait for it");
+        // Also what a restore that was killed left behind.
+        const std::string staging = fmt::format("{}/{}", folder, k_staging);
+        HF_DO(os::remove_tree(staging));
+        HF_DO(os::make_folders(staging));
+        return Workplace(std::move(lock), staging);
+    }
+    Workplace(Workplace&& other) noexcept : lock_(std::move(other.lock_)), staging_(std::exchange(other.staging_, {})) {}
+    Workplace& operator=(Workplace&&) = delete;
+    ~Workplace() {
+        if (!staging_.empty()) static_cast<void>(os::remove_tree(staging_));
+    }
+    const std::string& staging() const { return staging_; }
+
+private:
+    Workplace(os::Fd lock, std::string staging) : lock_(std::move(lock)), staging_(std::move(staging)) {}
+    os::Fd lock_;
+    std::string staging_;
+};
+
+Status write_content(const RestoreContext& context, const format::Node& node, const std::string& path) {
+    HF_TRY(const os::Fd file, os::open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
+    HF_DO(vault::read_content(context.repository, node, [&](ByteView bytes) -> Status {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + path);
+        return os::write_all(file.get(), bytes);
+    }));
+    return os::sync_fd(file.get(), path);
+}
+
+// Whole, with a right checksum, and the content that the manifest names.
+Result<db::RdbSummary> check_file(const RestoreContext& context, const std::string& path) {
+    HF_TRY(db::RdbSummary summary, db::read_rdb_file(path));
+    const std::uint64_t keys = context.facts["keys"].natural();
+    const std::string digest = context.facts["digest"].text();
+    if (summary.keys == keys && summary.digest() == digest) return summary;
+    return fail(ErrorCode::mismatch,
+                fmt::format("{}/dump.rdb in the snapshot holds {} keys with digest {}, its manifest says {} keys and {}",
+                            context.folder, summary.keys, summary.digest().substr(0, 8), keys, digest.substr(0, 8)),
+                "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced");
+}
+
+// A server that came up with nothing has read other files than those we wrote: the usual cause has a remedy.
+Error explain(Error error, const RedisInstance& instance, const std::optional<std::string>& aside) {
+    auto now = db::RedisClient::connect(instance.login);
+    if (now && error.code == ErrorCode::mismatch && !instance.files.append_only) {
+        const auto reply = now->ask({"CONFIG", "GET", "appendonly"});
+        if (reply && reply->items().size() == 2 && reply->items()[1].text() == "yes")
+            error.hint = "it runs with appendonly yes and therefore did not read dump.rdb: stop it, set append_only = true "
+                         "in [[redis]], and restore again";
+    }
+    error.hint += fmt::format("{}the restored files are in {}{}", error.hint.empty() ? "" : "; ", instance.files.folder,
+                              aside ? ", the old ones in " + *aside : std::string());
+    return error;
+}
+
+json::Value make_result(const RestoreContext& context, const RedisInstance& instance, const RedisComparison& comparison,
+                        bool started, const std::optional<std::string>& aside) {
+    json::Value result = json::Value::object({{"folder", instance.files.folder},
+                                              {"keys", comparison.server.keys},
+                                              {"expired_since", comparison.expired},
+                                              {"functions", comparison.server.functions},
+                                              {"bytes", context.facts["bytes"].natural()},
+                                              {"append_only", instance.files.append_only},
+                                              {"started", started},
+                                              {"compared_in", started ? "the instance" : "a server of our own"},
+                                              {"digests_compared", true}});
+    json::Value databases = json::Value::array();
+    for (const auto& [number, database] : comparison.server.databases)
+        databases.push(json::Value::object({{"db", number}, {"keys", database.keys}, {"expires", database.expires}}));
+    result.set("databases", std::move(databases));
+    if (!started) result.set("next_step", "not started: start the server now, it loads the restored files");
+    if (aside) result.set("old_one_is_at", *aside);
+    return result;
+}
+
+}    // namespace
+
+Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, const RestoreContext& context) {
+    HF_TRY(const format::Node saved, find_saved(context));
+    HF_TRY(const RedisInstance instance, look_at_redis(config));
+    HF_DO(check_instance(config, instance, context.existing));
+    HF_TRY([[maybe_unused]] const Owner owner, redis_owner(config.owner, instance.files.folder));
+    HF_DO(check_space(instance, saved.size));
+
+    const std::string data = redis_data_in(instance.files);
+    std::vector<PlanStep> steps;
+    steps.push_back({fmt::format("restore {} beside the data in {} and check it", human_size(saved.size), instance.files.folder),
+                     saved.size, false});
+    if (config.start_command.empty()) steps.push_back({"load it in a server of our own and compare every key", 0, false});
+    if (instance.running)
+        steps.push_back({fmt::format("stop {}{}", instance.login.text(),
+                                     config.stop_command.empty() ? " (SHUTDOWN NOSAVE)" : " with stop_command"), 0, true});
+    std::string what = instance.files.append_only ? fmt::format("put {} and {} in place", instance.files.rdb,
+                                                                instance.files.append_folder)
+                                                  : fmt::format("put {} in place", instance.files.rdb);
+    if (!data.empty()) what += fmt::format(", and {} aside", data);
+    steps.push_back({std::move(what), 0, !data.empty()});
+    steps.push_back({config.start_command.empty() ? "leave starting it to you (no start_command)"
+                                                  : "start it with start_command and compare every key", 0, false});
+    return steps;
+}
+
+Result<json::Value> restore_redis(const policy::RedisConfig& config, const RestoreContext& context) {
+    HF_TRY(const format::Node saved, find_saved(context));
+    HF_TRY(const RedisInstance instance, look_at_redis(config));
+    HF_DO(check_instance(config, instance, context.existing));
+    HF_TRY(const Owner owner, redis_owner(config.owner, instance.files.folder));
+    HF_DO(check_space(instance, saved.size));
+
+    HF_TRY(const Workplace workplace, Workplace::enter(instance.files.folder, owner));
+    // Two names of one file: one for the switch, one to compare with afterwards.
+    const std::string staged = workplace.staging() + "/dump.rdb", kept = workplace.staging() + "/compare.rdb";
+    context.say(fmt::format("writing {} beside the data in {}", human_size(saved.size), instance.files.folder));
+    HF_DO(write_content(context, saved, staged));
+    HF_TRY([[maybe_unused]] const db::RdbSummary summary, check_file(context, staged));
+    if (::link(staged.c_str(), kept.c_str()) != 0)
+        return fail(errno_error(errno, fmt::format("cannot link {} to {}", staged, kept)));
+
+    const bool start = !config.start_command.empty();
+    std::optional<RedisComparison> comparison;
+    if (!start) {
+        context.say("loading it in a server of our own and comparing every key");
+        HF_TRY(comparison, [&]() -> Result<std::optional<RedisComparison>> {
+            HF_TRY(RedisComparison equal, prove_redis_file(kept, workplace.staging() + "/proof", context.clock));
+            return std::optional(std::move(equal));
+        }());
+    }
+    if (instance.running) {
+        context.say("stopping " + instance.login.text());
+        HF_DO(stop_redis(config, instance, context.clock));
+    }
+    // What came up in the meantime (a supervisor's restart) would write over the new files.
+    if (db::RedisClient::connect(instance.login))
+        return fail(ErrorCode::locked, instance.login.text() + " has come up during the restore",
+                    "does something restart it? Stop that first; nothing was replaced");
+    context.say("putting the files in place");
+    HF_TRY(const std::optional<std::string> aside,
+           switch_redis_files(instance.files, staged, owner, context.clock.now()));
+    if (start) {
+        context.say("starting it and comparing every key");
+        if (auto up = start_redis(config, instance, context.scratch, context.clock); !up)
+            return fail(explain(std::move(up).error(), instance, aside));
+        auto equal = compare_redis(instance.login, kept, context.clock);
+        if (!equal) return fail(explain(std::move(equal).error(), instance, aside));
+        comparison = *std::move(equal);
+    }
+    if (aside) context.say("the old files are in " + *aside);
+    if (!start) context.say("not started: start the server now, it loads the restored files");
+    return make_result(context, instance, *comparison, start, aside);
+}
+
+}    // namespace holdfast::recovery

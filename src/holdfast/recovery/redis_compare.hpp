@@ -1,0 +1,33 @@
+#pragma once
+// Does a running server hold what an RDB file holds? Takes the server's RDB as a replica and compares every key.
+//
+//   expiry   a key of the file whose time has passed by the end of the comparison may be missing in the server. Nothing
+//            else may be missing, be there too, or differ
+//   errors   mismatch: what differs, in numbers; the server's and the file's own
+//   memory   the hashes (32 bytes) of the server's keys that expire within the hour; a data set of a million such keys
+//            takes about 60 MB
+
+#include <string>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/db/rdb.hpp"
+#include "holdfast/db/redis.hpp"
+
+namespace holdfast::recovery {
+
+struct RedisComparison {
+    db::RdbSummary server;
+    std::uint64_t expired = 0;    // of the file's keys
+};
+
+Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock);
+
+/// Waits until a server answers and has loaded its data; as long as it says that it is loading, for ever. `silence_max`
+/// bounds the time without any answer.
+Status wait_for_redis(const db::RedisLogin& login, Clock& clock, Duration silence_max);
+
+/// Loads the file in a server of our own (a Unix socket in a private folder, no TCP, no saving) and compares. `folder` lies
+/// on the file's file system and is used for a link of it.
+Result<RedisComparison> prove_redis_file(const std::string& rdb_file, const std::string& folder, Clock& clock);
+
+}    // namespace holdfast::recovery
