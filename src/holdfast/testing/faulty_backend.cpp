@@ -1,7 +1,5 @@
 #include "holdfast/testing/faulty_backend.hpp"
 
-#include <random>
-
 namespace holdfast::testing {
 namespace {
 
@@ -33,7 +31,7 @@ public:
     }
     Status remove(const FileName& name) override { return below_->remove(name); }
     Status sync() override {
-        if (faults_->fail_sync) return fail(ErrorCode::io, "the disk does not answer");
+        if (faults_->fail_sync || faults_->commits_left <= 0) return fail(ErrorCode::io, "the disk does not answer");
         HF_DO(below_->sync());
         const std::scoped_lock lock(faults_->mutex);
         faults_->unsynced.clear();
@@ -88,12 +86,12 @@ std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backen
     return std::make_unique<FaultyBackend>(std::move(backend), std::move(faults));
 }
 
-Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t seed) {
-    std::mt19937_64 random(seed);
+Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t lost) {
     const std::scoped_lock lock(faults.mutex);
-    for (const FileName& name : faults.unsynced) {
-        if (random() % 2 == 0) continue;
-        const auto removed = below.remove(name);
+    HF_ASSERT(faults.unsynced.size() <= 64);
+    for (std::size_t i = 0; i < faults.unsynced.size(); ++i) {
+        if ((lost >> i & 1) == 0) continue;
+        const auto removed = below.remove(faults.unsynced[i]);
         if (!removed && removed.error().code != ErrorCode::not_found) return removed;
     }
     faults.unsynced.clear();

@@ -2,9 +2,9 @@
 // A Backend that fails where a test wants it to, and loses on command what a power failure would lose.
 //
 //   disk full     after `bytes_left` more bytes every write returns disk_full
-//   death         after `commits_left` more files got their names every write and commit returns io
-//   power cut     lose_power() removes names that were committed since the last sync(), each with one chance in two:
-//                 what the durability contract of storage/backend.hpp allows to be lost
+//   death         after `commits_left` more files got their names every commit and sync returns io
+//   power cut     lose_power() removes any of the names that were committed since the last sync(): what the durability
+//                 contract of storage/backend.hpp allows to be lost
 //   threads       as Backend; the faults may be changed at any time
 
 #include <atomic>
@@ -29,7 +29,7 @@ struct Faults {
 /// `faults` is shared with the test.
 std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend, std::shared_ptr<Faults> faults);
 
-/// Removes about half of what was not synced from the storage below. Deterministic for a seed.
-Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t seed);
+/// Removes the i-th unsynced file from the storage below when bit i of `lost` is set.
+Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t lost);
 
 }    // namespace holdfast::testing
