@@ -9,12 +9,18 @@ namespace holdfast::storage {
 std::string relative_path(const FileName& name) {
     const auto below = [&](const char* folder) { return fmt::format("{}/{}", folder, name.id.hex()); };
     switch (name.kind) {
-        case FileKind::config: return "config";
-        case FileKind::key: return below("keys");
-        case FileKind::index: return below("index");
-        case FileKind::snapshot: return below("snapshots");
-        case FileKind::lock: return below("locks");
-        case FileKind::pack: break;
+        case FileKind::config:
+            return "config";
+        case FileKind::key:
+            return below("keys");
+        case FileKind::index:
+            return below("index");
+        case FileKind::snapshot:
+            return below("snapshots");
+        case FileKind::lock:
+            return below("locks");
+        case FileKind::pack:
+            break;
     }
     const std::string hex = name.id.hex();
     return fmt::format("data/{}/{}", std::string_view(hex).substr(0, 2), hex);
@@ -27,7 +33,8 @@ Result<std::unique_ptr<Backend>> open_backend(const std::string& location) {
     const std::size_t colon = location.find(':');
     const std::size_t slash = location.find('/');
     if (colon != std::string::npos && colon > 0 && (slash == std::string::npos || colon < slash))
-        return fail(ErrorCode::unsupported, fmt::format("storage of the kind \"{}\" is not known", location.substr(0, colon)),
+        return fail(ErrorCode::unsupported,
+                    fmt::format("storage of the kind \"{}\" is not known", location.substr(0, colon)),
                     "known are a path and local:<path>; write ./ before a path that holds a colon");
     return local_backend(location);
 }

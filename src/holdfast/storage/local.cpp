@@ -23,12 +23,18 @@ constexpr std::uint64_t k_writeback_step = 4u << 20;
 
 std::string_view folder_of(FileKind kind) {
     switch (kind) {
-        case FileKind::config: return "";
-        case FileKind::key: return "keys";
-        case FileKind::pack: return "data";
-        case FileKind::index: return "index";
-        case FileKind::snapshot: return "snapshots";
-        case FileKind::lock: return "locks";
+        case FileKind::config:
+            return "";
+        case FileKind::key:
+            return "keys";
+        case FileKind::pack:
+            return "data";
+        case FileKind::index:
+            return "index";
+        case FileKind::snapshot:
+            return "snapshots";
+        case FileKind::lock:
+            return "locks";
     }
     return "";
 }
@@ -105,7 +111,8 @@ public:
 
     Status write(ByteView bytes) override {
         if (auto status = os::write_all(fd_.get(), bytes); !status)
-            return fail(std::move(status).error().within(fmt::format("writing to the repository {}", backend_.location_)));
+            return fail(
+                std::move(status).error().within(fmt::format("writing to the repository {}", backend_.location_)));
         written_ += bytes.size();
         if (written_ - started_ >= k_writeback_step) {
             // Only a hint to the kernel: whether it worked shows in fsync.
@@ -181,7 +188,8 @@ private:
 
 Status LocalBackend::create_layout() {
     HF_DO(os::make_folders(root_));
-    for (const char* folder : {"data", "index", "keys", "locks", "snapshots"}) HF_DO(os::make_folders(root_ + '/' + folder));
+    for (const char* folder : {"data", "index", "keys", "locks", "snapshots"})
+        HF_DO(os::make_folders(root_ + '/' + folder));
     for (unsigned i = 0; i < 256; ++i) HF_DO(os::make_folders(fmt::format("{}/data/{:02x}", root_, i)));
     remember(os::parent_folder(root_));
     remember(root_);
@@ -210,8 +218,8 @@ Status LocalBackend::read_at(const FileName& name, std::uint64_t offset, ByteSpa
     auto n = os::pread_full(fd.get(), to, offset);
     if (!n) return fail(std::move(n).error().within(path));
     if (*n < to.size())
-        return fail(ErrorCode::corrupt, fmt::format("{} ends early: {} bytes were wanted from offset {}, {} are there", path,
-                                                    to.size(), offset, *n));
+        return fail(ErrorCode::corrupt, fmt::format("{} ends early: {} bytes were wanted from offset {}, {} are there",
+                                                    path, to.size(), offset, *n));
     return {};
 }
 

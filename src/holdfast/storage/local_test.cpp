@@ -8,8 +8,9 @@
 
 namespace holdfast::testing {
 
-INSTANTIATE_TEST_SUITE_P(Unnamed, BackendSuite,
-                         ::testing::Values(BackendMaker([](const std::string& folder) { return storage::local_backend(folder); })));
+INSTANTIATE_TEST_SUITE_P(Unnamed, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
+                             return storage::local_backend(folder);
+                         })));
 INSTANTIATE_TEST_SUITE_P(Named, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
                              return storage::local_backend(folder, {.unnamed_files = false});
                          })));

@@ -34,7 +34,9 @@ protected:
         EXPECT_TRUE(backend_->list(kind, [&](const Id& id, std::uint64_t size) { all[id] = size; }));
         return all;
     }
-    static storage::FileName named(Kind kind, std::string_view content) { return {kind, format::sha256(as_bytes(content))}; }
+    static storage::FileName named(Kind kind, std::string_view content) {
+        return {kind, format::sha256(as_bytes(content))};
+    }
 
     std::optional<os::TempFolder> folder_;
     std::unique_ptr<storage::Backend> backend_;

@@ -24,7 +24,9 @@ public:
         return {};
     }
     Result<Bytes> read(const FileName& name) override { return below_->read(name); }
-    Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override { return below_->read_at(name, offset, to); }
+    Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override {
+        return below_->read_at(name, offset, to);
+    }
     Result<std::uint64_t> size(const FileName& name) override { return below_->size(name); }
     Status list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) override {
         return below_->list(kind, found);
@@ -63,7 +65,8 @@ private:
     };
 
     Status spend(std::size_t bytes) {
-        if (faults_->bytes_left.fetch_sub(static_cast<std::int64_t>(bytes)) >= static_cast<std::int64_t>(bytes)) return {};
+        if (faults_->bytes_left.fetch_sub(static_cast<std::int64_t>(bytes)) >= static_cast<std::int64_t>(bytes))
+            return {};
         return fail(ErrorCode::disk_full, "no space left on the faulty device");
     }
     Status count_commit() {
@@ -82,7 +85,8 @@ private:
 
 }    // namespace
 
-std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend, std::shared_ptr<Faults> faults) {
+std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend,
+                                                 std::shared_ptr<Faults> faults) {
     return std::make_unique<FaultyBackend>(std::move(backend), std::move(faults));
 }
 

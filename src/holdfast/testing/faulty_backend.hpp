@@ -23,11 +23,12 @@ struct Faults {
     std::atomic<bool> fail_sync = false;
     std::mutex mutex;
     std::vector<storage::FileName> unsynced;    // in the order of their commits
-    std::vector<storage::FileName> committed;   // all, in order
+    std::vector<storage::FileName> committed;    // all, in order
 };
 
 /// `faults` is shared with the test.
-std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend, std::shared_ptr<Faults> faults);
+std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backend> backend,
+                                                 std::shared_ptr<Faults> faults);
 
 /// Removes the i-th unsynced file from the storage below when bit i of `lost` is set.
 Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t lost);

@@ -64,7 +64,9 @@ namespace {
 class FileStream final : public StreamWriter {
 public:
     FileStream(Backup::State& state, std::vector<std::string> path, const StreamOptions& options)
-        : state_(state), path_(std::move(path)), options_(options),
+        : state_(state),
+          path_(std::move(path)),
+          options_(options),
           feeder_(state.pipeline, state.chunkers, options.cut, ~std::uint64_t(0) - 1) {}
 
     Status write(ByteView bytes) override {
@@ -127,7 +129,8 @@ Result<std::unique_ptr<Backup>> Backup::start(Repository& repository, BackupOpti
     HF_TRY(auto lock, repository.lock(LockMode::shared));
     // Under the lock, as a prune may have taken blobs away since the repository was opened.
     HF_DO(repository.load_index(true));
-    return std::unique_ptr<Backup>(new Backup(std::make_unique<State>(repository, std::move(lock), std::move(options))));
+    return std::unique_ptr<Backup>(
+        new Backup(std::make_unique<State>(repository, std::move(lock), std::move(options))));
 }
 
 Result<PathSummary> Backup::add_path(const std::string& path, const PathOptions& options) {
@@ -194,14 +197,17 @@ Status Backup::State::has_all(const format::Node& node) const {
     }
     for (const Id& id : node.content)
         if (!repository.has_blob(format::BlobType::data, id))
-            return fail(ErrorCode::corrupt, fmt::format("{} in the parent snapshot needs blob {}, which is in no index", node.name, id.brief()),
-                        "back it up anew; run `holdfast check`");
+            return fail(
+                ErrorCode::corrupt,
+                fmt::format("{} in the parent snapshot needs blob {}, which is in no index", node.name, id.brief()),
+                "back it up anew; run `holdfast check`");
     return {};
 }
 
 Status Backup::reuse(const std::string& path_in_parent, const std::string& path) {
     State& state = *state_;
-    if (!state.options.parent) return fail(ErrorCode::not_found, "there is no parent snapshot to take " + path_in_parent + " from");
+    if (!state.options.parent)
+        return fail(ErrorCode::not_found, "there is no parent snapshot to take " + path_in_parent + " from");
     HF_TRY(auto node, state.repository.find_node(state.options.parent->snapshot.tree, path_in_parent));
     HF_TRY(const auto place, snapshot_path(path));
     HF_DO(state.has_all(node));
@@ -261,7 +267,8 @@ Result<Backup::Outcome> Backup::commit(const std::vector<std::string>& tags) {
     snapshot.gid = ::getegid();
     snapshot.tags = state.options.tags;
     for (const std::string& tag : tags)
-        if (std::find(snapshot.tags.begin(), snapshot.tags.end(), tag) == snapshot.tags.end()) snapshot.tags.push_back(tag);
+        if (std::find(snapshot.tags.begin(), snapshot.tags.end(), tag) == snapshot.tags.end())
+            snapshot.tags.push_back(tag);
     snapshot.program_version = state.options.program_version;
 
     const Pipeline::Counters& stored = state.pipeline.counters();

@@ -21,22 +21,22 @@ namespace holdfast::vault {
 
 /// Counters for progress; read from any thread.
 struct BackupProgress {
-    std::uint64_t files_done = 0, bytes_done = 0;      // processed, whether new or known
+    std::uint64_t files_done = 0, bytes_done = 0;    // processed, whether new or known
     std::uint64_t files_found = 0, bytes_found = 0;    // seen so far by the walk; grows
-    std::uint64_t bytes_added = 0, bytes_stored = 0;   // new plain bytes, and what they took in the repository
+    std::uint64_t bytes_added = 0, bytes_stored = 0;    // new plain bytes, and what they took in the repository
     std::uint64_t errors = 0;
 };
 
 struct BackupOptions {
-    std::string hostname;                // empty: this host's
-    std::vector<std::string> paths;      // what the snapshot says was backed up
+    std::string hostname;    // empty: this host's
+    std::vector<std::string> paths;    // what the snapshot says was backed up
     std::vector<std::string> tags;
-    std::optional<SnapshotEntry> parent; // unchanged files are taken from it without being read
-    std::string program_version;         // "holdfast 0.1.0"
+    std::optional<SnapshotEntry> parent;    // unchanged files are taken from it without being read
+    std::string program_version;    // "holdfast 0.1.0"
     std::size_t memory_max = std::size_t(48) << 20;    // bytes of content in flight
     std::uint32_t pack_size_target = 16u << 20;
-    int compression_level = 1;           // zstd; 0: store plain
-    unsigned workers = 0;                // 0: one per processor, at least 2
+    int compression_level = 1;    // zstd; 0: store plain
+    unsigned workers = 0;    // 0: one per processor, at least 2
     bool with_atime = false;
     /// Decrypt, decompress and hash each blob before it is written: finds faulty memory, costs 43 % more CPU.
     bool verify_writes = false;
@@ -45,8 +45,8 @@ struct BackupOptions {
 /// How a stream is cut into blobs.
 struct Cut {
     enum class Kind { content, small_content, blocks } kind = Kind::content;
-    std::uint32_t block_size = 0;      // blocks: each chunk is one block …
-    std::uint32_t first_block = 0;     // … but the first one has this many bytes (a header); 0: as the others
+    std::uint32_t block_size = 0;    // blocks: each chunk is one block …
+    std::uint32_t first_block = 0;    // … but the first one has this many bytes (a header); 0: as the others
     static Cut content() { return {}; }
     static Cut dump() { return {Kind::small_content, 0, 0}; }    // k_chunks_of_streams
     static Cut blocks(std::uint32_t size, std::uint32_t first = 0) { return {Kind::blocks, size, first}; }
@@ -59,8 +59,8 @@ struct StreamOptions {
 };
 
 struct StreamReceipt {
-    std::uint64_t size = 0;          // plain bytes
-    std::uint64_t bytes_added = 0;   // of them new to the repository
+    std::uint64_t size = 0;    // plain bytes
+    std::uint64_t bytes_added = 0;    // of them new to the repository
 };
 
 /// One file of the snapshot, written as a stream. Leaving without finish() leaves nothing in the snapshot.
@@ -74,7 +74,7 @@ public:
 };
 
 struct PathOptions {
-    std::vector<std::string> excludes;     // glob patterns, as restic's --exclude
+    std::vector<std::string> excludes;    // glob patterns, as restic's --exclude
     bool one_file_system = false;
     /// Where the path appears in the snapshot: "" keeps its absolute path (as restic does), "config" puts that absolute
     /// path below: /etc/app.toml becomes config/etc/app.toml. So two files of one name never collide.

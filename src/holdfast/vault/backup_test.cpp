@@ -130,7 +130,8 @@ TEST_F(BackupTest, ForgetsAFailedComponentAndTakesItsSecondAttempt) {
 
 TEST_F(BackupTest, RefusesPathsThatLeaveTheSnapshot) {
     const auto backup = started();
-    for (const char* bad : {"", "/", "../x", "a/../b", "./x"}) EXPECT_EQ(backup->start_stream(bad, {}).error().code, ErrorCode::usage) << bad;
+    for (const char* bad : {"", "/", "../x", "a/../b", "./x"})
+        EXPECT_EQ(backup->start_stream(bad, {}).error().code, ErrorCode::usage) << bad;
     HF_OK(backup->add_file("file", as_bytes("x")));
     EXPECT_EQ(backup->add_file("file/below", as_bytes("x")).error().code, ErrorCode::usage);
 }
@@ -198,7 +199,9 @@ TEST_F(BackupTest, ReadsAnUnchangedFileAnewWhenItsBlobsAreGone) {
 TEST_F(BackupTest, AnMtimeThatWasSetBackDoesNotHideAChange) {
     write("src/a", "first");
     HF_OK(back_up(path("src")));
-    ASSERT_TRUE(sh("touch -r \"$1\" \"$2\" && printf other > \"$1\" && touch -r \"$2\" \"$1\"", {path("src/a"), path("times")}).ok);
+    ASSERT_TRUE(
+        sh("touch -r \"$1\" \"$2\" && printf other > \"$1\" && touch -r \"$2\" \"$1\"", {path("src/a"), path("times")})
+            .ok);
     PathSummary summary;
     HF_OK(back_up(path("src"), &summary));
     EXPECT_EQ(summary.files_unchanged, 0u);
@@ -341,7 +344,8 @@ TEST_F(BackupTest, FoldersDeeperThanTheLongestPathComeBack) {
 }
 
 TEST_F(BackupTest, ManyFilesFromManyThreads) {
-    for (int i = 0; i < 300; ++i) write("src/" + std::to_string(i % 7) + "/" + std::to_string(i), noise(static_cast<std::size_t>(i) * 37, 5));
+    for (int i = 0; i < 300; ++i)
+        write("src/" + std::to_string(i % 7) + "/" + std::to_string(i), noise(static_cast<std::size_t>(i) * 37, 5));
     BackupOptions options = small_packs();
     options.workers = 4;
     options.memory_max = 1;    // the least that works
@@ -350,7 +354,8 @@ TEST_F(BackupTest, ManyFilesFromManyThreads) {
     for (int t = 0; t < 7; ++t)
         threads.emplace_back([&, t] { EXPECT_TRUE(backup->add_path(path("src/" + std::to_string(t)))); });
     for (int t = 0; t < 3; ++t)
-        threads.emplace_back([&, t] { EXPECT_TRUE(backup->add_file("stream/" + std::to_string(t), as_bytes(noise(2'000'000, 9)))); });
+        threads.emplace_back(
+            [&, t] { EXPECT_TRUE(backup->add_file("stream/" + std::to_string(t), as_bytes(noise(2'000'000, 9)))); });
     for (std::thread& thread : threads) thread.join();
     HF_OK(backup->commit());
     HF_OK(restore_latest("out"));

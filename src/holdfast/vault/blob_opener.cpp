@@ -7,9 +7,10 @@ namespace holdfast::vault {
 Result<ByteView> BlobOpener::open(ByteSpan envelope, const format::PackedBlob& blob) {
     HF_ASSERT(envelope.size() == blob.length);
     const auto damaged = [&](std::string_view how) {
-        return fail(ErrorCode::corrupt,
-                    fmt::format("{} blob {} {}", blob.type == format::BlobType::tree ? "tree" : "data", blob.id.brief(), how),
-                    "run `holdfast check --read-data` to see what else is damaged");
+        return fail(
+            ErrorCode::corrupt,
+            fmt::format("{} blob {} {}", blob.type == format::BlobType::tree ? "tree" : "data", blob.id.brief(), how),
+            "run `holdfast check --read-data` to see what else is damaged");
     };
     auto content = cipher_.open_in_place(envelope);
     if (!content) return damaged("does not decrypt: its seal is broken");

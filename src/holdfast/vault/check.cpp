@@ -80,7 +80,8 @@ private:
     }
 
     void add_pack(format::IndexPack pack, const Id& index) {
-        std::sort(pack.blobs.begin(), pack.blobs.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+        std::sort(pack.blobs.begin(), pack.blobs.end(),
+                  [](const auto& a, const auto& b) { return a.offset < b.offset; });
         const auto [known, is_new] = packs_.try_emplace(pack.id, packs_.size());
         if (is_new) {
             repository_.state().index.add(pack);
@@ -90,7 +91,8 @@ private:
         } else if (indexed_[known->second].blobs == pack.blobs) {
             hint(fmt::format("pack {} is named by two index files", pack.id.brief()));
         } else {
-            error(fmt::format("index {} and another one name different blobs in pack {}", index.brief(), pack.id.brief()));
+            error(fmt::format("index {} and another one name different blobs in pack {}", index.brief(),
+                              pack.id.brief()));
         }
     }
 
@@ -100,19 +102,21 @@ private:
         bool data = false, trees = false;
         for (const format::PackedBlob& blob : pack.blobs) {
             if (blob.offset != end || blob.length < format::k_envelope_overhead) {
-                error(fmt::format("the index puts blob {} of pack {} at offset {} with {} bytes, where {} was expected", blob.id.brief(),
-                                  pack.id.brief(), blob.offset, blob.length, end));
+                error(fmt::format("the index puts blob {} of pack {} at offset {} with {} bytes, where {} was expected",
+                                  blob.id.brief(), pack.id.brief(), blob.offset, blob.length, end));
                 return;
             }
             end += blob.length;
             (blob.type == format::BlobType::tree ? trees : data) = true;
         }
-        if (data && trees) hint(fmt::format("pack {} holds both data and trees; restic's prune splits it", pack.id.brief()));
+        if (data && trees)
+            hint(fmt::format("pack {} holds both data and trees; restic's prune splits it", pack.id.brief()));
     }
 
     Status compare_packs() {
         std::unordered_map<Id, std::uint64_t> sizes;
-        HF_DO(repository_.backend().list(FileKind::pack, [&](const Id& id, std::uint64_t size) { sizes.emplace(id, size); }));
+        HF_DO(repository_.backend().list(FileKind::pack,
+                                         [&](const Id& id, std::uint64_t size) { sizes.emplace(id, size); }));
         for (const format::IndexPack& pack : indexed_) {
             const auto found = sizes.find(pack.id);
             const std::uint64_t expected = format::pack_size(pack.blobs);
@@ -126,14 +130,17 @@ private:
         }
         report_.packs = indexed_.size();
         for (const auto& [id, size] : sizes)
-            hint(fmt::format("pack {} ({}) is named by no index: left by a run that was killed; restic's prune removes it", id.brief(),
-                             human_size(size)));
+            hint(fmt::format(
+                "pack {} ({}) is named by no index: left by a run that was killed; restic's prune removes it",
+                id.brief(), human_size(size)));
         const std::size_t twice = repository_.state().index.blob_count();
         IdSet data, trees;
         for (const format::IndexPack& pack : indexed_)
-            for (const format::PackedBlob& blob : pack.blobs) (blob.type == format::BlobType::tree ? trees : data).insert(blob.id);
+            for (const format::PackedBlob& blob : pack.blobs)
+                (blob.type == format::BlobType::tree ? trees : data).insert(blob.id);
         if (const std::size_t extra = twice - data.size() - trees.size(); extra > 0)
-            hint(fmt::format("{} blobs are stored twice: two runs wrote them at once; restic's prune removes one copy", extra));
+            hint(fmt::format("{} blobs are stored twice: two runs wrote them at once; restic's prune removes one copy",
+                             extra));
         return {};
     }
 
@@ -178,9 +185,11 @@ private:
         for (const Id& id : node.content) {
             const auto place = repository_.state().index.first_place(format::BlobType::data, id);
             if (!place) return error(fmt::format("{}: blob {} is in no index", path, id.brief()));
-            size += place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
+            size +=
+                place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
         }
-        if (size != node.size) error(fmt::format("{}: its blobs have {} bytes, but its size is {}", path, size, node.size));
+        if (size != node.size)
+            error(fmt::format("{}: its blobs have {} bytes, but its size is {}", path, size, node.size));
     }
 
     Status read_packs() {
@@ -230,7 +239,8 @@ private:
         const auto length = load_le<std::uint32_t>(bytes.last(format::k_pack_trailer).data());
         if (length < format::k_envelope_overhead || length > bytes.size() - format::k_pack_trailer) return bad();
         Bytes plain;
-        if (!opener.cipher().open(bytes.subspan(bytes.size() - format::k_pack_trailer - length, length), plain)) return bad();
+        if (!opener.cipher().open(bytes.subspan(bytes.size() - format::k_pack_trailer - length, length), plain))
+            return bad();
         const auto table = format::decode_pack_header(plain);
         if (!table) return bad();
         if (*table != pack.blobs) error(name + ": its table of blobs differs from the index");

@@ -16,7 +16,7 @@ struct CheckOptions {
 
 struct CheckReport {
     std::vector<std::string> errors;    // each names the object and what is wrong with it
-    std::vector<std::string> hints;     // harmless: orphan packs, blobs stored twice, mixed packs
+    std::vector<std::string> hints;    // harmless: orphan packs, blobs stored twice, mixed packs
     std::uint64_t snapshots = 0, trees = 0, packs = 0, blobs = 0, bytes_read = 0;
     bool ok() const { return errors.empty(); }
 };

@@ -20,7 +20,8 @@ protected:
     }
     std::string pack_with(format::BlobType type) {
         for (const format::IndexPack& pack : repository_->state().index.packs())
-            if (pack.blobs[0].type == type) return repo_path() + '/' + storage::relative_path({FileKind::pack, pack.id});
+            if (pack.blobs[0].type == type)
+                return repo_path() + '/' + storage::relative_path({FileKind::pack, pack.id});
         ADD_FAILURE() << "no such pack";
         return {};
     }
@@ -32,8 +33,9 @@ protected:
         HF_OK(os::remove_tree(path("out")));
         const auto restored = restore_latest("out");
         EXPECT_FALSE(restored);
-        const auto different = sh("cd \"$1\" 2>/dev/null && find . -type f | while read f; do cmp -s \"$f\" \"$2/$f\" || echo \"$f\"; done",
-                                  {path("out") + path("src"), path("src")});
+        const auto different = sh(
+            "cd \"$1\" 2>/dev/null && find . -type f | while read f; do cmp -s \"$f\" \"$2/$f\" || echo \"$f\"; done",
+            {path("out") + path("src"), path("src")});
         EXPECT_EQ(different.output, "");
     }
     std::string before_;
@@ -41,7 +43,10 @@ protected:
 
 TEST_F(CheckTest, AWholeRepositoryIsFine) {
     std::uint64_t done = 0, total = 0;
-    const auto report = check(*repository_, {.read_data = true, .progress = [&](std::uint64_t d, std::uint64_t t) { done = d; total = t; }});
+    const auto report = check(*repository_, {.read_data = true, .progress = [&](std::uint64_t d, std::uint64_t t) {
+                                                 done = d;
+                                                 total = t;
+                                             }});
     HF_OK(report);
     EXPECT_TRUE(report->ok()) << all_of(report->errors);
     EXPECT_TRUE(report->hints.empty()) << all_of(report->hints);
@@ -95,7 +100,8 @@ TEST_F(CheckTest, ADamagedIndexIsFoundAndSaysWhatToDo) {
     const std::string index = files_of(FileKind::index).at(0);
     flip_byte(index);
     const auto report = checked(false);
-    EXPECT_NE(all_of(report.errors).find("index " + os::file_name(index).substr(0, 8)), std::string::npos) << all_of(report.errors);
+    EXPECT_NE(all_of(report.errors).find("index " + os::file_name(index).substr(0, 8)), std::string::npos)
+        << all_of(report.errors);
     reopen();
     const auto load = repository_->load_index();
     ASSERT_FALSE(load);
@@ -122,7 +128,8 @@ TEST_F(CheckTest, AnIndexThatSwapsTwoBlobsGivesNoWrongContent) {
     for (const std::string& index : files_of(FileKind::index)) HF_OK(os::remove_tree(index));
     HF_OK(repository_->write_document(FileKind::index, format::encode_index(packs)));
     const auto report = checked(true);
-    EXPECT_NE(all_of(report.errors).find("has other content than its name says"), std::string::npos) << all_of(report.errors);
+    EXPECT_NE(all_of(report.errors).find("has other content than its name says"), std::string::npos)
+        << all_of(report.errors);
     EXPECT_NE(all_of(report.errors).find("differs from the index"), std::string::npos) << all_of(report.errors);
     expect_no_wrong_content();
 }
@@ -144,13 +151,17 @@ TEST_F(CheckTest, AllThatIsWrongIsReportedAtOnce) {
     for (const std::string& pack : packs) flip_byte(pack);
     flip_byte(files_of(FileKind::snapshot).at(0));
     const auto report = checked(true);
-    for (const std::string& pack : packs) EXPECT_NE(all_of(report.errors).find(os::file_name(pack)), std::string::npos) << pack;
+    for (const std::string& pack : packs)
+        EXPECT_NE(all_of(report.errors).find(os::file_name(pack)), std::string::npos) << pack;
     EXPECT_NE(all_of(report.errors).find("snapshot"), std::string::npos);
 }
 
 TEST_F(CheckTest, ATinyRepositoryOfResticIsReadCheckedAndRestored) {
-    ASSERT_TRUE(sh("tar -xf \"$1\" -C \"$2\"", {std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.tar", folder_.path()}).ok);
-    const auto golden = json::parse(os::read_text(std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.json").value(), "golden");
+    ASSERT_TRUE(sh("tar -xf \"$1\" -C \"$2\"",
+                   {std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.tar", folder_.path()})
+                    .ok);
+    const auto golden = json::parse(
+        os::read_text(std::string(HF_SOURCE_DIR) + "/tests/golden/vault/restic-v2-tiny.json").value(), "golden");
     HF_OK(golden);
     auto opened = Repository::open(storage::local_backend(path("restic-v2-tiny")), Secret("test"), clock_);
     HF_OK(opened);

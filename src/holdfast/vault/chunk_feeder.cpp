@@ -15,8 +15,12 @@ constexpr std::size_t k_block_buffer_min = 2u << 20;
 ChunkFeeder::ChunkFeeder(Pipeline& pipeline, const Chunkers& chunkers, const Cut& cut, std::uint64_t expected_size)
     : pipeline_(pipeline) {
     switch (cut.kind) {
-        case Cut::Kind::content: chunker_ = &chunkers.files; break;
-        case Cut::Kind::small_content: chunker_ = &chunkers.streams; break;
+        case Cut::Kind::content:
+            chunker_ = &chunkers.files;
+            break;
+        case Cut::Kind::small_content:
+            chunker_ = &chunkers.streams;
+            break;
         case Cut::Kind::blocks:
             HF_ASSERT(cut.block_size > 0);
             block_size_ = cut.block_size;
@@ -27,14 +31,17 @@ ChunkFeeder::ChunkFeeder(Pipeline& pipeline, const Chunkers& chunkers, const Cut
     // Half of what the longest chunk needs is enough for 97 of 100 chunks. One byte more than expected, so that the end
     // of the file is seen in the same read.
     capacity_usual_ = chunker_ ? capacity_full_ / 2 : capacity_full_;
-    capacity_ = static_cast<std::size_t>(std::min<std::uint64_t>(capacity_usual_, std::max<std::uint64_t>(expected_size, 4095) + 1));
+    capacity_ = static_cast<std::size_t>(
+        std::min<std::uint64_t>(capacity_usual_, std::max<std::uint64_t>(expected_size, 4095) + 1));
     reserved_ = pipeline.reserve(capacity_);
 }
 
 ByteSpan ChunkFeeder::room() {
     if (!buffer_ || end_ == buffer_->capacity()) {
         const std::size_t open = end_ - start_;
-        auto fresh = pipeline_.buffers().get(!buffer_ ? capacity_ : open * 2 > capacity_usual_ ? capacity_full_ : capacity_usual_);
+        auto fresh = pipeline_.buffers().get(!buffer_                     ? capacity_
+                                             : open * 2 > capacity_usual_ ? capacity_full_
+                                                                          : capacity_usual_);
         HF_ASSERT(open < fresh->capacity());
         if (buffer_) std::memcpy(fresh->data(), buffer_->data() + start_, open);
         end_ = open;

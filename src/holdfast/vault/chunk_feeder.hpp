@@ -11,7 +11,8 @@ namespace holdfast::vault {
 
 /// The chunkers of one repository; their tables are shared by all feeders.
 struct Chunkers {
-    explicit Chunkers(format::Polynomial p) : files(p, format::k_chunks_of_files), streams(p, format::k_chunks_of_streams) {}
+    explicit Chunkers(format::Polynomial p)
+        : files(p, format::k_chunks_of_files), streams(p, format::k_chunks_of_streams) {}
     format::Chunker files, streams;
 };
 
@@ -35,7 +36,8 @@ private:
     Pipeline& pipeline_;
     const format::Chunker* chunker_ = nullptr;    // null: blocks
     std::size_t block_size_ = 0, next_block_ = 0;
-    std::size_t capacity_, capacity_usual_, capacity_full_;    // of the first buffer, the next ones, for the longest chunk
+    std::size_t capacity_, capacity_usual_,
+        capacity_full_;    // of the first buffer, the next ones, for the longest chunk
     std::shared_ptr<Buffer> buffer_;
     std::size_t start_ = 0, end_ = 0, seen_ = 0;    // the open chunk in the buffer, and how far it was searched
     std::uint64_t size_ = 0;

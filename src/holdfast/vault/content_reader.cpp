@@ -17,7 +17,8 @@ namespace {
 
 Status check_is_file(const format::Node& file) {
     if (file.type == format::NodeType::file) return {};
-    return fail(ErrorCode::not_found, fmt::format("{} is no file in the snapshot", file.name.empty() ? "/" : file.name));
+    return fail(ErrorCode::not_found,
+                fmt::format("{} is no file in the snapshot", file.name.empty() ? "/" : file.name));
 }
 
 // Blobs in the order of the file, at most `ahead` bytes of them opened and not yet taken.
@@ -64,8 +65,9 @@ private:
             const std::size_t number = next_++;
             // Counted before it is fetched, or every thread would start one too many.
             const auto place = repository_.state().index.first_place(format::BlobType::data, blobs_[number]);
-            const std::size_t expected =
-                !place ? 0 : place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
+            const std::size_t expected = !place                       ? 0
+                                         : place->uncompressed_length ? place->uncompressed_length
+                                                                      : place->length - format::k_envelope_overhead;
             held_ += expected;
             lock.unlock();
             auto blob = repository_.read_blob(format::BlobType::data, blobs_[number]);
@@ -115,7 +117,8 @@ Result<Bytes> read_small(const Repository& repository, const format::Node& file,
     for (const Id& id : file.content) {
         HF_TRY(const Bytes blob, repository.read_blob(format::BlobType::data, id));
         if (content.size() + blob.size() > size_max)
-            return fail(ErrorCode::corrupt, fmt::format("{} in the snapshot is larger than {}", file.name, human_size(size_max)));
+            return fail(ErrorCode::corrupt,
+                        fmt::format("{} in the snapshot is larger than {}", file.name, human_size(size_max)));
         append(content, blob);
     }
     return content;

@@ -192,7 +192,10 @@ TEST_F(CrashTest, APackIsSafeBeforeAnIndexNamesItAndAnIndexBeforeTheSnapshot) {
     HF_OK(back_up(path("src")));
     int stage = 0;
     for (const storage::FileName& name : faults->committed) {
-        const int at = name.kind == FileKind::pack ? 1 : name.kind == FileKind::index ? 2 : name.kind == FileKind::snapshot ? 3 : 0;
+        const int at = name.kind == FileKind::pack       ? 1
+                       : name.kind == FileKind::index    ? 2
+                       : name.kind == FileKind::snapshot ? 3
+                                                         : 0;
         if (at == 0) continue;
         EXPECT_GE(at, stage);
         stage = std::max(stage, at);

@@ -47,7 +47,8 @@ Status read_xattrs(int folder, const std::string& name, format::Node& node) {
         }
         if (n < 0) {
             if (errno == ENODATA) continue;    // gone since the list
-            return fail(errno_error(errno, fmt::format("cannot read the extended attribute {} of {}", attribute, name)));
+            return fail(
+                errno_error(errno, fmt::format("cannot read the extended attribute {} of {}", attribute, name)));
         }
         value.resize(static_cast<std::size_t>(n));
         node.extended_attributes.emplace_back(attribute, std::move(value));
@@ -88,7 +89,8 @@ Result<format::Node> node_from_disk(int folder, const std::string& name, const s
             node.device = st.st_rdev;
             node.links = st.st_nlink;
             break;
-        default: break;
+        default:
+            break;
     }
     HF_DO(read_xattrs(folder, name, node));
     return node;

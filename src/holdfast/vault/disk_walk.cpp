@@ -137,9 +137,9 @@ std::optional<format::Node> DiskWalk::store(Folder& folder) {
     auto id = pipeline_.store_tree(json);
     if (!id) return std::nullopt;    // the pipeline has failed and says so to everybody
     folder.node.subtree = *id;
-    auto& counter = !folder.tree_before           ? counters_.dirs_new
+    auto& counter = !folder.tree_before          ? counters_.dirs_new
                     : *folder.tree_before == *id ? counters_.dirs_unmodified
-                                                  : counters_.dirs_changed;
+                                                 : counters_.dirs_changed;
     counter += 1;
     return std::move(folder.node);
 }
@@ -277,10 +277,11 @@ Result<bool> DiskWalk::walk_file(int at, const std::string& name, const std::str
     if (!S_ISREG(file.st.st_mode)) return nothing({ErrorCode::changed, "it was a file and became something else", ""});
     auto node = node_from_disk(at, name, file.st, with_atime_);
     if (!node) return nothing(std::move(node).error());
-    file.done = [this, in, place, path, count, is_new = !before, node = *std::move(node)](
-                    Result<std::shared_ptr<Content>> content) mutable {
+    file.done = [this, in, place, path, count, is_new = !before,
+                 node = *std::move(node)](Result<std::shared_ptr<Content>> content) mutable {
         if (!content) {
-            if (pipeline_.status() && content.error().code != ErrorCode::cancelled) note(path, std::move(content).error());
+            if (pipeline_.status() && content.error().code != ErrorCode::cancelled)
+                note(path, std::move(content).error());
             return settle(in, place, std::nullopt);
         }
         node.content = std::move((*content)->ids);

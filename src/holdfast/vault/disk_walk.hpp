@@ -35,8 +35,8 @@ private:
     using FolderPtr = std::shared_ptr<Folder>;
 
     // Each returns whether anything was taken; a name that gives nothing still settles its place in the parent folder.
-    Result<bool> walk_entry(int at, const std::string& name, const std::string& path, const FolderPtr& in, std::size_t place,
-                            const format::Node* before);
+    Result<bool> walk_entry(int at, const std::string& name, const std::string& path, const FolderPtr& in,
+                            std::size_t place, const format::Node* before);
     Result<bool> walk_folder(int at, const std::string& name, const std::string& path, const FolderPtr& in,
                              std::size_t place, const struct stat& st, const format::Node* before);
     Result<bool> walk_file(int at, const std::string& name, const std::string& path, const FolderPtr& in,

@@ -68,7 +68,8 @@ void FileReaders::read_loop() {
 }
 
 void FileReaders::read(File file) {
-    ChunkFeeder feeder(pipeline_, chunkers_, cut_for(file.fd.get(), file.st), static_cast<std::uint64_t>(file.st.st_size));
+    ChunkFeeder feeder(pipeline_, chunkers_, cut_for(file.fd.get(), file.st),
+                       static_cast<std::uint64_t>(file.st.st_size));
     const auto run = [&]() -> Result<std::shared_ptr<Content>> {
         for (;;) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading");

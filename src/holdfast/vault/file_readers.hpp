@@ -22,7 +22,7 @@ class FileReaders {
 public:
     struct File {
         os::Fd fd;
-        struct stat st {};
+        struct stat st{};
         /// Called once, from any thread: all chunks are stored (or the pipeline has failed), or why it could not be read.
         std::function<void(Result<std::shared_ptr<Content>>)> done;
     };

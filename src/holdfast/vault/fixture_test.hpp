@@ -21,10 +21,10 @@
 namespace holdfast::vault {
 
 inline std::string error_text(const Error& e) { return std::string(facts(e.code).name) + ": " + e.message; }
-#define HF_OK(...)                                            \
-    do {                                                      \
-        const auto& hf_ok = (__VA_ARGS__);                    \
-        ASSERT_TRUE(hf_ok) << error_text(hf_ok.error());      \
+#define HF_OK(...)                                       \
+    do {                                                 \
+        const auto& hf_ok = (__VA_ARGS__);               \
+        ASSERT_TRUE(hf_ok) << error_text(hf_ok.error()); \
     } while (false)
 
 /// Bytes that do not compress; the same for a seed.
@@ -76,7 +76,8 @@ protected:
         return options;
     }
     /// One snapshot of `path`; with the newest one as parent when there is one.
-    Result<Backup::Outcome> back_up(const std::string& what, PathSummary* summary = nullptr, BackupOptions options = small_packs()) {
+    Result<Backup::Outcome> back_up(const std::string& what, PathSummary* summary = nullptr,
+                                    BackupOptions options = small_packs()) {
         if (const auto latest = repository_->find_snapshot("latest")) options.parent = *latest;
         HF_TRY(auto backup, Backup::start(*repository_, options));
         HF_TRY(auto done, backup->add_path(what));
@@ -131,9 +132,10 @@ protected:
     }
     /// What find and sha256sum see: names, types, modes, owners, times, links, content.
     static std::string listing(const std::string& folder) {
-        const Ran run = sh("cd \"$1\" && find . ! -name . -printf '%P|%y|%m|%U|%G|%T@|%n|%l|' -a \\( -type f -exec sha256sum {} \\; "
-                           "-o -printf '\\n' \\) | LC_ALL=C sort",
-                           {folder});
+        const Ran run = sh(
+            "cd \"$1\" && find . ! -name . -printf '%P|%y|%m|%U|%G|%T@|%n|%l|' -a \\( -type f -exec sha256sum {} \\; "
+            "-o -printf '\\n' \\) | LC_ALL=C sort",
+            {folder});
         EXPECT_TRUE(run.ok) << run.output;
         return run.output;
     }

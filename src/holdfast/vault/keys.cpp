@@ -67,7 +67,8 @@ Result<format::Key> open_master_key(storage::Backend& backend, const Secret& pas
     std::vector<Id> ids;
     HF_DO(backend.list(storage::FileKind::key, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
     if (ids.empty())
-        return fail(ErrorCode::corrupt, fmt::format("the repository {} has a config but no key file", backend.location()),
+        return fail(ErrorCode::corrupt,
+                    fmt::format("the repository {} has a config but no key file", backend.location()),
                     "bring keys/ back from a mirror: without a key file nothing in it can be read");
     std::sort(ids.begin(), ids.end());
     if (ids.size() > k_keys_tried_max) ids.resize(k_keys_tried_max);
@@ -106,7 +107,8 @@ Result<format::Key> open_master_key(storage::Backend& backend, const Secret& pas
         note(std::move(master).error().within(what));
     }
     if (damaged) return fail(*std::move(damaged));
-    return fail(ErrorCode::wrong_password, fmt::format("the password opens no key of the repository {}", backend.location()),
+    return fail(ErrorCode::wrong_password,
+                fmt::format("the password opens no key of the repository {}", backend.location()),
                 "check the password file or command that was given");
 }
 

@@ -37,7 +37,8 @@ Result<std::vector<FoundLock>> other_locks(Repository& repository, const std::op
         if (lock)
             found.push_back({id, *std::move(lock)});
         else
-            log_warning("a lock file cannot be read and does not count", {{"lock", id.brief()}, {"error", lock.error().message}});
+            log_warning("a lock file cannot be read and does not count",
+                        {{"lock", id.brief()}, {"error", lock.error().message}});
     }
     return found;
 }
@@ -56,15 +57,17 @@ Result<std::optional<Error>> conflict(Repository& repository, LockMode mode, con
     HF_TRY(const auto others, other_locks(repository, own));
     for (const FoundLock& other : others) {
         if (is_stale(other.lock)) {
-            log_warning("removed the lock of a process that is gone", {{"lock", other.id.brief()}, {"owner", owner(other.lock)}});
+            log_warning("removed the lock of a process that is gone",
+                        {{"lock", other.id.brief()}, {"owner", owner(other.lock)}});
             const auto removed = repository.backend().remove({FileKind::lock, other.id});
             if (removed || removed.error().code == ErrorCode::not_found) continue;
         }
         if (mode != LockMode::exclusive && !other.lock.exclusive) continue;
-        return Error{ErrorCode::locked,
-                     fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
-                                 other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
-                     "wait until that process ends; if it is certain that it is gone, run `restic unlock` on the repository"};
+        return Error{
+            ErrorCode::locked,
+            fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
+                        other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
+            "wait until that process ends; if it is certain that it is gone, run `restic unlock` on the repository"};
     }
     return std::optional<Error>();
 }
@@ -101,8 +104,10 @@ public:
         const std::scoped_lock lock(mutex_);
         if (lost_) return fail(*lost_);
         if (repository_.clock().instant() - refreshed_at_ > timing_.lost_after)
-            return fail(ErrorCode::locked, "our lock on the repository could not be refreshed in time, another process may have removed it",
-                        "run it again");
+            return fail(
+                ErrorCode::locked,
+                "our lock on the repository could not be refreshed in time, another process may have removed it",
+                "run it again");
         return {};
     }
 
@@ -123,7 +128,8 @@ private:
     void discard(const Id& id) {
         const auto removed = repository_.backend().remove({FileKind::lock, id});
         if (!removed && removed.error().code != ErrorCode::not_found)
-            log_warning("our lock file could not be removed", {{"lock", id.brief()}, {"error", removed.error().message}});
+            log_warning("our lock file could not be removed",
+                        {{"lock", id.brief()}, {"error", removed.error().message}});
     }
 
     void settle() {

@@ -52,7 +52,8 @@ TEST_F(LockTest, ExclusiveExcludesAndNamesItsOwner) {
         const auto other = repository_->lock(mode);
         ASSERT_FALSE(other);
         EXPECT_EQ(other.error().code, ErrorCode::locked);
-        EXPECT_NE(other.error().message.find("PID " + std::to_string(::getpid())), std::string::npos) << other.error().message;
+        EXPECT_NE(other.error().message.find("PID " + std::to_string(::getpid())), std::string::npos)
+            << other.error().message;
         EXPECT_NE(other.error().hint.find("unlock"), std::string::npos);
     }
     EXPECT_EQ(files_of(FileKind::lock).size(), 1u);    // the failed ones took theirs back
@@ -79,7 +80,8 @@ TEST_F(LockTest, ALockOfAnotherHostIsNeverRemoved) {
 }
 
 TEST_F(LockTest, UnreadableAndEmptyLocksDoNotCount) {
-    HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'a'), as_bytes("no envelope at all, only some text in a file")));
+    HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'a'),
+                         as_bytes("no envelope at all, only some text in a file")));
     HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'b'), {}));
     HF_OK(repository_->lock(LockMode::exclusive));
 }

@@ -22,7 +22,8 @@ Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobTy
     // Exactly as much as is needed: doubling would take twice the longest chunk.
     pending_.reserve(pending_.size() + length);
     cipher.seal(stored, random_nonce(), pending_);
-    blobs_.push_back({id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
+    blobs_.push_back(
+        {id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
     if (pending_.size() >= k_flush_size) HF_DO(flush());
     return static_cast<std::uint32_t>(length);
 }

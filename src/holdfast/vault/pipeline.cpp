@@ -106,8 +106,12 @@ void Pipeline::fail_with(Error error) {
         failed_.store(true, std::memory_order_release);
     }
     // Taken and released so that nobody misses the call between looking and waiting.
-    { const std::scoped_lock lock(queue_mutex_); }
-    { const std::scoped_lock lock(pack_mutex_); }
+    {
+        const std::scoped_lock lock(queue_mutex_);
+    }
+    {
+        const std::scoped_lock lock(pack_mutex_);
+    }
     room_.notify_all();
     chunk_ready_.notify_all();
     pack_room_.notify_all();
@@ -218,7 +222,8 @@ Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type
         sealer.cipher.seal(stored, random_nonce(), envelope);
         const format::PackedBlob blob{id, type, 0, static_cast<std::uint32_t>(envelope.size()), uncompressed_length};
         if (const auto again = sealer.opener.open(envelope, blob); !again)
-            return fail(Error(again.error()).within("verifying a blob before it is written (is the memory of this machine sound?)"));
+            return fail(Error(again.error())
+                            .within("verifying a blob before it is written (is the memory of this machine sound?)"));
     }
     counters_.bytes_added += plain.size();
     HF_TRY(const std::uint32_t length, pack.append(sealer.cipher, type, id, stored, uncompressed_length));
@@ -283,7 +288,8 @@ Status Pipeline::write_index() {
         while (packs < unindexed_.size() && (packs == 0 || blobs + unindexed_[packs].blobs.size() <= k_index_blobs_max))
             blobs += unindexed_[packs++].blobs.size();
         const auto end = unindexed_.begin() + static_cast<std::ptrdiff_t>(packs);
-        const std::vector<format::IndexPack> part(std::make_move_iterator(unindexed_.begin()), std::make_move_iterator(end));
+        const std::vector<format::IndexPack> part(std::make_move_iterator(unindexed_.begin()),
+                                                  std::make_move_iterator(end));
         unindexed_.erase(unindexed_.begin(), end);
         HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
         log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});

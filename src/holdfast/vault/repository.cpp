@@ -18,7 +18,8 @@ format::Polynomial random_polynomial() {
     for (;;) {
         std::array<std::byte, 8> bytes;
         os::random_bytes(bytes);
-        if (const auto polynomial = format::polynomial_from_random(load_le<std::uint64_t>(bytes.data()))) return *polynomial;
+        if (const auto polynomial = format::polynomial_from_random(load_le<std::uint64_t>(bytes.data())))
+            return *polynomial;
     }
 }
 
@@ -36,7 +37,8 @@ Status remove_leftover_keys(storage::Backend& backend) {
     for (const FileKind kind : {FileKind::snapshot, FileKind::index, FileKind::pack}) {
         HF_TRY(const bool empty, is_empty(backend, kind));
         if (!empty)
-            return fail(ErrorCode::exists, fmt::format("{} holds keys and data of a repository whose config is lost", backend.location()),
+            return fail(ErrorCode::exists,
+                        fmt::format("{} holds keys and data of a repository whose config is lost", backend.location()),
                         "bring the file config back from a mirror, or take an empty folder");
     }
     for (const Id& id : keys) HF_DO(backend.remove({FileKind::key, id}));
@@ -45,10 +47,14 @@ Status remove_leftover_keys(storage::Backend& backend) {
 
 std::string what(const FileName& name) {
     switch (name.kind) {
-        case FileKind::index: return "index " + name.id.brief();
-        case FileKind::snapshot: return "snapshot " + name.id.brief();
-        case FileKind::lock: return "lock " + name.id.brief();
-        default: return storage::relative_path(name);
+        case FileKind::index:
+            return "index " + name.id.brief();
+        case FileKind::snapshot:
+            return "snapshot " + name.id.brief();
+        case FileKind::lock:
+            return "lock " + name.id.brief();
+        default:
+            return storage::relative_path(name);
     }
 }
 
@@ -104,12 +110,16 @@ Result<std::unique_ptr<Repository>> Repository::open(std::unique_ptr<storage::Ba
     auto state = std::make_unique<State>(std::move(backend), clock, std::move(master));
     auto json = state->openers.get()->cipher().open_in_place(*envelope);
     if (!json)
-        return fail(ErrorCode::corrupt, fmt::format("the config of the repository {} is damaged: its seal is broken", state->backend->location()),
-                    "bring the file config back from a mirror; the password is right");
+        return fail(
+            ErrorCode::corrupt,
+            fmt::format("the config of the repository {} is damaged: its seal is broken", state->backend->location()),
+            "bring the file config back from a mirror; the password is right");
     HF_TRY(state->config, format::decode_config(as_text(*json)));
     if (state->config.version != 2)
-        return fail(ErrorCode::unsupported, fmt::format("the repository {} has format version {}", state->backend->location(), state->config.version),
-                    "run `restic migrate upgrade_repo_v2` on it first");
+        return fail(
+            ErrorCode::unsupported,
+            fmt::format("the repository {} has format version {}", state->backend->location(), state->config.version),
+            "run `restic migrate upgrade_repo_v2` on it first");
     return std::unique_ptr<Repository>(new Repository(std::move(state)));
 }
 
@@ -136,7 +146,8 @@ Status Repository::load_index(bool reload) {
         auto json = read_document({FileKind::index, id});
         if (!json) {
             Error error = std::move(json).error();
-            if (error.code == ErrorCode::corrupt) error.hint = "run `restic rebuild-index` on it: all index files can be made anew from the packs";
+            if (error.code == ErrorCode::corrupt)
+                error.hint = "run `restic rebuild-index` on it: all index files can be made anew from the packs";
             return fail(std::move(error));
         }
         HF_TRY(const auto packs, format::decode_index(*json, "index " + id.brief()));

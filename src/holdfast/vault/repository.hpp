@@ -31,9 +31,9 @@ struct SnapshotEntry {
 };
 
 struct SnapshotFilter {
-    std::string host;                  // empty: any
+    std::string host;    // empty: any
     std::vector<std::string> paths;    // empty: any; else all of them must be equal
-    std::vector<std::string> tags;     // all of them must be present
+    std::vector<std::string> tags;    // all of them must be present
 };
 
 enum class LockMode { shared, exclusive };
@@ -81,7 +81,8 @@ public:
     Result<format::Tree> read_tree(const Id& id) const;
 
     /// Oldest first. A snapshot file that cannot be read is an error unless `skipped` is given (called with its ID).
-    Result<std::vector<SnapshotEntry>> snapshots(const std::function<void(const Id&, const Error&)>& skipped = {}) const;
+    Result<std::vector<SnapshotEntry>> snapshots(
+        const std::function<void(const Id&, const Error&)>& skipped = {}) const;
     /// "latest" (within the filter) or a unique prefix of an ID of at least 4 digits.
     Result<SnapshotEntry> find_snapshot(std::string_view spec, const SnapshotFilter& filter = {}) const;
     /// Follows `path` ("/a/b", "a/b" or "/") from the snapshot's root. not_found names the part that is missing.

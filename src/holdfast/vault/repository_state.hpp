@@ -13,7 +13,8 @@
 namespace holdfast::vault {
 
 struct Repository::State {
-    State(std::unique_ptr<storage::Backend> b, Clock& c, format::Key m) : backend(std::move(b)), clock(c), master(std::move(m)) {}
+    State(std::unique_ptr<storage::Backend> b, Clock& c, format::Key m)
+        : backend(std::move(b)), clock(c), master(std::move(m)) {}
 
     std::unique_ptr<storage::Backend> backend;
     Clock& clock;

@@ -77,9 +77,11 @@ TEST_F(RepositoryTest, FindsSnapshotsByLatestAndByPrefix) {
     const auto second = back_up(path("src"), nullptr, tagged);
     HF_OK(second);
     EXPECT_EQ(repository_->find_snapshot("latest")->id, second->snapshot);
-    EXPECT_EQ(repository_->find_snapshot("latest", {.host = os::host_name(), .paths = {}, .tags = {}})->id, first->snapshot);
+    EXPECT_EQ(repository_->find_snapshot("latest", {.host = os::host_name(), .paths = {}, .tags = {}})->id,
+              first->snapshot);
     EXPECT_EQ(repository_->find_snapshot("latest", {.host = "", .paths = {}, .tags = {"full"}})->id, second->snapshot);
-    EXPECT_EQ(repository_->find_snapshot("latest", {.host = "", .paths = {"/nowhere"}, .tags = {}}).error().code, ErrorCode::not_found);
+    EXPECT_EQ(repository_->find_snapshot("latest", {.host = "", .paths = {"/nowhere"}, .tags = {}}).error().code,
+              ErrorCode::not_found);
     EXPECT_EQ(repository_->find_snapshot(first->snapshot.hex())->id, first->snapshot);
     EXPECT_EQ(repository_->find_snapshot(first->snapshot.brief())->id, first->snapshot);
     EXPECT_EQ(repository_->find_snapshot("abc").error().code, ErrorCode::usage);

@@ -23,7 +23,9 @@ protected:
         ASSERT_TRUE(made.ok) << made.output;
         HF_OK(os::make_folders(path("tmp")));
     }
-    Ran restic(const std::string& arguments) { return sh("restic --no-cache -r \"$1\" " + arguments, {repo_path(), path("src"), path("out-restic")}); }
+    Ran restic(const std::string& arguments) {
+        return sh("restic --no-cache -r \"$1\" " + arguments, {repo_path(), path("src"), path("out-restic")});
+    }
     std::uint64_t stored_bytes() {
         std::uint64_t sum = 0;
         EXPECT_TRUE(repository_->backend().list(FileKind::pack, [&](const Id&, std::uint64_t size) { sum += size; }));

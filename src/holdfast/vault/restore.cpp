@@ -37,7 +37,11 @@ struct Piece {
 class Restorer {
 public:
     Restorer(const Repository& repository, const RestoreOptions& options, RestorePlan plan, RestoreTarget& target)
-        : repository_(repository), options_(options), plan_(std::move(plan)), target_(target), files_(plan_.files.size()) {}
+        : repository_(repository),
+          options_(options),
+          plan_(std::move(plan)),
+          target_(target),
+          files_(plan_.files.size()) {}
 
     Result<RestoreSummary> run() {
         auto status = make_folders_and_others();
@@ -102,7 +106,8 @@ private:
                     break;
                 }
                 pieces_.push_back({*place, i, k, offset});
-                offset += place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
+                offset += place->uncompressed_length ? place->uncompressed_length
+                                                     : place->length - format::k_envelope_overhead;
                 ++files_[i].open_pieces;
             }
         }
@@ -125,7 +130,8 @@ private:
     void work() {
         BlobOpener opener(repository_.master_key());
         for (;;) {
-            if (os::stop_requested()) stop_with({ErrorCode::cancelled, "stopped while restoring", "run it again with overwriting allowed"});
+            if (os::stop_requested())
+                stop_with({ErrorCode::cancelled, "stopped while restoring", "run it again with overwriting allowed"});
             std::size_t from = 0, to = 0;
             {
                 const std::scoped_lock lock(next_mutex_);
@@ -161,15 +167,18 @@ private:
         Bytes& envelopes = opener.scratch();
         envelopes.resize(end - first.offset);
         const Id pack = repository_.state().index.pack_id(first.pack);
-        const bool read = repository_.backend().read_at({storage::FileKind::pack, pack}, first.offset, envelopes).has_value();
+        const bool read =
+            repository_.backend().read_at({storage::FileKind::pack, pack}, first.offset, envelopes).has_value();
         for (std::size_t i = from; i < to;) {
             const BlobIndex::Place& place = pieces_[i].place;
             std::size_t same = i + 1;
             while (same < to && pieces_[same].place.offset == place.offset) ++same;
             const Id& id = plan_.files[pieces_[i].file].node.content[pieces_[i].chunk];
-            const format::PackedBlob blob{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length};
-            auto plain = read ? opener.open(ByteSpan(envelopes).subspan(place.offset - first.offset, place.length), blob)
-                              : Result<ByteView>(fail(ErrorCode::io, "the pack cannot be read"));
+            const format::PackedBlob blob{id, format::BlobType::data, place.offset, place.length,
+                                          place.uncompressed_length};
+            auto plain = read
+                             ? opener.open(ByteSpan(envelopes).subspan(place.offset - first.offset, place.length), blob)
+                             : Result<ByteView>(fail(ErrorCode::io, "the pack cannot be read"));
             Bytes other_copy;
             if (!plain) {
                 // Any good copy serves; and if there is none, this says best what is wrong.
@@ -197,7 +206,8 @@ private:
         if (!*fd) return;
         if (auto status = os::pwrite_all((*fd)->get(), bytes, piece.offset); !status) {
             const auto& entry = plan_.files[piece.file];
-            return stop_with(std::move(status).error().within(target_.path_of(folder_numbers_[entry.in], entry.node.name)));
+            return stop_with(
+                std::move(status).error().within(target_.path_of(folder_numbers_[entry.in], entry.node.name)));
         }
         bytes_done_ += bytes.size();
         bool last = false;
@@ -219,7 +229,8 @@ private:
             if (file.damaged) return nullptr;
             if (file.fd) return file.fd;
             const auto in = folder_numbers_[entry.in];
-            HF_TRY(os::Fd opened, file.created ? target_.reopen_file(in, entry.node.name) : target_.create_file(in, entry.node.name));
+            HF_TRY(os::Fd opened,
+                   file.created ? target_.reopen_file(in, entry.node.name) : target_.create_file(in, entry.node.name));
             file.created = true;
             fd = file.fd = std::make_shared<os::Fd>(std::move(opened));
         }
@@ -243,7 +254,8 @@ private:
         if (!*fd) return;
         const auto& entry = plan_.files[number];
         // Writing out starts now, so that the sync at the end has less to wait for.
-        if (options_.sync && entry.node.size >= k_writeback_min) ::sync_file_range((*fd)->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        if (options_.sync && entry.node.size >= k_writeback_min)
+            ::sync_file_range((*fd)->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         std::vector<std::pair<std::string, Error>> warnings;
         apply_metadata((*fd)->get(), entry.node, entry.node.name, warnings);
         {
@@ -253,7 +265,8 @@ private:
         }
         const std::scoped_lock lock(mutex_);
         for (auto& warning : warnings)
-            summary_.warnings.emplace_back(target_.path_of(folder_numbers_[entry.in], entry.node.name), std::move(warning.second));
+            summary_.warnings.emplace_back(target_.path_of(folder_numbers_[entry.in], entry.node.name),
+                                           std::move(warning.second));
         ++summary_.files;
         summary_.bytes += entry.node.size;
     }
@@ -274,7 +287,8 @@ private:
         for (std::size_t i = plan_.folders.size() - 1; i > 0; --i) {
             HF_TRY(const auto fd, target_.folder(folder_numbers_[i]));
             const auto& folder = plan_.folders[i];
-            apply_metadata(fd->get(), folder.node, target_.path_of(folder_numbers_[folder.above], folder.node.name), summary_.warnings);
+            apply_metadata(fd->get(), folder.node, target_.path_of(folder_numbers_[folder.above], folder.node.name),
+                           summary_.warnings);
         }
         return {};
     }
@@ -295,11 +309,13 @@ private:
         std::string list;
         for (std::size_t i = 0; i < damaged_.size() && i < k_files_listed_max; ++i)
             list += fmt::format("\n  {}: {}", damaged_[i].first, damaged_[i].second);
-        if (damaged_.size() > k_files_listed_max) list += fmt::format("\n  and {} more", damaged_.size() - k_files_listed_max);
-        return {ErrorCode::corrupt,
-                fmt::format("{} of {} files could not be restored, as the repository is damaged; the others are there:{}", damaged_.size(),
-                            plan_.files.size() + plan_.links.size(), list),
-                "run `holdfast check --read-data`; restore these files from another snapshot or a mirror"};
+        if (damaged_.size() > k_files_listed_max)
+            list += fmt::format("\n  and {} more", damaged_.size() - k_files_listed_max);
+        return {
+            ErrorCode::corrupt,
+            fmt::format("{} of {} files could not be restored, as the repository is damaged; the others are there:{}",
+                        damaged_.size(), plan_.files.size() + plan_.links.size(), list),
+            "run `holdfast check --read-data`; restore these files from another snapshot or a mirror"};
     }
 
     void remove_unfinished() {
@@ -360,7 +376,8 @@ private:
 
 }    // namespace
 
-Result<RestoreSummary> restore(const Repository& repository, const SnapshotEntry& snapshot, const RestoreOptions& options) {
+Result<RestoreSummary> restore(const Repository& repository, const SnapshotEntry& snapshot,
+                               const RestoreOptions& options) {
     HF_TRY(RestorePlan plan, RestorePlan::make(repository, snapshot.snapshot.tree, options));
     if (options.dry_run) {
         RestoreSummary summary;
@@ -374,8 +391,9 @@ Result<RestoreSummary> restore(const Repository& repository, const SnapshotEntry
     if (!options.overwrite) {    // else what is replaced gives space back
         HF_TRY(const std::uint64_t room, os::free_space(options.target));
         if (room < plan.bytes)
-            return fail(ErrorCode::disk_full, fmt::format("{} has {} free, the restore needs {}", options.target, human_size(room),
-                                                          human_size(plan.bytes)),
+            return fail(ErrorCode::disk_full,
+                        fmt::format("{} has {} free, the restore needs {}", options.target, human_size(room),
+                                    human_size(plan.bytes)),
                         "free space there, restore to another disk, or include only what is needed");
     }
     return Restorer(repository, options, std::move(plan), *target).run();

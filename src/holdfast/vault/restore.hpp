@@ -12,8 +12,8 @@ namespace holdfast::vault {
 
 /// Hands the file's content to `sink` in order; blobs are fetched and opened ahead by other threads, at most `ahead`
 /// bytes of them. An error of the sink stops the reading and is returned.
-Status read_content(const Repository& repository, const format::Node& file,
-                    const std::function<Status(ByteView)>& sink, std::size_t ahead = std::size_t(16) << 20);
+Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
+                    std::size_t ahead = std::size_t(16) << 20);
 /// The whole content of a small file; corrupt when it is longer than size_max.
 Result<Bytes> read_small(const Repository& repository, const format::Node& file, std::size_t size_max = 64u << 20);
 
@@ -23,12 +23,12 @@ struct RestoreProgress {
 };
 
 struct RestoreOptions {
-    std::string target;                  // folder; made if absent. Must be empty unless `overwrite`
+    std::string target;    // folder; made if absent. Must be empty unless `overwrite`
     std::vector<std::string> include;    // paths inside the snapshot (a file or a folder with all below); empty: all
-    bool overwrite = false;              // replace what is in the way, leave other files alone
-    bool strip_to_include = false;       // the content of the single included folder goes straight into the target
+    bool overwrite = false;    // replace what is in the way, leave other files alone
+    bool strip_to_include = false;    // the content of the single included folder goes straight into the target
     bool dry_run = false;
-    bool sync = true;                    // everything is on disk when it returns
+    bool sync = true;    // everything is on disk when it returns
     unsigned workers = 0;
     std::function<void(const RestoreProgress&)> progress;    // called now and then, from one thread at a time
 };

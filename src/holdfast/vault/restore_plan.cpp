@@ -24,7 +24,8 @@ public:
     }
 
     // `depth` parts of the includes in `live` were matched on the way here; `all`: everything below is wanted.
-    Status walk(const Id& tree, RestorePlan::FolderNumber in, std::size_t depth, const std::vector<const Path*>& live, bool all) {
+    Status walk(const Id& tree, RestorePlan::FolderNumber in, std::size_t depth, const std::vector<const Path*>& live,
+                bool all) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while planning a restore");
         HF_TRY(format::Tree here, repository_.read_tree(tree));
         for (format::Node& node : here.nodes) {
@@ -45,15 +46,20 @@ public:
         return {};
     }
 
-    Status take(format::Node node, RestorePlan::FolderNumber in, std::size_t depth, const std::vector<const Path*>& live, bool all) {
+    Status take(format::Node node, RestorePlan::FolderNumber in, std::size_t depth,
+                const std::vector<const Path*>& live, bool all) {
         switch (node.type) {
             case format::NodeType::dir: {
                 const Id subtree = node.subtree;
                 plan_.folders.push_back({in, std::move(node)});
-                return walk(subtree, static_cast<RestorePlan::FolderNumber>(plan_.folders.size() - 1), depth, live, all);
+                return walk(subtree, static_cast<RestorePlan::FolderNumber>(plan_.folders.size() - 1), depth, live,
+                            all);
             }
-            case format::NodeType::file: return take_file(std::move(node), in);
-            default: plan_.others.push_back({in, std::move(node)}); return {};
+            case format::NodeType::file:
+                return take_file(std::move(node), in);
+            default:
+                plan_.others.push_back({in, std::move(node)});
+                return {};
         }
     }
 
@@ -91,7 +97,8 @@ private:
 Result<RestorePlan> RestorePlan::make(const Repository& repository, const Id& tree, const RestoreOptions& options) {
     Planner planner(repository);
     if (options.strip_to_include) {
-        if (options.include.size() != 1) return fail(ErrorCode::usage, "exactly one path must be included when its folders are left out");
+        if (options.include.size() != 1)
+            return fail(ErrorCode::usage, "exactly one path must be included when its folders are left out");
         HF_TRY(auto node, repository.find_node(tree, options.include[0]));
         if (node.type == format::NodeType::dir) {
             HF_DO(planner.walk(node.subtree, 0, 0, {}, true));

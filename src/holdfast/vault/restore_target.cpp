@@ -26,7 +26,8 @@ timespec timespec_of(Timestamp t) {
 
 }    // namespace
 
-RestoreTarget::RestoreTarget(std::string path, os::Fd fd, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {
+RestoreTarget::RestoreTarget(std::string path, os::Fd fd, bool overwrite)
+    : path_(std::move(path)), overwrite_(overwrite) {
     folders_.push_back({0, "", std::make_shared<os::Fd>(std::move(fd))});
 }
 
@@ -76,7 +77,8 @@ Result<std::shared_ptr<os::Fd>> RestoreTarget::folder_locked(FolderNumber number
 
 Status RestoreTarget::make_way(int folder, FolderNumber in, const std::string& name) {
     if (!overwrite_)
-        return fail(ErrorCode::exists, fmt::format("{} appeared while restoring", path_of(in, name)), "restore into an empty folder");
+        return fail(ErrorCode::exists, fmt::format("{} appeared while restoring", path_of(in, name)),
+                    "restore into an empty folder");
     if (::unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) return {};
     if (errno != EISDIR && errno != EPERM) return fail(errno_error(errno, "cannot replace " + path_of(in, name)));
     return os::remove_tree(fmt::format("/proc/self/fd/{}/{}", folder, name));
@@ -123,11 +125,17 @@ Status RestoreTarget::create_other(FolderNumber in, const format::Node& node) {
     HF_TRY(const auto at, folder(in));
     const auto create = [&]() -> int {
         switch (node.type) {
-            case format::NodeType::symlink: return ::symlinkat(node.link_target.c_str(), at->get(), node.name.c_str());
-            case format::NodeType::fifo: return ::mkfifoat(at->get(), node.name.c_str(), 0600);
-            case format::NodeType::dev: return ::mknodat(at->get(), node.name.c_str(), S_IFBLK | 0600, node.device);
-            case format::NodeType::chardev: return ::mknodat(at->get(), node.name.c_str(), S_IFCHR | 0600, node.device);
-            default: errno = EOPNOTSUPP; return -1;
+            case format::NodeType::symlink:
+                return ::symlinkat(node.link_target.c_str(), at->get(), node.name.c_str());
+            case format::NodeType::fifo:
+                return ::mkfifoat(at->get(), node.name.c_str(), 0600);
+            case format::NodeType::dev:
+                return ::mknodat(at->get(), node.name.c_str(), S_IFBLK | 0600, node.device);
+            case format::NodeType::chardev:
+                return ::mknodat(at->get(), node.name.c_str(), S_IFCHR | 0600, node.device);
+            default:
+                errno = EOPNOTSUPP;
+                return -1;
         }
     };
     int made = create();
@@ -139,17 +147,21 @@ Status RestoreTarget::create_other(FolderNumber in, const format::Node& node) {
     return {};
 }
 
-Status RestoreTarget::link(FolderNumber from, const std::string& from_name, FolderNumber to, const std::string& to_name) {
+Status RestoreTarget::link(FolderNumber from, const std::string& from_name, FolderNumber to,
+                           const std::string& to_name) {
     HF_TRY(const auto old_folder, folder(from));
     HF_TRY(const auto new_folder, folder(to));
-    const auto make = [&] { return ::linkat(old_folder->get(), from_name.c_str(), new_folder->get(), to_name.c_str(), 0); };
+    const auto make = [&] {
+        return ::linkat(old_folder->get(), from_name.c_str(), new_folder->get(), to_name.c_str(), 0);
+    };
     int made = make();
     if (made != 0 && errno == EEXIST) {
         HF_DO(make_way(new_folder->get(), to, to_name));
         made = make();
     }
     if (made != 0)
-        return fail(errno_error(errno, fmt::format("cannot link {} to {}", path_of(to, to_name), path_of(from, from_name))));
+        return fail(
+            errno_error(errno, fmt::format("cannot link {} to {}", path_of(to, to_name), path_of(from, from_name))));
     return {};
 }
 
@@ -188,7 +200,8 @@ void apply_metadata_at(int folder, const format::Node& node, const std::string& 
         warn("the owner could not be set");
         mode &= 01777;
     }
-    if (node.type != format::NodeType::symlink && ::fchmodat(folder, name, mode, 0) != 0) warn("the mode could not be set");
+    if (node.type != format::NodeType::symlink && ::fchmodat(folder, name, mode, 0) != 0)
+        warn("the mode could not be set");
     const std::string full = fmt::format("/proc/self/fd/{}/{}", folder, node.name);
     for (const auto& [attribute, value] : node.extended_attributes)
         if (::lsetxattr(full.c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)

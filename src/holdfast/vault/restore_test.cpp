@@ -26,7 +26,8 @@ protected:
         for (const auto& [name, json] : trees) {
             std::string text = json;
             for (std::size_t i = 0; i < ids.size(); ++i)
-                for (std::size_t at; (at = text.find("@" + std::to_string(i))) != std::string::npos;) text.replace(at, 2, ids[i].hex());
+                for (std::size_t at; (at = text.find("@" + std::to_string(i))) != std::string::npos;)
+                    text.replace(at, 2, ids[i].hex());
             // Stored as a data blob in a file and then found under its ID as a tree: only the index knows the difference.
             format::IndexPack pack;
             Bytes content, frame;
@@ -56,8 +57,10 @@ protected:
     }
     static std::string node(const std::string& name, const std::string& rest) {
         return "{\"name\":\"" + name +
-               "\",\"mode\":420,\"mtime\":\"2024-01-01T00:00:00Z\",\"atime\":\"2024-01-01T00:00:00Z\",\"ctime\":\"2024-01-01T00:00:00Z\","
-               "\"uid\":0,\"gid\":0," + rest + "}";
+               "\",\"mode\":420,\"mtime\":\"2024-01-01T00:00:00Z\",\"atime\":\"2024-01-01T00:00:00Z\",\"ctime\":\"2024-"
+               "01-01T00:00:00Z\","
+               "\"uid\":0,\"gid\":0," +
+               rest + "}";
     }
 };
 
@@ -166,9 +169,12 @@ TEST_F(RestoreTest, AFolderUnderALinkOfTheSameNameStaysInside) {
     // One tree cannot hold a link and a folder of one name …
     HF_OK(os::make_folders(path("victim")));
     const std::string file = "\"type\":\"file\",\"content\":[]";
-    const std::string link = node("x", "\"type\":\"symlink\",\"linktarget\":\"" + path("victim") + "\",\"content\":null");
-    const auto twice = forged({{"sub", "{\"nodes\":[" + node("f", file) + "]}\n"},
-                               {"root", "{\"nodes\":[" + link + "," + node("x", "\"type\":\"dir\",\"content\":null,\"subtree\":\"@0\"") + "]}\n"}});
+    const std::string link =
+        node("x", "\"type\":\"symlink\",\"linktarget\":\"" + path("victim") + "\",\"content\":null");
+    const auto twice =
+        forged({{"sub", "{\"nodes\":[" + node("f", file) + "]}\n"},
+                {"root", "{\"nodes\":[" + link + "," +
+                             node("x", "\"type\":\"dir\",\"content\":null,\"subtree\":\"@0\"") + "]}\n"}});
     RestoreOptions options;
     options.target = path("out");
     EXPECT_EQ(restore(*repository_, twice, options).error().code, ErrorCode::corrupt);
@@ -176,8 +182,9 @@ TEST_F(RestoreTest, AFolderUnderALinkOfTheSameNameStaysInside) {
     const auto only_link = forged({{"root", "{\"nodes\":[" + link + "]}\n"}});
     options.overwrite = true;
     HF_OK(restore(*repository_, only_link, options));
-    const auto folder = forged({{"sub", "{\"nodes\":[" + node("g", file) + "]}\n"},
-                                {"root", "{\"nodes\":[" + node("x", "\"type\":\"dir\",\"content\":null,\"subtree\":\"@0\"") + "]}\n"}});
+    const auto folder =
+        forged({{"sub", "{\"nodes\":[" + node("g", file) + "]}\n"},
+                {"root", "{\"nodes\":[" + node("x", "\"type\":\"dir\",\"content\":null,\"subtree\":\"@0\"") + "]}\n"}});
     HF_OK(restore(*repository_, folder, options));
     EXPECT_TRUE(os::list_folder(path("victim")).value().empty());
     EXPECT_TRUE(os::exists(path("out/x/g")));
@@ -267,14 +274,18 @@ TEST_F(RestoreTest, ASinkThatFailsStopsTheReading) {
     EXPECT_EQ(status.error().code, ErrorCode::store);
     EXPECT_EQ(calls, 2);
     std::string all;
-    HF_OK(read_content(*repository_, *file, [&](ByteView bytes) -> Status {
-        all += as_text(bytes);
-        return {};
-    }, 1));
+    HF_OK(read_content(
+        *repository_, *file,
+        [&](ByteView bytes) -> Status {
+            all += as_text(bytes);
+            return {};
+        },
+        1));
     EXPECT_EQ(all, noise(9'000'000));
     EXPECT_EQ(read_small(*repository_, *file, 1000).error().code, ErrorCode::corrupt);
     EXPECT_EQ(as_text(read_small(*repository_, *file).value()), all);
-    EXPECT_EQ(read_content(*repository_, repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, "/").value(),
+    EXPECT_EQ(read_content(*repository_,
+                           repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, "/").value(),
                            [](ByteView) { return Status(); })
                   .error()
                   .code,

@@ -31,20 +31,23 @@ format::Node SnapshotTree::plain_folder(const std::string& name) const {
     return node;
 }
 
-Status SnapshotTree::put(const std::vector<std::string>& path, format::Node node, const std::vector<format::Node>& folders) {
+Status SnapshotTree::put(const std::vector<std::string>& path, format::Node node,
+                         const std::vector<format::Node>& folders) {
     const std::scoped_lock lock(mutex_);
     if (path.empty()) {
         if (!root_.items.empty())
-            return fail(ErrorCode::usage, "the whole root was to be put into a snapshot that holds other parts already");
+            return fail(ErrorCode::usage,
+                        "the whole root was to be put into a snapshot that holds other parts already");
         root_ = {std::move(node), false, {}};
         return {};
     }
     Item* at = &root_;
     for (std::size_t i = 0;; ++i) {
         if (!at->open)
-            return fail(ErrorCode::usage,
-                        fmt::format("{} lies in {}, which is in the snapshot already", path.back(), i == 0 ? "/" : path[i - 1]),
-                        "name each path once: a folder holds all below it");
+            return fail(
+                ErrorCode::usage,
+                fmt::format("{} lies in {}, which is in the snapshot already", path.back(), i == 0 ? "/" : path[i - 1]),
+                "name each path once: a folder holds all below it");
         Item& next = at->items[path[i]];
         if (i + 1 == path.size()) {
             node.name = path[i];

@@ -27,7 +27,8 @@ bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter) {
 
 }    // namespace
 
-Result<std::vector<SnapshotEntry>> Repository::snapshots(const std::function<void(const Id&, const Error&)>& skipped) const {
+Result<std::vector<SnapshotEntry>> Repository::snapshots(
+    const std::function<void(const Id&, const Error&)>& skipped) const {
     std::vector<Id> ids;
     HF_DO(backend().list(storage::FileKind::snapshot, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
     std::vector<SnapshotEntry> entries;
@@ -56,12 +57,14 @@ Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const Sna
     HF_TRY(auto entries, snapshots([&](const Id& id, const Error& error) { damaged.emplace_back(id, error); }));
     if (spec == "latest") {
         for (const auto& [id, error] : damaged)
-            log_warning("a snapshot cannot be read and does not count as the latest", {{"snapshot", id.brief()}, {"error", error.message}});
+            log_warning("a snapshot cannot be read and does not count as the latest",
+                        {{"snapshot", id.brief()}, {"error", error.message}});
         for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
             if (passes(entry->snapshot, filter)) return std::move(*entry);
         return fail(ErrorCode::not_found,
-                    entries.empty() ? fmt::format("the repository {} holds no snapshot yet", backend().location())
-                                    : fmt::format("none of the {} snapshots has the wanted host, paths and tags", entries.size()),
+                    entries.empty()
+                        ? fmt::format("the repository {} holds no snapshot yet", backend().location())
+                        : fmt::format("none of the {} snapshots has the wanted host, paths and tags", entries.size()),
                     entries.empty() ? "run a backup first" : "`holdfast snapshots` lists what is there");
     }
     if (spec.size() < k_prefix_min || spec.size() > 64 ||
@@ -74,13 +77,15 @@ Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const Sna
     for (SnapshotEntry& entry : entries) {
         if (!entry.id.hex().starts_with(spec)) continue;
         if (found)
-            return fail(ErrorCode::usage, fmt::format("several snapshots begin with {}: {} and {}", spec, found->id.hex().substr(0, 16),
-                                                      entry.id.hex().substr(0, 16)),
+            return fail(ErrorCode::usage,
+                        fmt::format("several snapshots begin with {}: {} and {}", spec, found->id.hex().substr(0, 16),
+                                    entry.id.hex().substr(0, 16)),
                         "give more digits");
         found = std::move(entry);
     }
     if (!found)
-        return fail(ErrorCode::not_found, fmt::format("no snapshot begins with {}", spec), "`holdfast snapshots` lists what is there");
+        return fail(ErrorCode::not_found, fmt::format("no snapshot begins with {}", spec),
+                    "`holdfast snapshots` lists what is there");
     return *std::move(found);
 }
 
@@ -95,10 +100,13 @@ Result<format::Node> Repository::find_node(const Id& tree, std::string_view path
         if (part.empty()) continue;
         const std::string_view so_far = path.substr(0, end);
         if (node.type != format::NodeType::dir)
-            return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}: {} is no folder", so_far, node.name));
+            return fail(ErrorCode::not_found,
+                        fmt::format("the snapshot has no {}: {} is no folder", so_far, node.name));
         HF_TRY(format::Tree level, read_tree(node.subtree));
         const format::Node* found = level.find(part);
-        if (!found) return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}", so_far), "`holdfast ls` shows what it has");
+        if (!found)
+            return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}", so_far),
+                        "`holdfast ls` shows what it has");
         node = *found;
     }
     return node;
