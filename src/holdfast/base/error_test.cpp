@@ -13,9 +13,9 @@ namespace {
 TEST(ErrorTable, HasOneNameAndMeaningPerCode) {
     std::set<std::string_view> names, meanings;
     int codes = 0;
-#define HF_COUNT(code, exit, retry, text)                  \
-    names.insert(facts(ErrorCode::code).name);               \
-    meanings.insert(facts(ErrorCode::code).meaning);         \
+#define HF_COUNT(code, exit, retry, text)                      \
+    names.insert(facts(ErrorCode::code).name);                 \
+    meanings.insert(facts(ErrorCode::code).meaning);           \
     EXPECT_NE(facts(ErrorCode::code).exit_status, 0) << #code; \
     ++codes;
     HF_ERRORS(HF_COUNT)
@@ -39,15 +39,22 @@ TEST(ErrorTable, RetriesOnlyWhatMayPass) {
     EXPECT_TRUE(facts(ErrorCode::unreachable).retryable);
     EXPECT_TRUE(facts(ErrorCode::locked).retryable);
     EXPECT_TRUE(facts(ErrorCode::changed).retryable);
-    for (const ErrorCode code : {ErrorCode::corrupt, ErrorCode::denied, ErrorCode::disk_full, ErrorCode::wrong_password, ErrorCode::usage})
+    for (const ErrorCode code :
+         {ErrorCode::corrupt, ErrorCode::denied, ErrorCode::disk_full, ErrorCode::wrong_password, ErrorCode::usage})
         EXPECT_FALSE(facts(code).retryable);
 }
 
 TEST(Errno, BecomesTheCodeThatSaysWhatToDo) {
-    const std::pair<int, ErrorCode> table[] = {
-        {ENOSPC, ErrorCode::disk_full}, {EDQUOT, ErrorCode::disk_full},          {EACCES, ErrorCode::denied}, {EPERM, ErrorCode::denied},
-        {ENOENT, ErrorCode::not_found}, {EEXIST, ErrorCode::exists},             {EIO, ErrorCode::io},        {EBADF, ErrorCode::io},
-        {ETIMEDOUT, ErrorCode::unreachable}, {ECONNREFUSED, ErrorCode::unreachable}};
+    const std::pair<int, ErrorCode> table[] = {{ENOSPC, ErrorCode::disk_full},
+                                               {EDQUOT, ErrorCode::disk_full},
+                                               {EACCES, ErrorCode::denied},
+                                               {EPERM, ErrorCode::denied},
+                                               {ENOENT, ErrorCode::not_found},
+                                               {EEXIST, ErrorCode::exists},
+                                               {EIO, ErrorCode::io},
+                                               {EBADF, ErrorCode::io},
+                                               {ETIMEDOUT, ErrorCode::unreachable},
+                                               {ECONNREFUSED, ErrorCode::unreachable}};
     for (const auto& [number, code] : table) EXPECT_EQ(errno_error(number, "x").code, code) << number;
     const Error full = errno_error(ENOSPC, "cannot write /a/b");
     EXPECT_EQ(full.message.rfind("cannot write /a/b: ", 0), 0u);
@@ -84,7 +91,9 @@ TEST(Result, HandsErrorsOn) {
     EXPECT_EQ(even(3).error().code, ErrorCode::usage);
 }
 
-TEST(AssertDeathTest, StopsTheProcessAndSaysWhere) { EXPECT_DEATH(HF_ASSERT(1 + 1 == 3), "bug: 1 \\+ 1 == 3 does not hold"); }
+TEST(AssertDeathTest, StopsTheProcessAndSaysWhere) {
+    EXPECT_DEATH(HF_ASSERT(1 + 1 == 3), "bug: 1 \\+ 1 == 3 does not hold");
+}
 
 }    // namespace
 }    // namespace holdfast

@@ -8,7 +8,8 @@ namespace holdfast::json {
 namespace {
 
 TEST(Json, KeepsTheOrderOfMembersAndAll64Bits) {
-    const std::string text = R"({"z":18446744073709551615,"a":-9223372036854775808,"m":[true,false,null,1.5,"x"],"e":{},"f":[]})";
+    const std::string text =
+        R"({"z":18446744073709551615,"a":-9223372036854775808,"m":[true,false,null,1.5,"x"],"e":{},"f":[]})";
     const auto value = parse(text, "manifest");
     ASSERT_TRUE(value) << value.error().message;
     EXPECT_EQ(dump(*value), text);
@@ -45,7 +46,8 @@ TEST(Json, SetsReplacesAndAppends) {
 }
 
 TEST(Json, RefusesBrokenTextAndNamesTheDocument) {
-    for (const std::string_view text : {"", "{", "{\"a\":}", "[1,]", "{\"a\":1}x", "nul", "\"\xff\"", "{\"a\":01}", "[1e999]"}) {
+    for (const std::string_view text :
+         {"", "{", "{\"a\":}", "[1,]", "{\"a\":1}x", "nul", "\"\xff\"", "{\"a\":01}", "[1e999]"}) {
         const auto value = parse(text, "the manifest");
         ASSERT_FALSE(value) << text;
         EXPECT_EQ(value.error().code, ErrorCode::corrupt);
@@ -61,7 +63,8 @@ TEST(Json, RefusesNestingThatWouldEatTheStack) {
 
 TEST(Json, EscapesControlsAndReplacesWhatIsNotUtf8) {
     EXPECT_EQ(dump(Value(std::string("a\"\\\n\r\t\x01\0z", 9))), R"("a\"\\\n\r\t\u0001\u0000z")");
-    EXPECT_EQ(dump(Value("\xff\xc0\xaf\xed\xa0\x80")), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    EXPECT_EQ(dump(Value("\xff\xc0\xaf\xed\xa0\x80")),
+              "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
     const std::string text = "na\xc3\xafve \xf0\x9f\x98\x80 \xe2\x82\xac";
     EXPECT_EQ(dump(Value(text)), '"' + text + '"');
     EXPECT_EQ(parse(dump(Value(text)), "v")->text(), text);

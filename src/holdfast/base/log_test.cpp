@@ -14,7 +14,8 @@ namespace {
 class Log : public testing::Test {
 protected:
     void options(LogLevel level, bool json) {
-        set_log({level, json, [] { return std::string("2026-11-20T18:42:22Z"); }, [this](std::string_view line) { lines.emplace_back(line); }});
+        set_log({level, json, [] { return std::string("2026-11-20T18:42:22Z"); },
+                 [this](std::string_view line) { lines.emplace_back(line); }});
     }
     void TearDown() override { set_log({}); }
     std::vector<std::string> lines;

@@ -71,7 +71,8 @@ TEST(Chunker, CutsTheVectorsWhereResticCuts) {
 
 TEST(Chunker, CutsTheSameHoweverTheDataArrives) {
     const Bytes data = splitmix64(7, 3 << 20);
-    for (const ChunkSizes sizes : {k_chunks_of_files, k_chunks_of_streams, ChunkSizes{64, 4096, 8}, ChunkSizes{64, 64, 0}}) {
+    for (const ChunkSizes sizes :
+         {k_chunks_of_files, k_chunks_of_streams, ChunkSizes{64, 4096, 8}, ChunkSizes{64, 64, 0}}) {
         const Chunker chunker(k_polynomial, sizes);
         const std::vector<std::size_t> whole = lengths(chunker, data);
         for (const std::size_t step : {std::size_t{1000}, std::size_t{65'536}, std::size_t{1'000'003}}) {
@@ -130,7 +131,8 @@ TEST(Chunker, NeverReadsBeforeOrBehindTheData) {
         };
         for (std::size_t length = 64; length <= size; length += 1009) search_both_ends(length);
         // Around the lengths at which a pair of lanes, or a block of strips, is just filled.
-        for (const std::size_t full : {std::size_t{8192}, std::size_t{16384}, std::size_t{16384 + 8192}, std::size_t{32768}})
+        for (const std::size_t full :
+             {std::size_t{8192}, std::size_t{16384}, std::size_t{16384 + 8192}, std::size_t{32768}})
             for (std::size_t length = full; length < full + 130; ++length) search_both_ends(length);
     }
     munmap(map, size + 2 * page);

@@ -30,8 +30,8 @@ struct Compressor::State {
 Compressor::Compressor(int level) : state_(std::make_unique<State>()) {
     ZSTD_CCtx* context = state_->context.get();
     HF_ASSERT(context != nullptr);
-    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(
-        context, ZSTD_c_compressionLevel, std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel()))));
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel,
+                                                   std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel()))));
     HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1)));
     // The envelope's tag and the blob's hash already guard the content.
     HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 0)));

@@ -8,12 +8,14 @@ namespace {
 
 std::string sample(std::size_t size) {
     std::string text;
-    while (text.size() < size) text += "{\"symbol\":\"NIFTY\",\"price\":" + std::to_string(text.size() * 7919 % 100000) + "}\n";
+    while (text.size() < size)
+        text += "{\"symbol\":\"NIFTY\",\"price\":" + std::to_string(text.size() * 7919 % 100000) + "}\n";
     text.resize(size);
     return text;
 }
 
-Bytes frame_of(std::string_view text, int level = 3, bool checksum = false, bool content_size = true, int window_log = 0) {
+Bytes frame_of(std::string_view text, int level = 3, bool checksum = false, bool content_size = true,
+               int window_log = 0) {
     ZSTD_CCtx* context = ZSTD_createCCtx();
     ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, checksum);
@@ -54,8 +56,8 @@ TEST(Decompressor, ReadsWhatOtherWritersMake) {
     Decompressor decompressor;
     Bytes two_frames = frame_of(text.substr(0, 70'000));
     append(two_frames, frame_of(text.substr(70'000)));
-    for (const Bytes& frames : {frame_of(text, 3, true), frame_of(text, 3, true, false), frame_of(text, 19, false, true, 27),
-                                two_frames}) {
+    for (const Bytes& frames :
+         {frame_of(text, 3, true), frame_of(text, 3, true, false), frame_of(text, 19, false, true, 27), two_frames}) {
         Bytes back;
         ASSERT_TRUE(decompressor.decompress(frames, text.size(), back));
         EXPECT_EQ(as_text(back), text);

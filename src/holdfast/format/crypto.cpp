@@ -73,8 +73,8 @@ struct Cipher::State {
         for (std::size_t at = 0; at < from.size();) {
             const std::size_t step = std::min(step_max, from.size() - at);
             int done = 0;
-            HF_ASSERT(EVP_EncryptUpdate(ctr.get(), reinterpret_cast<unsigned char*>(to + at), &done,
-                                        data_of(from) + at, static_cast<int>(step)) == 1);
+            HF_ASSERT(EVP_EncryptUpdate(ctr.get(), reinterpret_cast<unsigned char*>(to + at), &done, data_of(from) + at,
+                                        static_cast<int>(step)) == 1);
             at += step;
         }
     }
@@ -98,14 +98,17 @@ struct Cipher::State {
         if (all_zero(nonce)) return fail(ErrorCode::corrupt, "an envelope has a nonce of zeros");
         const Block expected = tag(nonce, envelope.subspan(16, envelope.size() - k_envelope_overhead));
         if (CRYPTO_memcmp(expected.data(), envelope.last(16).data(), 16) != 0)
-            return fail(ErrorCode::corrupt, "an envelope's tag does not match: it was changed, or sealed with another key");
+            return fail(ErrorCode::corrupt,
+                        "an envelope's tag does not match: it was changed, or sealed with another key");
         return {};
     }
 };
 
 Cipher::Cipher(const Key& key) : state_(std::make_unique<State>()) {
-    HF_ASSERT(EVP_EncryptInit_ex2(state_->ctr.get(), aes_256_ctr(), data_of(ByteView(key.encrypt)), nullptr, nullptr) == 1);
-    HF_ASSERT(EVP_EncryptInit_ex2(state_->ecb.get(), aes_128_ecb(), data_of(ByteView(key.mac_k)), nullptr, nullptr) == 1);
+    HF_ASSERT(EVP_EncryptInit_ex2(state_->ctr.get(), aes_256_ctr(), data_of(ByteView(key.encrypt)), nullptr, nullptr) ==
+              1);
+    HF_ASSERT(EVP_EncryptInit_ex2(state_->ecb.get(), aes_128_ecb(), data_of(ByteView(key.mac_k)), nullptr, nullptr) ==
+              1);
     HF_ASSERT(EVP_CIPHER_CTX_set_padding(state_->ecb.get(), 0) == 1);
     std::copy(key.mac_r.begin(), key.mac_r.end(), state_->one_time_key.begin());
 }
@@ -179,7 +182,8 @@ Result<Key> derive_key(const Secret& password, ByteView salt, KdfCost cost) {
     if (cost.n < 2 || !std::has_single_bit(cost.n)) return unsupported("N must be a power of two above 1");
     if (cost.r == 0 || cost.p == 0) return unsupported("r and p must not be 0");
     const std::uint64_t blocks_max = memory_max / 128 / cost.r;
-    if (cost.n >= blocks_max || cost.p >= blocks_max - cost.n) return unsupported("it would take more than 1 GiB of memory");
+    if (cost.n >= blocks_max || cost.p >= blocks_max - cost.n)
+        return unsupported("it would take more than 1 GiB of memory");
     if (cost.n * cost.r > steps_max / cost.p) return unsupported("it would take minutes");
 
     const std::unique_ptr<EVP_KDF, Free> kdf(EVP_KDF_fetch(nullptr, "SCRYPT", nullptr));

@@ -11,7 +11,7 @@ namespace {
 // The counters of the summary, in written order.
 struct Counter {
     std::string_view key;
-    std::uint64_t SnapshotSummary::*member;
+    std::uint64_t SnapshotSummary::* member;
 };
 constexpr std::array<Counter, 12> k_counters = {{
     {"files_new", &SnapshotSummary::files_new},

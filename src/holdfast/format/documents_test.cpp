@@ -27,7 +27,8 @@ TEST(GoString, EscapesAsGosEncoderDoes) {
     EXPECT_EQ(go_string("\n\r\t\b\f\\/"), R"("\n\r\t\b\f\\/")");
     EXPECT_EQ(go_string(std::string("\0\x01\x1f\x7f", 4)), "\"\\u0000\\u0001\\u001f\x7f\"");
     EXPECT_EQ(go_string("\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa"), "\"\\u2028\\u2029\xe2\x80\xaa\"");
-    EXPECT_EQ(go_string("a\xff\xc3(\xed\xa0\x80z\xf0\x9f\x98"), R"("a\ufffd\ufffd(\ufffd\ufffd\ufffdz\ufffd\ufffd\ufffd")");
+    EXPECT_EQ(go_string("a\xff\xc3(\xed\xa0\x80z\xf0\x9f\x98"),
+              R"("a\ufffd\ufffd(\ufffd\ufffd\ufffdz\ufffd\ufffd\ufffd")");
     EXPECT_EQ(go_string("\xef\xbf\xbd\xf0\x9f\x98\x80"), "\"\xef\xbf\xbd\xf0\x9f\x98\x80\"");
     EXPECT_EQ(go_string(""), "\"\"");
 }
@@ -79,11 +80,13 @@ TEST(KeyFile, GivesResticsFieldsBack) {
 }
 
 TEST(KeyFile, NeedsNeitherHostNorTimeButScryptSaltAndData) {
-    const std::string salt = to_base64(to_bytes(std::string(64, 's'))), data = to_base64(to_bytes(std::string(150, 'd')));
-    const auto with = [&](const std::string& kdf, const std::string& s, const std::string& d, const std::string& n = "1024") {
-        return decode_key_file(R"({"x":1,"kdf":")" + kdf + R"(","N":)" + n + R"(,"r":8,"p":1,"salt":")" + s + R"(","data":")" +
-                                   d + "\"}",
-                               "key");
+    const std::string salt = to_base64(to_bytes(std::string(64, 's'))),
+                      data = to_base64(to_bytes(std::string(150, 'd')));
+    const auto with = [&](const std::string& kdf, const std::string& s, const std::string& d,
+                          const std::string& n = "1024") {
+        return decode_key_file(
+            R"({"x":1,"kdf":")" + kdf + R"(","N":)" + n + R"(,"r":8,"p":1,"salt":")" + s + R"(","data":")" + d + "\"}",
+            "key");
     };
     EXPECT_TRUE(with("scrypt", salt, data));
     expect_corrupt(with("argon2", salt, data), "kdf");
@@ -110,9 +113,10 @@ TEST(MasterKey, RefusesPartsOfZerosAndOfOtherLengthsWithoutShowingThem) {
     };
     const std::string k = part(16, 'k'), r = part(16, 'r'), e = part(32, 'e');
     EXPECT_TRUE(with(k, r, e));
-    for (const auto& key : {with(part(16, 0), r, e), with(k, part(16, 0), e), with(k, r, part(32, 0)), with(part(15, 'k'), r, e),
-                            with(k, part(17, 'r'), e), with(k, r, part(16, 'e')), with("", r, e), with(k, r, "?"),
-                            decode_master_key("{}"), decode_master_key("[]"), decode_master_key("")}) {
+    for (const auto& key :
+         {with(part(16, 0), r, e), with(k, part(16, 0), e), with(k, r, part(32, 0)), with(part(15, 'k'), r, e),
+          with(k, part(17, 'r'), e), with(k, r, part(16, 'e')), with("", r, e), with(k, r, "?"),
+          decode_master_key("{}"), decode_master_key("[]"), decode_master_key("")}) {
         expect_corrupt(key, "master key");
         EXPECT_EQ(key.error().message, "the master key inside the key file is damaged");
     }
@@ -129,7 +133,8 @@ TEST(Index, ReadsResticsAndWritesItInTheSameForm) {
 
 TEST(Index, LeavesTheUncompressedLengthOutForPlainBlobs) {
     const Id a = *Id::parse(k_id_a), b = *Id::parse(k_id_b);
-    const std::string json = encode_index({{a, {{b, BlobType::data, 0, 40, 0}, {a, BlobType::tree, 40, 50, 60}}}, {b, {}}});
+    const std::string json =
+        encode_index({{a, {{b, BlobType::data, 0, 40, 0}, {a, BlobType::tree, 40, 50, 60}}}, {b, {}}});
     EXPECT_EQ(json, R"({"packs":[{"id":")" + k_id_a + R"(","blobs":[{"id":")" + k_id_b +
                         R"(","type":"data","offset":0,"length":40},{"id":")" + k_id_a +
                         R"(","type":"tree","offset":40,"length":50,"uncompressed_length":60}]},{"id":")" + k_id_b +
@@ -139,11 +144,11 @@ TEST(Index, LeavesTheUncompressedLengthOutForPlainBlobs) {
 }
 
 TEST(Index, IgnoresWhatRusticAndOldResticAdd) {
-    const auto index = decode_index(R"({"supersedes":[")" + k_id_b + R"("],"packs":[{"id":")" + k_id_a +
-                                        R"(","time":"2026-01-01T00:00:00Z","size":5,"blobs":[{"future":{},"id":")" + k_id_b +
-                                        R"(","type":"data","offset":7,"length":40}]}],"packs_to_delete":[{"id":")" + k_id_b +
-                                        R"(","blobs":[]}]})",
-                                    "index 12");
+    const auto index = decode_index(
+        R"({"supersedes":[")" + k_id_b + R"("],"packs":[{"id":")" + k_id_a +
+            R"(","time":"2026-01-01T00:00:00Z","size":5,"blobs":[{"future":{},"id":")" + k_id_b +
+            R"(","type":"data","offset":7,"length":40}]}],"packs_to_delete":[{"id":")" + k_id_b + R"(","blobs":[]}]})",
+        "index 12");
     ASSERT_TRUE(index) << index.error().message;
     ASSERT_EQ(index->size(), 1u);
     EXPECT_EQ((*index)[0].blobs[0].offset, 7u);
@@ -160,15 +165,16 @@ TEST(Index, RefusesDamagedEntriesAndNamesTheFile) {
           "{" + id + R"(,"type":"data","offset":0,"length":31})", "{" + id + R"(,"type":"data","offset":0})",
           "{" + id + R"(,"type":"data","offset":4294967296,"length":40})",
           "{" + id + R"(,"type":"data","offset":4294967295,"length":40})",
-          "{" + id + R"(,"type":"data","offset":-1,"length":40})", "{" + id + R"(,"type":"data","offset":0.5,"length":40})",
+          "{" + id + R"(,"type":"data","offset":-1,"length":40})",
+          "{" + id + R"(,"type":"data","offset":0.5,"length":40})",
           std::string(R"({"type":"data","offset":0,"length":40})"), std::string("1"), std::string("null"),
           std::string(R"({"id":"12","type":"data","offset":0,"length":40})")}) {
         const auto index = with(blob);
         expect_corrupt(index, blob);
         EXPECT_NE(index.error().message.find("index 12"), std::string::npos);
     }
-    for (const std::string_view json : {"", "{}", "[]", "{\"packs\":7}", "{\"packs\":[{}]}", "{\"packs\":[7]}", "{\"packs\":[",
-                                        "{\"packs\":[]}x"})
+    for (const std::string_view json :
+         {"", "{}", "[]", "{\"packs\":7}", "{\"packs\":[{}]}", "{\"packs\":[7]}", "{\"packs\":[", "{\"packs\":[]}x"})
         expect_corrupt(decode_index(json, "index 12"), json);
 }
 

@@ -47,13 +47,27 @@ void append_go_string(std::string& to, std::string_view text) {
             continue;
         }
         switch (c) {
-            case '"': replace(at, 1, "\\\""); break;
-            case '\\': replace(at, 1, "\\\\"); break;
-            case '\n': replace(at, 1, "\\n"); break;
-            case '\r': replace(at, 1, "\\r"); break;
-            case '\t': replace(at, 1, "\\t"); break;
-            case '\b': replace(at, 1, "\\b"); break;
-            case '\f': replace(at, 1, "\\f"); break;
+            case '"':
+                replace(at, 1, "\\\"");
+                break;
+            case '\\':
+                replace(at, 1, "\\\\");
+                break;
+            case '\n':
+                replace(at, 1, "\\n");
+                break;
+            case '\r':
+                replace(at, 1, "\\r");
+                break;
+            case '\t':
+                replace(at, 1, "\\t");
+                break;
+            case '\b':
+                replace(at, 1, "\\b");
+                break;
+            case '\f':
+                replace(at, 1, "\\f");
+                break;
             default:
                 if (c < 0x20 || c == '<' || c == '>' || c == '&') replace(at, 1, fmt::format("\\u{:04x}", c));
         }

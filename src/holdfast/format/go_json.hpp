@@ -29,9 +29,9 @@ Character character_at(std::string_view text, std::size_t at);
 /// `,"key":` with the comma left out after an opening bracket.
 void append_key(std::string& to, std::string_view key);
 void append_number(std::string& to, std::uint64_t number);
-void append_id(std::string& to, const Id& id);                     // "…64 digits…"
-void append_time(std::string& to, Timestamp time);                 // "2026-…Z"
-void append_base64(std::string& to, ByteView bytes);               // "…"
+void append_id(std::string& to, const Id& id);    // "…64 digits…"
+void append_time(std::string& to, Timestamp time);    // "2026-…Z"
+void append_base64(std::string& to, ByteView bytes);    // "…"
 void append_strings(std::string& to, const std::vector<std::string>& strings);    // ["…","…"]
 
 /// Which field of which document a value was read from.

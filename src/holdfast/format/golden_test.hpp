@@ -26,7 +26,8 @@ inline json::Value golden_json(const std::string& name) {
     std::string text = golden_file(name);
     // encoding.json tells a time of the year 1 in nanoseconds: beyond 64 bits, so its number becomes a string here.
     const std::string year_one = "-62135596800000000000";
-    if (const auto at = text.find(year_one); at != std::string::npos) text.replace(at, year_one.size(), '"' + year_one + '"');
+    if (const auto at = text.find(year_one); at != std::string::npos)
+        text.replace(at, year_one.size(), '"' + year_one + '"');
     auto value = json::parse(text, name);
     EXPECT_TRUE(value) << name;
     return value ? *std::move(value) : json::Value();

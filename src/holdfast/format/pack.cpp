@@ -30,7 +30,8 @@ Bytes encode_pack_header(const std::vector<PackedBlob>& blobs) {
     for (const PackedBlob& blob : blobs) {
         HF_ASSERT(blob.offset == offset && blob.length >= k_envelope_overhead);
         const bool compressed = blob.uncompressed_length != 0;
-        header.push_back(static_cast<std::byte>(static_cast<unsigned>(blob.type) | (compressed ? k_compressed_bit : 0)));
+        header.push_back(
+            static_cast<std::byte>(static_cast<unsigned>(blob.type) | (compressed ? k_compressed_bit : 0)));
         append_le(header, blob.length);
         if (compressed) append_le(header, blob.uncompressed_length);
         append(header, blob.id.bytes);
@@ -59,7 +60,8 @@ Result<std::vector<PackedBlob>> decode_pack_header(ByteView plain) {
         blob.length = load_le<std::uint32_t>(plain.data() + 1);
         if (compressed) blob.uncompressed_length = load_le<std::uint32_t>(plain.data() + 5);
         std::copy_n(plain.begin() + static_cast<std::ptrdiff_t>(entry - 32), 32, blob.id.bytes.begin());
-        if (blob.length < k_envelope_overhead) return corrupt(fmt::format("a blob of {} bytes is too short", blob.length));
+        if (blob.length < k_envelope_overhead)
+            return corrupt(fmt::format("a blob of {} bytes is too short", blob.length));
         // Zero stands for "not compressed" everywhere else; with a compressed type it is a contradiction.
         if (compressed && blob.uncompressed_length == 0) return corrupt("a compressed blob has no length");
         offset += blob.length;

@@ -20,8 +20,8 @@ enum class BlobType : std::uint8_t { data = 0, tree = 1 };
 struct PackedBlob {
     Id id;
     BlobType type = BlobType::data;
-    std::uint32_t offset = 0;                 // of the envelope in the pack
-    std::uint32_t length = 0;                 // of the envelope
+    std::uint32_t offset = 0;    // of the envelope in the pack
+    std::uint32_t length = 0;    // of the envelope
     std::uint32_t uncompressed_length = 0;    // 0: stored plain
     bool operator==(const PackedBlob&) const = default;
     std::uint32_t plain_length() const { return uncompressed_length ? uncompressed_length : length - 32; }

@@ -22,7 +22,8 @@ std::uint64_t greatest_common_divisor(std::uint64_t a, std::uint64_t b) {
 }    // namespace
 
 std::uint64_t remainder(std::uint64_t x, Polynomial p) {
-    for (int excess = degree(x) - degree(p.bits); excess >= 0; excess = degree(x) - degree(p.bits)) x ^= p.bits << excess;
+    for (int excess = degree(x) - degree(p.bits); excess >= 0; excess = degree(x) - degree(p.bits))
+        x ^= p.bits << excess;
     return x;
 }
 
@@ -66,8 +67,10 @@ std::string to_hex(Polynomial p) { return fmt::format("{:x}", p.bits); }
 Result<Polynomial> parse_polynomial(std::string_view hex) {
     Polynomial p;
     const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), p.bits, 16);
-    if (error != std::errc() || end != hex.data() + hex.size() || degree(p.bits) != k_polynomial_degree || !is_irreducible(p))
-        return fail(ErrorCode::corrupt, fmt::format("'{}' is not an irreducible polynomial of degree 53", hex.substr(0, 20)));
+    if (error != std::errc() || end != hex.data() + hex.size() || degree(p.bits) != k_polynomial_degree ||
+        !is_irreducible(p))
+        return fail(ErrorCode::corrupt,
+                    fmt::format("'{}' is not an irreducible polynomial of degree 53", hex.substr(0, 20)));
     return p;
 }
 

@@ -18,16 +18,16 @@ TEST(Polynomial, KnowsIrreducibleOnesFromOthers) {
         EXPECT_EQ(parse_polynomial(hex.text()).error().code, ErrorCode::corrupt) << hex.text();
     EXPECT_FALSE(is_irreducible({0}));
     EXPECT_FALSE(is_irreducible({1}));
-    EXPECT_TRUE(is_irreducible({2}));      // x
-    EXPECT_TRUE(is_irreducible({7}));      // x^2+x+1
-    EXPECT_FALSE(is_irreducible({5}));     // (x+1)^2
-    EXPECT_TRUE(is_irreducible({0x11b}));  // the polynomial of AES
+    EXPECT_TRUE(is_irreducible({2}));    // x
+    EXPECT_TRUE(is_irreducible({7}));    // x^2+x+1
+    EXPECT_FALSE(is_irreducible({5}));    // (x+1)^2
+    EXPECT_TRUE(is_irreducible({0x11b}));    // the polynomial of AES
     EXPECT_FALSE(is_irreducible({UINT64_MAX}));    // beyond the arithmetic
 }
 
 TEST(Polynomial, RefusesWhatIsNotHexOfDegree53) {
-    for (const std::string_view text : {"", "x", "0x3da3358b4dc173", "7", "3da3358b4dc17", "13da3358b4dc1733", "3da3358b4dc173 ",
-                                        "-3da3358b4dc173", "ffffffffffffffffffff"})
+    for (const std::string_view text : {"", "x", "0x3da3358b4dc173", "7", "3da3358b4dc17", "13da3358b4dc1733",
+                                        "3da3358b4dc173 ", "-3da3358b4dc173", "ffffffffffffffffffff"})
         EXPECT_FALSE(parse_polynomial(text)) << text;
 }
 

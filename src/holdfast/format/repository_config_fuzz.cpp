@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     const auto config = decode_config(text);
     if (!config) {
-        if (config.error().code != ErrorCode::corrupt && config.error().code != ErrorCode::unsupported) __builtin_trap();
+        if (config.error().code != ErrorCode::corrupt && config.error().code != ErrorCode::unsupported)
+            __builtin_trap();
         return 0;
     }
     const auto again = decode_config(encode(*config));

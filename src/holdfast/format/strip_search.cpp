@@ -109,7 +109,8 @@ HF_GFNI std::size_t StripSearch::find(const std::byte* data, std::size_t at) con
     for (std::size_t c = 0; c < k_window + k_strip; c += 16) turn(data + at - k_window + c, columns + c);
 
     const Bytes32 zero = _mm256_setzero_si256();
-    const Bytes32 mask0 = _mm256_set1_epi8(static_cast<char>(mask_)), mask1 = _mm256_set1_epi8(static_cast<char>(mask_ >> 8)),
+    const Bytes32 mask0 = _mm256_set1_epi8(static_cast<char>(mask_)),
+                  mask1 = _mm256_set1_epi8(static_cast<char>(mask_ >> 8)),
                   mask2 = _mm256_set1_epi8(static_cast<char>(mask_ >> 16));
     Digests digests{{zero, zero, zero, zero, zero, zero, zero}};
     for (std::size_t i = 0; i < k_window; ++i) digests.roll(columns[i], top_);

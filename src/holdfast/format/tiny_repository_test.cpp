@@ -125,7 +125,8 @@ TEST_F(TinyRepository, GivesEveryBlobOfEveryPack) {
     load();
     std::size_t expected_blobs = 0;
     for (const json::Value& pack : expected["packs"].items()) {
-        for (const json::Value& blob : pack["blobs"].items()) EXPECT_TRUE(blobs.contains(*Id::parse(blob["id"].text())));
+        for (const json::Value& blob : pack["blobs"].items())
+            EXPECT_TRUE(blobs.contains(*Id::parse(blob["id"].text())));
         expected_blobs += pack["blobs"].items().size();
     }
     EXPECT_EQ(blobs.size(), expected_blobs);

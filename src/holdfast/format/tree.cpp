@@ -124,14 +124,28 @@ std::string encode(const Tree& tree) {
 std::uint32_t go_mode(std::uint32_t st_mode) {
     std::uint32_t mode = st_mode & 0777;
     switch (st_mode & S_IFMT) {
-        case S_IFREG: break;
-        case S_IFDIR: mode |= k_go_dir; break;
-        case S_IFLNK: mode |= k_go_symlink; break;
-        case S_IFBLK: mode |= k_go_device; break;
-        case S_IFCHR: mode |= k_go_device | k_go_chardev; break;
-        case S_IFIFO: mode |= k_go_fifo; break;
-        case S_IFSOCK: mode |= k_go_socket; break;
-        default: mode |= k_go_irregular;
+        case S_IFREG:
+            break;
+        case S_IFDIR:
+            mode |= k_go_dir;
+            break;
+        case S_IFLNK:
+            mode |= k_go_symlink;
+            break;
+        case S_IFBLK:
+            mode |= k_go_device;
+            break;
+        case S_IFCHR:
+            mode |= k_go_device | k_go_chardev;
+            break;
+        case S_IFIFO:
+            mode |= k_go_fifo;
+            break;
+        case S_IFSOCK:
+            mode |= k_go_socket;
+            break;
+        default:
+            mode |= k_go_irregular;
     }
     if (st_mode & S_ISUID) mode |= k_go_setuid;
     if (st_mode & S_ISGID) mode |= k_go_setgid;
@@ -149,14 +163,22 @@ std::uint32_t permission_bits(std::uint32_t mode) {
 
 NodeType node_type(std::uint32_t st_mode) {
     switch (st_mode & S_IFMT) {
-        case S_IFREG: return NodeType::file;
-        case S_IFDIR: return NodeType::dir;
-        case S_IFLNK: return NodeType::symlink;
-        case S_IFBLK: return NodeType::dev;
-        case S_IFCHR: return NodeType::chardev;
-        case S_IFIFO: return NodeType::fifo;
-        case S_IFSOCK: return NodeType::socket;
-        default: return NodeType::irregular;
+        case S_IFREG:
+            return NodeType::file;
+        case S_IFDIR:
+            return NodeType::dir;
+        case S_IFLNK:
+            return NodeType::symlink;
+        case S_IFBLK:
+            return NodeType::dev;
+        case S_IFCHR:
+            return NodeType::chardev;
+        case S_IFIFO:
+            return NodeType::fifo;
+        case S_IFSOCK:
+            return NodeType::socket;
+        default:
+            return NodeType::irregular;
     }
 }
 

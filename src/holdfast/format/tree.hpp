@@ -29,8 +29,8 @@ struct Node {
     std::string link_target;    // raw bytes
     std::vector<std::pair<std::string, Bytes>> extended_attributes;    // in listxattr's order
     std::string generic_attributes;    // raw JSON object as found, kept when re-encoding; empty: absent
-    std::vector<Id> content;           // files
-    Id subtree;                        // dirs
+    std::vector<Id> content;    // files
+    Id subtree;    // dirs
     std::string error;
 };
 

@@ -41,7 +41,8 @@ TEST(Tree, GivesResticsTreesBackByteForByte) {
 
 TEST(Tree, OfAnEmptyDirectoryHasResticsId) {
     EXPECT_EQ(encode(Tree{}), "{\"nodes\":[]}\n");
-    EXPECT_EQ(sha256(as_bytes(encode(Tree{}))).hex(), "ac08ce34ba4f8123618661bef2425f7028ffb9ac740578a3ee88684d2523fee8");
+    EXPECT_EQ(sha256(as_bytes(encode(Tree{}))).hex(),
+              "ac08ce34ba4f8123618661bef2425f7028ffb9ac740578a3ee88684d2523fee8");
 }
 
 TEST(Tree, KeepsEveryFieldOfEveryTypeOfNode) {
@@ -51,18 +52,29 @@ TEST(Tree, KeepsEveryFieldOfEveryTypeOfNode) {
     const std::string json = tree_json(
         R"({"name":"blk","type":"dev","mode":67109248,)" + common +
         R"("uid":4294967295,"gid":5,"links":1,"device":18446744073709551615,"content":null},)"
-        R"({"name":"chr","type":"chardev","mode":69206416,)" + common + R"("uid":0,"gid":0,"links":1,"content":null},)"
-        R"({"name":"d","type":"dir","mode":2147484141,)" + common +
-        R"("uid":0,"gid":0,"inode":18446744073709551615,"device_id":9007199254740993,"content":null,"subtree":")" + id + R"("},)"
-        R"({"name":"f","type":"file","mode":420,)" + common +
+        R"({"name":"chr","type":"chardev","mode":69206416,)" +
+        common +
+        R"("uid":0,"gid":0,"links":1,"content":null},)"
+        R"({"name":"d","type":"dir","mode":2147484141,)" +
+        common +
+        R"("uid":0,"gid":0,"inode":18446744073709551615,"device_id":9007199254740993,"content":null,"subtree":")" + id +
+        R"("},)"
+        R"({"name":"f","type":"file","mode":420,)" +
+        common +
         R"("uid":1,"gid":2,"user":"a\u003cb","group":"g","inode":7,"device_id":8,"size":9,"links":2,)"
         R"("extended_attributes":[{"name":"user.b","value":"AQID"},{"name":"user.a","value":""}],)"
         R"("generic_attributes":{"windows.creation_time":"\u003cAAA=","windows.x":[1,-2,true,null,{"a":"b"}]},)"
-        R"("content":[")" + id + "\",\"" + id + R"("],"error":"it \u0026 that"},)"
-        R"({"name":"l","type":"symlink",)" + common +
+        R"("content":[")" +
+        id + "\",\"" + id +
+        R"("],"error":"it \u0026 that"},)"
+        R"({"name":"l","type":"symlink",)" +
+        common +
         R"("uid":0,"gid":0,"links":1,"linktarget":"a\ufffd\bb\f\u003e","linktarget_raw":"Yf8IYgw+","content":null},)"
-        R"({"name":"p","type":"fifo","mode":33554852,)" + common + R"("uid":0,"gid":0,"content":null},)"
-        R"({"name":"s","type":"socket","mode":16777636,)" + common + R"("uid":0,"gid":0,"content":null})");
+        R"({"name":"p","type":"fifo","mode":33554852,)" +
+        common +
+        R"("uid":0,"gid":0,"content":null},)"
+        R"({"name":"s","type":"socket","mode":16777636,)" +
+        common + R"("uid":0,"gid":0,"content":null})");
     const auto tree = decode_tree(json, "t");
     ASSERT_TRUE(tree) << tree.error().message;
     EXPECT_EQ(encode(*tree), json);
@@ -119,23 +131,33 @@ TEST(Tree, RefusesNamesThatLeadElsewhereAndNamesTwice) {
 }
 
 TEST(Tree, RefusesWhatWouldLoseData) {
-    for (const std::string& json :
-         {tree_json(file_json("a", R"("content":null)")), tree_json(file_json("a", R"("size":1)")),
-          tree_json(file_json("a", R"("content":["12"])")), tree_json(file_json("a", R"("content":[null])")),
-          tree_json(R"({"name":"d","type":"dir","content":null})"),
-          tree_json(R"({"name":"d","type":"dir","content":null,"subtree":null})"),
-          tree_json(R"({"name":"d","type":"door","content":null})"), tree_json(R"({"name":"d","content":[]})"),
-          tree_json(R"({"type":"file","content":[]})"), tree_json(R"({"name":7,"type":"file","content":[]})"),
-          tree_json(file_json("a", R"("content":[],"inode":1.5)")), tree_json(file_json("a", R"("content":[],"inode":-1)")),
-          tree_json(file_json("a", R"("content":[],"mode":4294967296)")),
-          tree_json(file_json("a", R"("content":[],"linktarget_raw":"?")")), tree_json("1"), std::string(R"({"nodes":null})"),
-          std::string("{}"), std::string("[]"), std::string(), std::string("null"), std::string(R"({"nodes":[]} x)")})
+    for (const std::string& json : {tree_json(file_json("a", R"("content":null)")),
+                                    tree_json(file_json("a", R"("size":1)")),
+                                    tree_json(file_json("a", R"("content":["12"])")),
+                                    tree_json(file_json("a", R"("content":[null])")),
+                                    tree_json(R"({"name":"d","type":"dir","content":null})"),
+                                    tree_json(R"({"name":"d","type":"dir","content":null,"subtree":null})"),
+                                    tree_json(R"({"name":"d","type":"door","content":null})"),
+                                    tree_json(R"({"name":"d","content":[]})"),
+                                    tree_json(R"({"type":"file","content":[]})"),
+                                    tree_json(R"({"name":7,"type":"file","content":[]})"),
+                                    tree_json(file_json("a", R"("content":[],"inode":1.5)")),
+                                    tree_json(file_json("a", R"("content":[],"inode":-1)")),
+                                    tree_json(file_json("a", R"("content":[],"mode":4294967296)")),
+                                    tree_json(file_json("a", R"("content":[],"linktarget_raw":"?")")),
+                                    tree_json("1"),
+                                    std::string(R"({"nodes":null})"),
+                                    std::string("{}"),
+                                    std::string("[]"),
+                                    std::string(),
+                                    std::string("null"),
+                                    std::string(R"({"nodes":[]} x)")})
         EXPECT_FALSE(decode_tree(json, "t")) << json;
 }
 
 TEST(Tree, EndsNestingBeforeTheStackEnds) {
-    const std::string deep = tree_json(file_json("a", R"("content":[],"generic_attributes":{"a":)" + std::string(5000, '[') +
-                                                          std::string(5000, ']') + '}'));
+    const std::string deep = tree_json(file_json(
+        "a", R"("content":[],"generic_attributes":{"a":)" + std::string(5000, '[') + std::string(5000, ']') + '}'));
     EXPECT_FALSE(decode_tree(deep, "t"));
 }
 
@@ -164,7 +186,7 @@ TEST(NameQuoting, GivesTheVectorsBothWays) {
 
 TEST(NameQuoting, KnowsUnicode15) {
     EXPECT_EQ(quote_name("\xf0\x9f\xab\xa8"), "\xf0\x9f\xab\xa8");    // U+1FAE8, new in 15.0
-    EXPECT_EQ(quote_name("\xf0\x9f\xab\xa9"), "\\U0001fae9");         // U+1FAE9, new in 16.0
+    EXPECT_EQ(quote_name("\xf0\x9f\xab\xa9"), "\\U0001fae9");    // U+1FAE9, new in 16.0
     EXPECT_EQ(quote_name("\xc2\xa0\xef\xbb\xbf\xc2\xad"), "\\u00a0\\ufeff\\u00ad");
     EXPECT_EQ(quote_name("\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80"), "\\xed\\xa0\\x80\\xc0\\x80\\xf4\\x90\\x80\\x80");
     EXPECT_EQ(quote_name(std::string("\0\x7f", 2)), "\\x00\\x7f");
@@ -185,8 +207,9 @@ TEST(NameQuoting, AcceptsRusticsAndOctalForms) {
 }
 
 TEST(NameQuoting, RefusesBrokenEscapes) {
-    for (const std::string_view text : {R"(\)", R"(\q)", R"(\x)", R"(\x1)", R"(\xg0)", R"(\u123)", R"(\U0011ffff)", R"(\ud800)",
-                                        R"(\U0000dfff)", R"(\400)", R"(\18)", R"(\8)", R"(a\)", R"(\U1234567)"}) {
+    for (const std::string_view text :
+         {R"(\)", R"(\q)", R"(\x)", R"(\x1)", R"(\xg0)", R"(\u123)", R"(\U0011ffff)", R"(\ud800)", R"(\U0000dfff)",
+          R"(\400)", R"(\18)", R"(\8)", R"(a\)", R"(\U1234567)"}) {
         const auto raw = unquote_name(text);
         ASSERT_FALSE(raw) << text;
         EXPECT_EQ(raw.error().code, ErrorCode::corrupt);
