@@ -1,0 +1,1 @@
+CREATE TABLE market.`odd ``name` (`d` Date, `id` UInt64, `s` String DEFAULT 'a\'b -- c', `n` Nullable(Float64) MATERIALIZED id * 2, `a` UInt8 ALIAS 1) ENGINE = MergeTree PARTITION BY toYYYYMM(d) ORDER BY (d, id) SETTINGS index_granularity = 8192
