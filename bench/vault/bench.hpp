@@ -24,12 +24,12 @@ struct Plan {
 
 struct Round {
     std::map<std::string, Sample> samples;    // by phase
-    std::uint64_t cold_bytes = 0;             // of the repository after the cold backup
-    std::uint64_t change_bytes = 0;           // what the changed backup added
+    std::uint64_t cold_bytes = 0;    // of the repository after the cold backup
+    std::uint64_t change_bytes = 0;    // what the changed backup added
 };
 
 struct Results {
-    std::uint64_t source_bytes = 0;                      // at the first cold backup
+    std::uint64_t source_bytes = 0;    // at the first cold backup
     std::map<std::string, std::vector<Round>> rounds;    // by tool
 };
 

@@ -45,13 +45,20 @@ std::optional<Options> parse(int argc, char** argv) {
         if (i + 1 == argc) return std::nullopt;
         const char* value = argv[i + 1];
         const std::uint64_t number = std::strtoull(value, nullptr, 10);
-        if (name == "--work") options.work = os::absolute_path(value);
-        else if (name == "--holdfast") options.holdfast = value == std::string_view("none") ? "" : os::absolute_path(value);
-        else if (name == "--json") options.json = os::absolute_path(value);
-        else if (name == "--seed") options.plan.seed = number;
-        else if (name == "--size-mb" && number > 0) options.plan.megabytes = number;
-        else if (name == "--rounds" && number > 0) options.plan.rounds = static_cast<unsigned>(number);
-        else return std::nullopt;
+        if (name == "--work")
+            options.work = os::absolute_path(value);
+        else if (name == "--holdfast")
+            options.holdfast = value == std::string_view("none") ? "" : os::absolute_path(value);
+        else if (name == "--json")
+            options.json = os::absolute_path(value);
+        else if (name == "--seed")
+            options.plan.seed = number;
+        else if (name == "--size-mb" && number > 0)
+            options.plan.megabytes = number;
+        else if (name == "--rounds" && number > 0)
+            options.plan.rounds = static_cast<unsigned>(number);
+        else
+            return std::nullopt;
     }
     return options;
 }
@@ -59,15 +66,17 @@ std::optional<Options> parse(int argc, char** argv) {
 Status run(const Options& options) {
     HF_TRY(const std::uint64_t free, os::free_space(options.work));
     if (free < options.plan.megabytes * 6'000'000)
-        return fail(ErrorCode::disk_full, fmt::format("{} has {} free, the bench needs about {}", options.work,
-                                                      human_size(free), human_size(options.plan.megabytes * 6'000'000)),
+        return fail(ErrorCode::disk_full,
+                    fmt::format("{} has {} free, the bench needs about {}", options.work, human_size(free),
+                                human_size(options.plan.megabytes * 6'000'000)),
                     "name another folder with --work, or take less with --size-mb");
     HF_TRY(const auto work, os::TempFolder::create("holdfast-bench", options.work));
     const bench::Places places{work.path() + "/data", work.path(), options.holdfast};
     HF_TRY(const auto tools, bench::find_tools(places));
     HF_TRY(const auto results, bench::run_rounds(options.plan, places, tools));
     fmt::print("{}", bench::table(options.plan, results, tools));
-    HF_DO(os::write_file(options.json, as_bytes(json::dump(bench::document(options.plan, results, tools), 1) + "\n"), 0644));
+    HF_DO(os::write_file(options.json, as_bytes(json::dump(bench::document(options.plan, results, tools), 1) + "\n"),
+                         0644));
     fmt::print("\nevery sample: {}\n", options.json);
     return {};
 }

@@ -35,12 +35,14 @@ double machine_cpu_s() {
 [[noreturn]] void become(const Invocation& invocation, int output) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int null = ::open("/dev/null", O_RDONLY);
+    if (null < 0) _exit(126);
     dup2(null, 0);
     dup2(output, 1);
     dup2(output, 2);
     if (!invocation.folder.empty() && chdir(invocation.folder.c_str()) != 0) _exit(126);
     for (const auto& [name, value] : invocation.environment) setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> arguments;
+    arguments.reserve(invocation.arguments.size() + 1);
     for (const std::string& argument : invocation.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());
@@ -64,8 +66,10 @@ Result<Sample> measure(const Invocation& invocation) {
     int status = 0;
     rusage usage{};
     while (wait4(pid, &status, 0, &usage) < 0)
-        if (errno != EINTR) return fail(errno_error(errno, "cannot wait for " + invocation.arguments[0]));
-        else if (os::stop_requested()) kill(pid, SIGTERM);
+        if (errno != EINTR)
+            return fail(errno_error(errno, "cannot wait for " + invocation.arguments[0]));
+        else if (os::stop_requested())
+            kill(pid, SIGTERM);
     if (!invocation.sync_path.empty()) {
         HF_TRY(const os::Fd folder, os::open_file(invocation.sync_path, O_RDONLY | O_DIRECTORY));
         if (syncfs(folder.get()) != 0) return fail(errno_error(errno, "cannot sync " + invocation.sync_path));
@@ -81,9 +85,8 @@ Result<Sample> measure(const Invocation& invocation) {
         const std::string said = os::read_text(output_path).value_or("");
         const std::string how = WIFEXITED(status) ? fmt::format("exit status {}", WEXITSTATUS(status))
                                                   : fmt::format("killed by signal {}", WTERMSIG(status));
-        return fail(ErrorCode::store,
-                    fmt::format("`{}` failed ({}): {}", fmt::join(invocation.arguments, " "), how,
-                                said.size() > 2000 ? said.substr(said.size() - 2000) : said));
+        return fail(ErrorCode::store, fmt::format("`{}` failed ({}): {}", fmt::join(invocation.arguments, " "), how,
+                                                  said.size() > 2000 ? said.substr(said.size() - 2000) : said));
     }
     return sample;
 }

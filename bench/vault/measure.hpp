@@ -13,14 +13,14 @@ namespace holdfast::bench {
 struct Invocation {
     std::vector<std::string> arguments;
     std::vector<std::pair<std::string, std::string>> environment;
-    std::string folder;       // working directory
+    std::string folder;    // working directory
     std::string sync_path;    // the file system that holds it is synced inside the measured time; empty: no sync
 };
 
 struct Sample {
     double wall_s = 0;
     double user_s = 0, system_s = 0;    // of the command and all its children
-    double foreign_s = 0;               // CPU that everything else on the machine took meanwhile
+    double foreign_s = 0;    // CPU that everything else on the machine took meanwhile
     std::uint64_t rss_max_bytes = 0;    // of its largest process
     double cpu_s() const { return user_s + system_s; }
 };

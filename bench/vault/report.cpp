@@ -14,6 +14,7 @@ using Measure = std::function<double(const Round&)>;
 
 std::vector<double> values(const std::vector<Round>& rounds, const Measure& measure) {
     std::vector<double> all;
+    all.reserve(rounds.size());
     for (const Round& round : rounds) all.push_back(measure(round));
     std::sort(all.begin(), all.end());
     return all;
@@ -46,10 +47,11 @@ void append_phases(std::string& to, const Results& results, const std::vector<To
         for (const Tool& tool : tools) {
             const std::vector<Round>& rounds = results.rounds.at(tool.name);
             const std::vector<double> walls = values(rounds, wall(phase));
-            to += fmt::format("{:<11} {:<9} {:>8.2f} ({:.2f} to {:.2f}){:<{}}{:>7.2f} {:>10.0f} {:>15.2f}\n", phase,
-                              tool.name, median(rounds, wall(phase)), walls.front(), walls.back(), "",
-                              16 - static_cast<int>(fmt::formatted_size("({:.2f} to {:.2f})", walls.front(), walls.back())) + 3,
-                              median(rounds, cpu(phase)), median(rounds, memory(phase)), median(rounds, foreign(phase)));
+            to += fmt::format(
+                "{:<11} {:<9} {:>8.2f} ({:.2f} to {:.2f}){:<{}}{:>7.2f} {:>10.0f} {:>15.2f}\n", phase, tool.name,
+                median(rounds, wall(phase)), walls.front(), walls.back(), "",
+                16 - static_cast<int>(fmt::formatted_size("({:.2f} to {:.2f})", walls.front(), walls.back())) + 3,
+                median(rounds, cpu(phase)), median(rounds, memory(phase)), median(rounds, foreign(phase)));
         }
 }
 
@@ -72,6 +74,7 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
         const std::vector<Round>& theirs = results.rounds.at(tool.name);
         const auto ratio = [&](const Measure& measure) {
             std::vector<double> ratios;
+            ratios.reserve(theirs.size());
             for (std::size_t i = 0; i < theirs.size(); ++i)
                 ratios.push_back(measure(own->second[i]) / std::max(measure(theirs[i]), 1e-9));
             std::sort(ratios.begin(), ratios.end());
@@ -81,8 +84,8 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
         for (const std::string& phase : k_phases)
             to += fmt::format("            {:<9} {:>6.2f} {:>6.2f} {:>13.2f}\n", phase, ratio(wall(phase)),
                               ratio(cpu(phase)), ratio(memory(phase)));
-        to += fmt::format("            repository after cold {:.3f}, added by the change {:.2f}\n", ratio(cold_megabytes),
-                          ratio(change_megabytes));
+        to += fmt::format("            repository after cold {:.3f}, added by the change {:.2f}\n",
+                          ratio(cold_megabytes), ratio(change_megabytes));
         if (tool.name == "restic") {
             const auto said = [](bool met) { return met ? "met" : "NOT MET"; };
             to += fmt::format("            goals: cold no slower {}, restore no slower {}, size at most 1.05 {}\n",
@@ -95,8 +98,9 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
 }    // namespace
 
 std::string table(const Plan& plan, const Results& results, const std::vector<Tool>& tools) {
-    std::string text = fmt::format("\n{} rounds, medians; {} processors; every restored copy compared equal to its source\n",
-                                   plan.rounds, os::processor_count());
+    std::string text =
+        fmt::format("\n{} rounds, medians; {} processors; every restored copy compared equal to its source\n",
+                    plan.rounds, os::processor_count());
     for (const Tool& tool : tools) text += fmt::format("  {:<9} {}\n", tool.name, tool.version);
     text += "\n";
     append_phases(text, results, tools);

@@ -42,7 +42,8 @@ Tool floor_tool(const Places& places, const std::string& password_file) {
         return std::vector<std::string>{"bash", "-c", "set -o pipefail; " + std::move(script)};
     };
     t.init = {"mkdir", "-p", t.repository};
-    t.backup = shell(fmt::format("tar -C / -c '{}' | zstd -q -3 -T2 | {} > '{}'", places.data.substr(1), cipher, archive));
+    t.backup =
+        shell(fmt::format("tar -C / -c '{}' | zstd -q -3 -T2 | {} > '{}'", places.data.substr(1), cipher, archive));
     t.restore = shell(fmt::format("{} -d < '{}' | zstd -q -d | tar -x -C '{}'", cipher, archive, t.restored));
     t.check = shell(fmt::format("{} -d < '{}' | zstd -q -t", cipher, archive));
     return t;
@@ -100,10 +101,14 @@ Result<std::vector<Tool>> find_tools(const Places& places) {
                         "build it with `./run build`, or name it with --holdfast");
     }
     const std::string restic = version_of({"restic", "version"}), borg = version_of({"borg", "--version"});
-    if (restic.empty()) fmt::print(stderr, "restic is not installed: left out\n");
-    else tools.push_back(restic_tool(places, password_file, restic.substr(0, restic.find(" compiled"))));
-    if (borg.empty()) fmt::print(stderr, "borg is not installed: left out\n");
-    else tools.push_back(borg_tool(places, borg));
+    if (restic.empty())
+        fmt::print(stderr, "restic is not installed: left out\n");
+    else
+        tools.push_back(restic_tool(places, password_file, restic.substr(0, restic.find(" compiled"))));
+    if (borg.empty())
+        fmt::print(stderr, "borg is not installed: left out\n");
+    else
+        tools.push_back(borg_tool(places, borg));
     return tools;
 }
 

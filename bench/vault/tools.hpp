@@ -15,17 +15,17 @@
 namespace holdfast::bench {
 
 struct Places {
-    std::string data;       // absolute; what is backed up
-    std::string work;       // repositories, caches and restored copies lie below it
-    std::string holdfast;   // the program; empty: it does not take part
+    std::string data;    // absolute; what is backed up
+    std::string work;    // repositories, caches and restored copies lie below it
+    std::string holdfast;    // the program; empty: it does not take part
 };
 
 struct Tool {
     std::string name, version;
     std::vector<std::pair<std::string, std::string>> environment;
     std::string repository;    // its folder, made anew each round
-    std::string cache;         // removed with the repository, so that cold is cold
-    std::string restored;      // the folder to restore into
+    std::string cache;    // removed with the repository, so that cold is cold
+    std::string restored;    // the folder to restore into
     // "%PHASE%" in an argument stands for cold, unchanged, changed.
     std::vector<std::string> init, backup, restore, check;
 };

@@ -95,16 +95,18 @@ public:
         HF_TRY(os::Process process, os::Process::start(command));
         std::optional<os::ExitStatus> status;
         while (!status) {
-            if (const auto ended = process.wait(10ms)) status = *ended;
-            else if (ended.error().code != ErrorCode::unreachable) return fail(ended.error());
+            if (const auto ended = process.wait(10ms))
+                status = *ended;
+            else if (ended.error().code != ErrorCode::unreachable)
+                return fail(ended.error());
             if (meanwhile) HF_DO(meanwhile());
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped by a signal");
         }
         demo::Run run{std::move(what), since(begin), {}};
         HF_TRY(const std::string output, os::read_text(command.output_file));
         if (!status->ok())
-            return fail(ErrorCode::store, fmt::format("`holdfast {}`: {}{}\n{}", words[0], status->text(), failures(output),
-                                                      process.errors()));
+            return fail(ErrorCode::store, fmt::format("`holdfast {}`: {}{}\n{}", words[0], status->text(),
+                                                      failures(output), process.errors()));
         HF_TRY(run.document, json::parse(output.empty() ? "{}" : output, "holdfast's answer"));
         return run;
     }
@@ -133,10 +135,11 @@ void tell_end(const demo::Evidence& evidence, const demo::Verdict& verdict, cons
     const auto ratio = [&](std::size_t first, std::size_t last, const char* of, const char* to) {
         return sum(first, last, of) / std::max(sum(first, last, to), 1.0);
     };
-    tell(fmt::format("  deduplication: of what the second backup read, one byte in {:.1f} was new; with compression it stored one "
-                     "in {:.0f}\n  both backups together: deduplicated {:.1f} to 1, with compression {:.1f} to 1\n",
-                     ratio(2, 2, "bytes", "bytes_added"), ratio(2, 2, "bytes", "bytes_stored"),
-                     ratio(1, 2, "bytes", "bytes_added"), ratio(1, 2, "bytes", "bytes_stored")));
+    tell(fmt::format(
+        "  deduplication: of what the second backup read, one byte in {:.1f} was new; with compression it stored one "
+        "in {:.0f}\n  both backups together: deduplicated {:.1f} to 1, with compression {:.1f} to 1\n",
+        ratio(2, 2, "bytes", "bytes_added"), ratio(2, 2, "bytes", "bytes_stored"), ratio(1, 2, "bytes", "bytes_added"),
+        ratio(1, 2, "bytes", "bytes_stored")));
     tell(verdict.equal ? demo::green(fmt::format("All {} rows, keys and files are back and equal; {:.0f} s in all.",
                                                  demo::grouped(rows), seconds))
                        : demo::red("Something is NOT equal: see above."));
@@ -156,8 +159,8 @@ Result<bool> show(const Holdfast& holdfast, const std::string& folder) {
     HF_TRY(runs[1], step("holdfast backup: everything into one snapshot, the stores stay up",
                          [&] { return holdfast.run("first backup", {"backup"}); }));
     HF_DO(step("Changing one per cent of everything: rows added, updated, deleted", [&] { return stack->change(); }));
-    HF_TRY(evidence.before, step("Counting and digesting what the stores hold, by their own queries",
-                                 [&] { return stack->count(); }));
+    HF_TRY(evidence.before,
+           step("Counting and digesting what the stores hold, by their own queries", [&] { return stack->count(); }));
     evidence.acknowledged_before = stack->acknowledged();
     HF_TRY(runs[2], step("holdfast backup again", [&] { return holdfast.run("second backup", {"backup"}); }));
     evidence.acknowledged_after = stack->acknowledged();
@@ -196,10 +199,11 @@ Result<bool> run(const std::string& program, bool keep) {
     const Holdfast holdfast(program, folder);
     auto equal = show(holdfast, folder);
     if (keep)
-        tell(fmt::format("\nThe folder {} is kept. Try next:\n  {} snapshots --repo {} --password-file {}\n"
-                         "  {} ls latest --repo {} --password-file {}",
-                         folder, program, holdfast.repository(), holdfast.password_file(), program, holdfast.repository(),
-                         holdfast.password_file()));
+        tell(
+            fmt::format("\nThe folder {} is kept. Try next:\n  {} snapshots --repo {} --password-file {}\n"
+                        "  {} ls latest --repo {} --password-file {}",
+                        folder, program, holdfast.repository(), holdfast.password_file(), program,
+                        holdfast.repository(), holdfast.password_file()));
     return equal;
 }
 
@@ -215,11 +219,14 @@ int main(int argc, char** argv) {
     std::string program = os::parent_folder(os::own_program()) + "/holdfast";
     bool keep = false;
     if (argc == 5 && argv[1] == std::string_view("--duckdb-writer"))
-        return testing::run_trades_writer(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10));
+        return testing::run_trades_writer(argv[2], std::strtoull(argv[3], nullptr, 10),
+                                          std::strtoull(argv[4], nullptr, 10));
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
-        if (word == "--keep") keep = true;
-        else if (word == "--holdfast" && i + 1 < argc) program = os::absolute_path(argv[++i]);
+        if (word == "--keep")
+            keep = true;
+        else if (word == "--holdfast" && i + 1 < argc)
+            program = os::absolute_path(argv[++i]);
         else {
             fmt::print(word == "--help" ? stdout : stderr, "{}", k_help);
             return word == "--help" ? 0 : 2;

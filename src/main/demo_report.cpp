@@ -21,9 +21,9 @@ void append_line(Verdict& verdict, const Counted& before, const Counted& after) 
     const bool equal = before == after;
     verdict.equal = verdict.equal && equal;
     const auto digest = [](const Counted& counted) { return counted.digest.substr(0, 16); };
-    verdict.table += fmt::format("  {:<28} {:>9} {:>9}   {:<16}  {:<16}  {}\n", before.what, grouped(before.rows),
-                                 grouped(after.rows), digest(before), digest(after),
-                                 equal ? green("equal") : red("DIFFERENT"));
+    verdict.table +=
+        fmt::format("  {:<28} {:>9} {:>9}   {:<16}  {:<16}  {}\n", before.what, grouped(before.rows),
+                    grouped(after.rows), digest(before), digest(after), equal ? green("equal") : red("DIFFERENT"));
 }
 
 // Rows and one digest over the first `count` batches.
@@ -62,7 +62,8 @@ Verdict compare(const Evidence& e) {
     const bool in_window = !e.duckdb_after.empty() && last >= e.acknowledged_before && last <= e.acknowledged_after + 1;
     verdict.equal = verdict.equal && in_window;
     verdict.table += fmt::format(
-        "\n  DuckDB's writer never paused: commit {} was acknowledged when the backup began, commit {} when it had ended.\n"
+        "\n  DuckDB's writer never paused: commit {} was acknowledged when the backup began, commit {} when it had "
+        "ended.\n"
         "  The copy holds commits 1 to {}, each whole, none missing and none beyond: {}\n",
         grouped(e.acknowledged_before), grouped(e.acknowledged_after), grouped(last),
         in_window ? green("as it must be") : red("OUTSIDE THAT WINDOW"));
@@ -70,13 +71,15 @@ Verdict compare(const Evidence& e) {
 }
 
 std::string cost_table(const std::vector<Run>& runs) {
-    std::string text = bold(fmt::format("  {:<28} {:>9} {:>12} {:>12} {:>12}\n", "run", "seconds", "read", "new", "stored"));
+    std::string text =
+        bold(fmt::format("  {:<28} {:>9} {:>12} {:>12} {:>12}\n", "run", "seconds", "read", "new", "stored"));
     for (const Run& run : runs) {
         const json::Value& summary = run.document["summary"];
         text += fmt::format("  {:<28} {:>9.2f}", run.what, run.seconds);
         if (summary.is_object())
             text += fmt::format(" {:>12} {:>12} {:>12}", human_size(summary["bytes"].natural()),
-                                human_size(summary["bytes_added"].natural()), human_size(summary["bytes_stored"].natural()));
+                                human_size(summary["bytes_added"].natural()),
+                                human_size(summary["bytes_stored"].natural()));
         text += '\n';
     }
     return text;

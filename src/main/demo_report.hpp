@@ -10,16 +10,16 @@
 namespace holdfast::demo {
 
 struct Run {
-    std::string what;         // "first backup"
+    std::string what;    // "first backup"
     double seconds = 0;
-    json::Value document;     // what holdfast printed with --json
+    json::Value document;    // what holdfast printed with --json
 };
 
 struct Evidence {
     Counts before, after;
-    Batches duckdb_before, duckdb_after;       // before: all that lay on the disk when the writer was killed
-    std::uint64_t acknowledged_before = 0;     // batches acknowledged when the last backup began
-    std::uint64_t acknowledged_after = 0;      // and when it had ended
+    Batches duckdb_before, duckdb_after;    // before: all that lay on the disk when the writer was killed
+    std::uint64_t acknowledged_before = 0;    // batches acknowledged when the last backup began
+    std::uint64_t acknowledged_after = 0;    // and when it had ended
 };
 
 /// Every line of the comparison; `equal` is the verdict over all.

@@ -13,7 +13,9 @@ constexpr std::uint64_t k_duckdb_rows = 150'000;    // before the writer adds to
 
 Stack::Stack(std::string folder, testing::RedisServer redis, testing::PostgresServer postgres,
              testing::ClickHouseServer clickhouse)
-    : folder_(std::move(folder)), redis_(std::move(redis)), postgres_(std::move(postgres)),
+    : folder_(std::move(folder)),
+      redis_(std::move(redis)),
+      postgres_(std::move(postgres)),
       clickhouse_(std::move(clickhouse)) {}
 
 Result<std::unique_ptr<Stack>> Stack::start(const std::string& folder) {

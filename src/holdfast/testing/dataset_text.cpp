@@ -25,8 +25,9 @@ unsigned order_version(const DatasetRecipe& recipe, std::uint64_t index, std::ui
 }
 
 Status write_orders(DatasetFile& file, const DatasetRecipe& recipe, const Desk& desk, std::uint64_t rows) {
-    file.text() += "COPY public.orders (id, client_id, account, symbol, side, kind, quantity, price, status, strategy, "
-                   "created_at, updated_at) FROM stdin;\n";
+    file.text() +=
+        "COPY public.orders (id, client_id, account, symbol, side, kind, quantity, price, status, strategy, "
+        "created_at, updated_at) FROM stdin;\n";
     const std::uint64_t end = rows_now(recipe, rows);
     for (std::uint64_t i = 0; i < end; ++i) {
         const Order o = desk.order(i, order_version(recipe, i, rows));
@@ -41,15 +42,17 @@ Status write_orders(DatasetFile& file, const DatasetRecipe& recipe, const Desk& 
 }
 
 Status write_fills(DatasetFile& file, const DatasetRecipe& recipe, const Desk& desk, std::uint64_t rows) {
-    file.text() += "COPY public.executions (id, order_id, symbol, side, quantity, price, venue, liquidity, commission, "
-                   "venue_ref, executed_at) FROM stdin;\n";
+    file.text() +=
+        "COPY public.executions (id, order_id, symbol, side, quantity, price, venue, liquidity, commission, "
+        "venue_ref, executed_at) FROM stdin;\n";
     const std::uint64_t end = rows_now(recipe, rows);
     for (std::uint64_t i = 0; i < end; ++i) {
         const Order o = desk.order(i);
         const std::uint64_t a = mixed(recipe.seed, i, 21);
-        fmt::format_to(std::back_inserter(file.text()), "{}\t{}\t{}\t{}\t{}\t{}\tvenue-{}\t{}\t{}.{:02}\t{:016x}\t{}+00\n",
-                       90'000'000 + i, o.id, o.symbol, o.side, o.quantity, decimal_price(o.price), a % 7,
-                       a & 0x100 ? "maker" : "taker", a >> 16 & 15, (a >> 20) % 100, mixed(recipe.seed, i, 22), sql_time(o.updated_at));
+        fmt::format_to(std::back_inserter(file.text()),
+                       "{}\t{}\t{}\t{}\t{}\t{}\tvenue-{}\t{}\t{}.{:02}\t{:016x}\t{}+00\n", 90'000'000 + i, o.id,
+                       o.symbol, o.side, o.quantity, decimal_price(o.price), a % 7, a & 0x100 ? "maker" : "taker",
+                       a >> 16 & 15, (a >> 20) % 100, mixed(recipe.seed, i, 22), sql_time(o.updated_at));
         HF_DO(file.flush_if_full());
     }
     file.text() += "\\.\n\n\n";
@@ -66,8 +69,8 @@ void append_log_line(std::string& to, const Desk& desk, std::uint64_t seed, std:
         R"({{"time":"{}Z","level":"{}","service":"trade-engine","host":"desk-01","thread":{},"event":"{}","order_id":{},)"
         R"("client_id":"{}","symbol":"{}","side":"{}","quantity":{},"price":{},"latency_us":{},"trace":"{:016x}{:08x}"}})"
         "\n",
-        sql_time(o.created_at), a % 40 == 0 ? "warning" : "info", a % 8, k_events[(a >> 8) % 5], o.id,
-        o.client_id, o.symbol, o.side, o.quantity, decimal_price(o.price), (a >> 16) % 900 + 40, mixed(seed, index, 31),
+        sql_time(o.created_at), a % 40 == 0 ? "warning" : "info", a % 8, k_events[(a >> 8) % 5], o.id, o.client_id,
+        o.symbol, o.side, o.quantity, decimal_price(o.price), (a >> 16) % 900 + 40, mixed(seed, index, 31),
         mixed(seed, index, 32) >> 32);
 }
 
@@ -77,18 +80,21 @@ Status write_dataset_sql(const std::string& path, const DatasetRecipe& recipe) {
     const Desk desk(recipe.seed);
     const std::uint64_t bytes = recipe.bytes * 3 / 10;
     HF_TRY(DatasetFile file, DatasetFile::open(path));
-    file.text() += "--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\nSET client_encoding = 'UTF8';\n\n"
-                   "CREATE TABLE public.orders (id bigint NOT NULL, client_id uuid, account text, symbol text, side text, "
-                   "kind text, quantity bigint, price numeric(18,5), status text, strategy text, created_at timestamp "
-                   "with time zone, updated_at timestamp with time zone);\n"
-                   "CREATE TABLE public.executions (id bigint NOT NULL, order_id bigint, symbol text, side text, quantity "
-                   "bigint, price numeric(18,5), venue text, liquidity text, commission numeric(10,2), venue_ref text, executed_at "
-                   "timestamp with time zone);\n\n";
+    file.text() +=
+        "--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\nSET client_encoding = 'UTF8';\n\n"
+        "CREATE TABLE public.orders (id bigint NOT NULL, client_id uuid, account text, symbol text, side text, "
+        "kind text, quantity bigint, price numeric(18,5), status text, strategy text, created_at timestamp "
+        "with time zone, updated_at timestamp with time zone);\n"
+        "CREATE TABLE public.executions (id bigint NOT NULL, order_id bigint, symbol text, side text, quantity "
+        "bigint, price numeric(18,5), venue text, liquidity text, commission numeric(10,2), venue_ref text, "
+        "executed_at "
+        "timestamp with time zone);\n\n";
     HF_DO(write_orders(file, recipe, desk, bytes / 2 / k_order_row_bytes));
     HF_DO(write_fills(file, recipe, desk, bytes / 2 / k_fill_row_bytes));
-    file.text() += "ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_pkey PRIMARY KEY (id);\n"
-                   "ALTER TABLE ONLY public.executions ADD CONSTRAINT executions_pkey PRIMARY KEY (id);\n"
-                   "--\n-- PostgreSQL database dump complete\n--\n\n";
+    file.text() +=
+        "ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_pkey PRIMARY KEY (id);\n"
+        "ALTER TABLE ONLY public.executions ADD CONSTRAINT executions_pkey PRIMARY KEY (id);\n"
+        "--\n-- PostgreSQL database dump complete\n--\n\n";
     return file.finish();
 }
 

@@ -14,12 +14,11 @@ struct Instrument {
     std::int64_t price;    // where its wave is centred, in 1/100000
 };
 constexpr std::array<Instrument, Desk::k_symbols> k_instruments{{
-    {"EURUSD", 108400},     {"GBPUSD", 126900},     {"USDJPY", 15432000},    {"AUDUSD", 65310},
-    {"USDCHF", 88140},      {"USDCAD", 138700},     {"NZDUSD", 59220},       {"EURGBP", 85420},
-    {"XAUUSD", 265312000},  {"XAGUSD", 3120000},    {"BTCUSD", 9123450000},  {"ETHUSD", 312345000},
-    {"US500", 593400000},   {"US100", 2081200000},  {"GER40", 1923400000},   {"UK100", 814300000},
-    {"AAPL", 22845000},     {"MSFT", 41523000},     {"NVDA", 14187000},      {"TSLA", 33870000},
-    {"WTI", 6982000},       {"BRENT", 7345000},     {"NATGAS", 319000},      {"COPPER", 412000},
+    {"EURUSD", 108400},     {"GBPUSD", 126900},    {"USDJPY", 15432000}, {"AUDUSD", 65310},     {"USDCHF", 88140},
+    {"USDCAD", 138700},     {"NZDUSD", 59220},     {"EURGBP", 85420},    {"XAUUSD", 265312000}, {"XAGUSD", 3120000},
+    {"BTCUSD", 9123450000}, {"ETHUSD", 312345000}, {"US500", 593400000}, {"US100", 2081200000}, {"GER40", 1923400000},
+    {"UK100", 814300000},   {"AAPL", 22845000},    {"MSFT", 41523000},   {"NVDA", 14187000},    {"TSLA", 33870000},
+    {"WTI", 6982000},       {"BRENT", 7345000},    {"NATGAS", 319000},   {"COPPER", 412000},
 }};
 
 constexpr std::array<std::string_view, 3> k_kinds{"market", "limit", "stop"};
@@ -60,7 +59,8 @@ Order Desk::order(std::uint64_t index, unsigned version) const {
     order.kind = k_kinds[(a >> 17) % k_kinds.size()];
     order.status = k_statuses[((a >> 24) + version) % k_statuses.size()];
     order.quantity = ((a >> 32) % 50 + 1) * 1000;
-    order.created_at = k_begin + static_cast<std::int64_t>(index) * 250'000 + static_cast<std::int64_t>((a >> 40) % 250'000);
+    order.created_at =
+        k_begin + static_cast<std::int64_t>(index) * 250'000 + static_cast<std::int64_t>((a >> 40) % 250'000);
     order.updated_at = order.created_at + static_cast<std::int64_t>(c % 90'000) + version * 3'600'000'000LL;
     order.price = price(symbol, order.created_at, b);
     order.account = static_cast<unsigned>((a >> 20) % 97 * ((a >> 28) % 5 + 1));

@@ -22,7 +22,7 @@ struct Order {
     std::string_view symbol;
     std::string_view side;    // buy, sell
     std::string_view kind;    // market, limit, stop
-    std::string_view status;  // new, partial, filled, cancelled, rejected; later versions differ
+    std::string_view status;    // new, partial, filled, cancelled, rejected; later versions differ
     std::uint64_t quantity;
     std::int64_t price;
     std::int64_t created_at, updated_at;

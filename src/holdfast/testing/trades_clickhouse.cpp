@@ -50,9 +50,10 @@ Status insert_ticks(std::uint16_t port, const Desk& desk, std::uint64_t begin, s
 
 Status fill_clickhouse(std::uint16_t http_port, const TradeAmounts& amounts) {
     HF_TRY(std::string said, ask(http_port, "CREATE DATABASE trading"));
-    HF_TRY(said, ask(http_port, "CREATE TABLE trading.ticks (id UInt64, symbol String, time DateTime, microsecond UInt32, "
-                                "bid Int64, ask Int64, volume UInt32) ENGINE = MergeTree PARTITION BY toYYYYMMDD(time) "
-                                "ORDER BY (symbol, time, id)"));
+    HF_TRY(said, ask(http_port,
+                     "CREATE TABLE trading.ticks (id UInt64, symbol String, time DateTime, microsecond UInt32, "
+                     "bid Int64, ask Int64, volume UInt32) ENGINE = MergeTree PARTITION BY toYYYYMMDD(time) "
+                     "ORDER BY (symbol, time, id)"));
     const std::uint64_t batch = amounts.ticks / 5 + 1;
     for (std::uint64_t begin = 0; begin < amounts.ticks; begin += batch)
         HF_DO(insert_ticks(http_port, Desk(amounts.seed), begin, std::min(begin + batch, amounts.ticks)));
@@ -64,8 +65,9 @@ Status change_clickhouse(std::uint16_t http_port, const TradeAmounts& amounts) {
 }
 
 Result<Counts> count_clickhouse(std::uint16_t http_port) {
-    HF_TRY(const std::string line, ask(http_port, "SELECT count(), sum(cityHash64(id, symbol, time, microsecond, bid, ask, "
-                                                  "volume)) FROM trading.ticks FORMAT TabSeparated"));
+    HF_TRY(const std::string line, ask(http_port,
+                                       "SELECT count(), sum(cityHash64(id, symbol, time, microsecond, bid, ask, "
+                                       "volume)) FROM trading.ticks FORMAT TabSeparated"));
     const auto tab = line.find('\t');
     if (tab == std::string::npos) return fail(ErrorCode::store, fmt::format("ClickHouse answers \"{}\"", line));
     return Counts{{"clickhouse ticks", std::stoull(line), line.substr(tab + 1, line.find('\n') - tab - 1)}};

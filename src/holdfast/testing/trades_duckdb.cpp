@@ -38,15 +38,13 @@ Result<const Api*> api() {
             return fail(ErrorCode::not_found, fmt::format("libduckdb cannot be loaded: {}", dlerror()),
                         "run scripts/fetch-engines.sh");
         Api a;
-        const bool whole = find(library, "duckdb_open_ext", a.open_ext) && find(library, "duckdb_close", a.close) &&
-                           find(library, "duckdb_connect", a.connect) &&
-                           find(library, "duckdb_disconnect", a.disconnect) && find(library, "duckdb_query", a.query) &&
-                           find(library, "duckdb_result_error", a.result_error) &&
-                           find(library, "duckdb_destroy_result", a.destroy_result) &&
-                           find(library, "duckdb_column_count", a.column_count) &&
-                           find(library, "duckdb_row_count", a.row_count) &&
-                           find(library, "duckdb_value_varchar", a.value_varchar) &&
-                           find(library, "duckdb_free", a.free);
+        const bool whole =
+            find(library, "duckdb_open_ext", a.open_ext) && find(library, "duckdb_close", a.close) &&
+            find(library, "duckdb_connect", a.connect) && find(library, "duckdb_disconnect", a.disconnect) &&
+            find(library, "duckdb_query", a.query) && find(library, "duckdb_result_error", a.result_error) &&
+            find(library, "duckdb_destroy_result", a.destroy_result) &&
+            find(library, "duckdb_column_count", a.column_count) && find(library, "duckdb_row_count", a.row_count) &&
+            find(library, "duckdb_value_varchar", a.value_varchar) && find(library, "duckdb_free", a.free);
         if (!whole) return fail(ErrorCode::unsupported, "libduckdb lacks a function of its C interface");
         return a;
     }();
@@ -130,7 +128,8 @@ std::string select_executions(std::uint64_t seed, std::uint64_t begin, std::uint
         "SELECT i AS id, make_timestamp(1788739200000000 + i * 180000 + (h % 180000)::BIGINT) AS executed_at, "
         "[{}][(h % 24)::INTEGER + 1] AS symbol, CASE WHEN h >> 8 & 1 = 1 THEN 'buy' ELSE 'sell' END AS side, "
         "((h >> 9) % 50 + 1)::INTEGER * 1000 AS quantity, "
-        "((100000 * (1 + (h % 24)) * (1 + 0.01 * sin(i / 100000.0 + (h % 24)::DOUBLE)))::BIGINT + ((h >> 16) % 400)::BIGINT)"
+        "((100000 * (1 + (h % 24)) * (1 + 0.01 * sin(i / 100000.0 + (h % 24)::DOUBLE)))::BIGINT + ((h >> 16) % "
+        "400)::BIGINT)"
         " AS price, 40000000 + i // 2 AS order_id, hash(i + {}) AS venue_ref, hash(i + {}) AS client_ref "
         "FROM (SELECT i, hash(i + {}) AS h FROM range({}, {}) t(i))",
         symbols, a + 1'000'000'007, a + 2'000'000'011, a, begin, end);

@@ -15,10 +15,11 @@ std::string log_lines(const Desk& desk, std::uint64_t begin, std::uint64_t end) 
     std::string text;
     for (std::uint64_t i = begin; i < end; ++i) {
         const Order o = desk.order(i);
-        fmt::format_to(std::back_inserter(text),
-                       R"({{"time":"{}Z","level":"info","event":"execution report","order":{},"symbol":"{}","side":"{}"}})"
-                       "\n",
-                       sql_time(o.updated_at), o.id, o.symbol, o.side);
+        fmt::format_to(
+            std::back_inserter(text),
+            R"({{"time":"{}Z","level":"info","event":"execution report","order":{},"symbol":"{}","side":"{}"}})"
+            "\n",
+            sql_time(o.updated_at), o.id, o.symbol, o.side);
     }
     return text;
 }
@@ -39,8 +40,12 @@ Status fill_files(const std::string& config, const std::string& logs, const Trad
                              as_bytes(fmt::format("name = \"strategy-{:02}\"\nsymbol = \"{}\"\nsize_max = {}\n", i,
                                                   Desk::symbol_name(i), (i + 1) * 10'000)),
                              0644));
-    HF_DO(os::write_file(config + "/risk.json", as_bytes(R"({"loss_max": 25000, "positions_max": 40})" "\n"), 0644));
-    HF_DO(os::write_file(config + "/broker.key", as_bytes(uuid(mixed(amounts.seed, 1), mixed(amounts.seed, 2)) + "\n"), 0600));
+    HF_DO(os::write_file(config + "/risk.json",
+                         as_bytes(R"({"loss_max": 25000, "positions_max": 40})"
+                                  "\n"),
+                         0644));
+    HF_DO(os::write_file(config + "/broker.key", as_bytes(uuid(mixed(amounts.seed, 1), mixed(amounts.seed, 2)) + "\n"),
+                         0600));
     if (::symlink("strategies/strategy-03.toml", (config + "/current.toml").c_str()) != 0)
         return fail(errno_error(errno, "cannot make a link in " + config));
     const std::uint64_t half = amounts.log_lines / 2;
@@ -49,17 +54,21 @@ Status fill_files(const std::string& config, const std::string& logs, const Trad
 }
 
 Status change_files(const std::string& config, const std::string& logs, const TradeAmounts& amounts) {
-    HF_DO(os::write_file(config + "/risk.json", as_bytes(R"({"loss_max": 30000, "positions_max": 40})" "\n"), 0644));
+    HF_DO(os::write_file(config + "/risk.json",
+                         as_bytes(R"({"loss_max": 30000, "positions_max": 40})"
+                                  "\n"),
+                         0644));
     return append_to(logs + "/engine.jsonl",
                      log_lines(Desk(amounts.seed), amounts.log_lines, amounts.log_lines + amounts.log_lines / 100));
 }
 
 Result<Counted> count_files(const std::string& what, const std::string& folder) {
     os::Command command;
-    command.arguments = {"bash", "-c",
-                         "set -e; cd \"$1\"; find . -type f | wc -l; { find . -printf '%y %m %p %l\\n' | LC_ALL=C sort; "
-                         "find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum; } | sha256sum",
-                         "bash", folder};
+    command.arguments = {
+        "bash", "-c",
+        "set -e; cd \"$1\"; find . -type f | wc -l; { find . -printf '%y %m %p %l\\n' | LC_ALL=C sort; "
+        "find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum; } | sha256sum",
+        "bash", folder};
     HF_TRY(const os::Finished done, os::run(std::move(command)));
     const auto line_end = done.output.find('\n');
     if (!done.status.ok() || done.output.size() < line_end + 65)

@@ -74,8 +74,8 @@ void add_order(Pipeline& to, const Order& o) {
 }
 
 void add_signal(Pipeline& to, const Order& o) {
-    to.add({"XADD", "signals", fmt::format("{}-{}", o.created_at / 1000, o.id % 1000), "symbol", o.symbol, "side", o.side,
-            "quantity", fmt::to_string(o.quantity)});
+    to.add({"XADD", "signals", fmt::format("{}-{}", o.created_at / 1000, o.id % 1000), "symbol", o.symbol, "side",
+            o.side, "quantity", fmt::to_string(o.quantity)});
 }
 
 // Absolute, so that both sides of a restore hold the same expiry.

@@ -20,9 +20,9 @@ namespace holdfast::testing {
 
 struct TradeAmounts {
     std::uint64_t seed = 42;
-    std::uint64_t orders = 80'000;        // PostgreSQL; as many executions
-    std::uint64_t order_states = 30'000;  // Redis; plus positions, signals and idempotency keys
-    std::uint64_t ticks = 200'000;        // ClickHouse
+    std::uint64_t orders = 80'000;    // PostgreSQL; as many executions
+    std::uint64_t order_states = 30'000;    // Redis; plus positions, signals and idempotency keys
+    std::uint64_t ticks = 200'000;    // ClickHouse
     std::uint64_t log_lines = 20'000;
 };
 

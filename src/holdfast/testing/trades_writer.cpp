@@ -26,9 +26,10 @@ Status commit_batches(TradesDuckDb& db, std::uint64_t seed, std::uint64_t base_r
     HF_DO(db.execute("SET checkpoint_threshold = '256KB'"));
     for (std::uint64_t batch = 1;; ++batch) {
         const std::uint64_t begin = base_rows + batch * k_batch_rows;
-        HF_DO(db.execute(fmt::format("BEGIN; INSERT INTO executions SELECT {}::BIGINT, * FROM ({}); "
-                                     "INSERT INTO commits VALUES ({}, {}); COMMIT",
-                                     batch, select_executions(seed, begin, begin + k_batch_rows), batch, k_batch_rows)));
+        HF_DO(
+            db.execute(fmt::format("BEGIN; INSERT INTO executions SELECT {}::BIGINT, * FROM ({}); "
+                                   "INSERT INTO commits VALUES ({}, {}); COMMIT",
+                                   batch, select_executions(seed, begin, begin + k_batch_rows), batch, k_batch_rows)));
         say(fmt::format("commit {}\n", batch));
         pollfd input{STDIN_FILENO, POLLIN, 0};
         if (::poll(&input, 1, static_cast<int>(k_pause.count())) == 0) continue;
@@ -51,18 +52,21 @@ int run_trades_writer(const std::string& path, std::uint64_t seed, std::uint64_t
 
 Status create_trades_file(const std::string& path, std::uint64_t seed, std::uint64_t base_rows) {
     HF_TRY(TradesDuckDb db, TradesDuckDb::open(path));
-    HF_DO(db.execute("CREATE TABLE executions AS SELECT 0::BIGINT AS batch, * FROM (" + select_executions(seed, 0, base_rows) +
+    HF_DO(db.execute("CREATE TABLE executions AS SELECT 0::BIGINT AS batch, * FROM (" +
+                     select_executions(seed, 0, base_rows) +
                      "); CREATE TABLE commits (batch BIGINT, row_count BIGINT)"));
     return db.execute(fmt::format("INSERT INTO commits VALUES (0, {}); CHECKPOINT", base_rows));
 }
 
 Result<std::vector<BatchProof>> prove_trades_file(const std::string& path) {
     HF_TRY(TradesDuckDb db, TradesDuckDb::open(path));
-    HF_TRY(const auto rows, db.query("SELECT batch, count(*), sum(hash(id, executed_at, symbol, side, quantity, price, "
-                                     "order_id, venue_ref, client_ref)) FROM executions GROUP BY batch ORDER BY batch"));
+    HF_TRY(const auto rows,
+           db.query("SELECT batch, count(*), sum(hash(id, executed_at, symbol, side, quantity, price, "
+                    "order_id, venue_ref, client_ref)) FROM executions GROUP BY batch ORDER BY batch"));
     HF_TRY(const auto commits, db.query("SELECT batch, row_count FROM commits ORDER BY batch"));
     if (commits.size() != rows.size())
-        return fail(ErrorCode::mismatch, fmt::format("{} holds {} batches but {} commit rows", path, rows.size(), commits.size()));
+        return fail(ErrorCode::mismatch,
+                    fmt::format("{} holds {} batches but {} commit rows", path, rows.size(), commits.size()));
     std::vector<BatchProof> proofs;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows[i][0] != fmt::to_string(i) || commits[i][0] != rows[i][0] || commits[i][1] != rows[i][1])
@@ -98,8 +102,10 @@ void TradesWriter::listen() {
         for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
             const std::string line = pending.substr(0, end);
             pending.erase(0, end + 1);
-            if (line.starts_with("commit ")) acknowledged_ = std::stoull(line.substr(7));
-            else if (line == "changed") changed_ = true;
+            if (line.starts_with("commit "))
+                acknowledged_ = std::stoull(line.substr(7));
+            else if (line == "changed")
+                changed_ = true;
         }
     }
     ended_ = true;
