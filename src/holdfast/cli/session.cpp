@@ -47,11 +47,12 @@ private:
 };
 
 Result<Secret> ask_once(int tty, std::string_view prompt) {
-    HF_DO(os::write_all(tty, as_bytes(prompt)));
     std::string line;
     line.reserve(1024);    // so that growing leaves no copies behind
     {
+        // Before the prompt: switching drops what was typed by then, which must not be the answer to it.
         const Silence silence(tty);
+        HF_DO(os::write_all(tty, as_bytes(prompt)));
         char c = 0;
         while (line.size() < 1023) {
             const ssize_t got = ::read(tty, &c, 1);
