@@ -210,16 +210,17 @@ TEST_P(ClickHouseRestore, KeepsRowsThatAMergeWouldJoin) {
     run("CREATE TABLE d.state (id UInt64, version UInt64, v String) ENGINE = ReplacingMergeTree(version) ORDER BY id");
     run("SYSTEM STOP MERGES d.state");
     for (int version = 0; version < 3; ++version)
-        run(fmt::format("INSERT INTO d.state SELECT number, {0}, 'v{0}' FROM system.numbers LIMIT 1000", version));
+        run(fmt::format("INSERT INTO d.state SELECT number % 500, {0}, 'v{0}' FROM system.numbers LIMIT 1000", version),
+            modern() ? db::clickhouse::Settings{{"optimize_on_insert", "0"}} : db::clickhouse::Settings{});    // each key twice a part
     const std::string before = content("d.state");
     ASSERT_THAT(before, HasSubstr("3000 "));
     back_up();
     lose_the_disk();
     expect_restored();
-    EXPECT_EQ(value("SELECT count(), min(v), max(v) FROM d.state FINAL"), "1000 v2 v2");
+    EXPECT_EQ(value("SELECT count(), min(v), max(v) FROM d.state FINAL"), "500 v2 v2");
     EXPECT_EQ(result_["tables"].items()[0]["rows"].natural(), 3000u);
     run("OPTIMIZE TABLE d.state FINAL");    // merges run again
-    EXPECT_EQ(value("SELECT count() FROM d.state"), "1000");
+    EXPECT_EQ(value("SELECT count() FROM d.state"), "500");
 }
 
 TEST_P(ClickHouseRestore, RefusesWhatIsThereAndChangesNothing) {
