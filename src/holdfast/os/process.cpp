@@ -149,9 +149,9 @@ pid_t Process::pid() const { return state_->pid; }
 int Process::input() const { return state_->input.get(); }
 int Process::output() const { return state_->output.get(); }
 void Process::close_input() { state_->input.reset(); }
-void Process::kill(int signal) {
-    if (!state_->ended) ::kill(state_->pid, signal);
-}
+// Through the pidfd, so that another thread may do it while this one waits: a process that was reaped meanwhile, or a new
+// one with its number, is never hit.
+void Process::kill(int signal) { ::syscall(SYS_pidfd_send_signal, state_->pidfd.get(), signal, nullptr, 0); }
 
 Result<Process> Process::start(const Command& command) {
     HF_ASSERT(!command.arguments.empty());
@@ -231,6 +231,7 @@ Result<Process> Process::start(const Command& command) {
         return fail(errno_error(failure.number, fmt::format("{} {}", k_steps[failure.step], name)));
 
     state->pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!state->pidfd) return fail(errno_error(errno, fmt::format("cannot watch over {}", name)));
     state->input = std::move(input.write);
     state->output = std::move(output.read);
     if (errors.read) {
@@ -250,7 +251,7 @@ Result<Process> Process::start(const Command& command) {
 
 Result<ExitStatus> Process::wait(std::optional<Duration> timeout) {
     if (state_->ended) return *state_->ended;
-    if (timeout && state_->pidfd) {
+    if (timeout) {
         pollfd entry{state_->pidfd.get(), POLLIN, 0};
         const auto ms = std::chrono::ceil<std::chrono::milliseconds>(*timeout).count();
         int n;

@@ -55,7 +55,7 @@ public:
     void close_input();
     /// Waits; call once the output has been read. Errors only for timeouts (code unreachable).
     Result<ExitStatus> wait(std::optional<Duration> timeout = std::nullopt);
-    void kill(int signal);
+    void kill(int signal);    // from any thread; nothing happens once it has ended
     /// The last 8 KiB of its stderr, trimmed; complete after wait().
     std::string errors() const;
 
