@@ -23,25 +23,27 @@ protected:
         return bytes;
     }
 
-    // Starts a backup and returns once at least `bytes` lie in the repository.
-    os::Process backup_until(std::uintmax_t bytes) const {
-        auto process =
-            os::Process::start(command({"backup", at("source")}, {{"HOLDFAST_REPOSITORY", repository()},
-                                                                  {"HOLDFAST_PASSWORD_FILE", password_file()}}))
-                .value();
-        while (packed() < bytes) std::this_thread::sleep_for(1ms);
-        return process;
+    // Sends the signal once `bytes` lie in the repository. When the machine stalls between that look and the signal, the
+    // backup may be done already: then it is tried again in a new repository.
+    os::ExitStatus stop_backup_at(std::uintmax_t bytes, int signal) {
+        for (int attempt = 0;; ++attempt) {
+            EXPECT_TRUE(os::remove_tree(repository()));
+            make_repository();
+            auto process = os::Process::start(command({"backup", at("source")},
+                                                      {{"HOLDFAST_REPOSITORY", repository()},
+                                                       {"HOLDFAST_PASSWORD_FILE", password_file()}}))
+                               .value();
+            for (int looks = 0; packed() < bytes && looks < 60'000; ++looks) std::this_thread::sleep_for(1ms);
+            process.kill(signal);
+            const os::ExitStatus status = process.wait(60s).value();
+            if (!status.ok() || attempt == 5) return status;
+        }
     }
 };
 
 TEST_F(Interrupted, AKilledBackupLeavesARepositoryThatChecksAndTheNextRunIsWhole) {
-    make_repository();
     make_files(at("source"), 128);
-    {
-        os::Process process = backup_until(20 << 20);
-        process.kill(SIGKILL);
-        ASSERT_EQ(process.wait()->signal, SIGKILL);
-    }
+    ASSERT_EQ(stop_backup_at(20 << 20, SIGKILL).signal, SIGKILL);
     const Answer checked = holdfast({"check", "--read-data"});
     EXPECT_EQ(checked.exit, 0) << checked.output << checked.errors;
     EXPECT_EQ(run({"restic", "check", "--read-data"}).exit, 0);
@@ -54,24 +56,16 @@ TEST_F(Interrupted, AKilledBackupLeavesARepositoryThatChecksAndTheNextRunIsWhole
 }
 
 TEST_F(Interrupted, ASignalStopsABackupWith130AndNothingHalfDone) {
-    make_repository();
     make_files(at("source"), 128);
-    os::Process process = backup_until(10 << 20);
-    process.kill(SIGTERM);
-    EXPECT_EQ(process.wait(60s)->code, 130) << process.errors();
+    EXPECT_EQ(stop_backup_at(10 << 20, SIGTERM).code, 130);
     EXPECT_EQ(holdfast({"snapshots", "--json"}).json()["snapshots"].items().size(), 0u);
     EXPECT_TRUE(os::list_folder(repository() + "/locks")->empty());
     EXPECT_EQ(holdfast({"check"}).exit, 0);
 }
 
 TEST_F(Interrupted, WhatAStoppedRunIndexedIsNotStoredAgain) {
-    make_repository();
     make_files(at("source"), 96);
-    {
-        os::Process process = backup_until(40 << 20);
-        process.kill(SIGTERM);
-        ASSERT_EQ(process.wait(60s)->code, 130);
-    }
+    ASSERT_EQ(stop_backup_at(40 << 20, SIGTERM).code, 130);
     const json::Value report = holdfast({"backup", at("source"), "--json"}).json();
     EXPECT_LT(report["summary"]["bytes_added"].natural(), std::uint64_t(90) << 20);
     EXPECT_TRUE(report["complete"].boolean());
