@@ -43,8 +43,7 @@ struct Answer {
 };
 
 Answer run(Engine& engine, const std::string& query, const std::string& format) {
-    ChdbResult* result =
-        engine.query(*engine.connection, query.data(), query.size(), format.data(), format.size());
+    ChdbResult* result = engine.query(*engine.connection, query.data(), query.size(), format.data(), format.size());
     Answer answer;
     if (const char* error = engine.error(result); error != nullptr) {
         answer.error = error;
@@ -81,8 +80,7 @@ Answer execute(Engine& engine, const std::string& folder, std::string query, con
         if (body.empty()) return {};
         const std::string file = folder + "/front-insert.body";
         if (!write_file(file, body)) return {{}, "Code: 1. cannot write " + file};
-        Answer answer =
-            run(engine, match.str(1) + " FROM INFILE " + quoted(file) + " FORMAT " + match.str(2), format);
+        Answer answer = run(engine, match.str(1) + " FROM INFILE " + quoted(file) + " FORMAT " + match.str(2), format);
         std::remove(file.c_str());
         return answer;
     }
@@ -109,8 +107,9 @@ void handle(Engine& engine, const std::string& folder, const httplib::Request& r
     const char* key = std::getenv("HF_FRONT_KEY");
     if (key != nullptr && request.get_header_value("X-ClickHouse-User") == "guarded" &&
         request.get_header_value("X-ClickHouse-Key") != key) {
-        return fail(response, "Code: 516. DB::Exception: guarded: Authentication failed: password is incorrect, or "
-                              "there is no user with such name. (AUTHENTICATION_FAILED)");
+        return fail(response,
+                    "Code: 516. DB::Exception: guarded: Authentication failed: password is incorrect, or "
+                    "there is no user with such name. (AUTHENTICATION_FAILED)");
     }
     std::string query, format = "TabSeparated";
     std::vector<std::pair<std::string, std::string>> settings;
@@ -186,15 +185,15 @@ int main(int argc, char** argv) {
         handle(engine, folder, request, {}, response);
     });
     // With a reader of our own httplib neither parses nor limits bodies that call themselves forms (curl's default).
-    server.Post("/", [&](const httplib::Request& request, httplib::Response& response,
-                         const httplib::ContentReader& reader) {
-        std::string body;
-        reader([&](const char* data, std::size_t size) {
-            body.append(data, size);
-            return true;
+    server.Post(
+        "/", [&](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
+            std::string body;
+            reader([&](const char* data, std::size_t size) {
+                body.append(data, size);
+                return true;
+            });
+            handle(engine, folder, request, body, response);
         });
-        handle(engine, folder, request, body, response);
-    });
     if (!server.listen("127.0.0.1", std::atoi(argv[3]))) {
         fmt::print(stderr, "hf-chdb-front: cannot listen on port {}\n", argv[3]);
         return 1;

@@ -18,7 +18,8 @@ constexpr std::size_t k_url_max = 15'000;
 std::string escaped(std::string_view text) {
     std::string out;
     for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                           c == '-' || c == '.';
         if (plain) {
             out += c;
         } else {
@@ -100,12 +101,15 @@ Status Client::read(std::string_view query, const std::function<Status(ByteView)
 
 Result<std::string> Client::text(std::string_view query, const Settings& settings) {
     std::string answer;
-    HF_DO(read(query, [&](ByteView bytes) -> Status {
-        if (answer.size() + bytes.size() > k_text_max)
-            return fail(ErrorCode::store, "an answer of ClickHouse is over 256 MiB");
-        answer += as_text(bytes);
-        return {};
-    }, settings));
+    HF_DO(read(
+        query,
+        [&](ByteView bytes) -> Status {
+            if (answer.size() + bytes.size() > k_text_max)
+                return fail(ErrorCode::store, "an answer of ClickHouse is over 256 MiB");
+            answer += as_text(bytes);
+            return {};
+        },
+        settings));
     return answer;
 }
 
@@ -122,7 +126,8 @@ Result<std::unique_ptr<Insertion>> Client::insert(std::string_view statement, co
     RequestOptions options = state_->request(settings);
     options.url += "&query=" + escaped(statement);
     if (options.url.size() > k_url_max)
-        return fail(ErrorCode::unsupported, fmt::format("an INSERT statement of {} bytes is too long for a URL", statement.size()));
+        return fail(ErrorCode::unsupported,
+                    fmt::format("an INSERT statement of {} bytes is too long for a URL", statement.size()));
     options.streams_body = true;
     return std::make_unique<StreamedInsertion>(state_->handles, std::move(options));
 }

@@ -13,8 +13,8 @@ namespace {
 struct Token {
     enum class Kind { word, name, text, other } kind = Kind::other;
     std::size_t begin = 0, end = 0;    // in the statement
-    std::string value;                 // words in upper case, names and texts unquoted
-    std::string original;              // words as written
+    std::string value;    // words in upper case, names and texts unquoted
+    std::string original;    // words as written
 };
 
 bool is_word(char c) {
@@ -40,7 +40,8 @@ public:
             token.kind = Token::Kind::word;
             while (at_ < text_.size() && is_word(text_[at_])) ++at_;
             token.original = text_.substr(token.begin, at_ - token.begin);
-            for (const char w : token.original) token.value += static_cast<char>(std::toupper(static_cast<unsigned char>(w)));
+            for (const char w : token.original)
+                token.value += static_cast<char>(std::toupper(static_cast<unsigned char>(w)));
         } else {
             token.value = c;
             ++at_;

@@ -12,10 +12,10 @@
 namespace holdfast::db::clickhouse {
 
 struct Create {
-    std::string kind;        // TABLE, VIEW, MATERIALIZED VIEW, LIVE VIEW, DICTIONARY …, upper case
+    std::string kind;    // TABLE, VIEW, MATERIALIZED VIEW, LIVE VIEW, DICTIONARY …, upper case
     std::string database;    // empty when the text has none
     std::string name;
-    std::string rest;        // from behind the name; UUID, TO INNER UUID and ON CLUSTER clauses are left out
+    std::string rest;    // from behind the name; UUID, TO INNER UUID and ON CLUSTER clauses are left out
     bool with_target = false;    // a materialized view that writes TO a table of its own name
 };
 Result<Create> parse_create(std::string_view ddl);

@@ -5,7 +5,8 @@
 namespace holdfast::db::clickhouse {
 
 TEST(ClickHouseDdl, RenamesWithoutTouchingTheRest) {
-    const auto create = parse_create("CREATE TABLE t1.base ( d Date,  `from t1.base` String DEFAULT 't1.base') ENGINE = Log");
+    const auto create =
+        parse_create("CREATE TABLE t1.base ( d Date,  `from t1.base` String DEFAULT 't1.base') ENGINE = Log");
     ASSERT_TRUE(create) << create.error().message;
     EXPECT_EQ(create->kind, "TABLE");
     EXPECT_EQ(create->database, "t1");
@@ -22,7 +23,9 @@ TEST(ClickHouseDdl, ReadsQuotedNamesWithDotsAndBackticks) {
 }
 
 TEST(ClickHouseDdl, LeavesOutWhatHoldsOnlyOnTheOldServer) {
-    const auto create = parse_create("CREATE MATERIALIZED VIEW d.mv UUID 'aa' ON CLUSTER c TO INNER UUID 'bb' (`x` UInt8) ENGINE = Log AS SELECT 1 AS x");
+    const auto create = parse_create(
+        "CREATE MATERIALIZED VIEW d.mv UUID 'aa' ON CLUSTER c TO INNER UUID 'bb' (`x` UInt8) ENGINE = Log AS SELECT 1 "
+        "AS x");
     ASSERT_TRUE(create) << create.error().message;
     EXPECT_EQ(create->rest, " (`x` UInt8) ENGINE = Log AS SELECT 1 AS x");
     EXPECT_FALSE(create->with_target);
@@ -33,21 +36,25 @@ TEST(ClickHouseDdl, LeavesOutWhatHoldsOnlyOnTheOldServer) {
 }
 
 TEST(ClickHouseDdl, MakesComputedColumnsInsertable) {
-    EXPECT_EQ(with_insertable_columns(" (a UInt8, w DateTime MATERIALIZED now(), m String MATERIALIZED concat(a, 'MATERIALIZED')) ENGINE = X"),
-              " (a UInt8, w DateTime DEFAULT now(), m String DEFAULT concat(a, 'MATERIALIZED')) ENGINE = X");
+    EXPECT_EQ(
+        with_insertable_columns(
+            " (a UInt8, w DateTime MATERIALIZED now(), m String MATERIALIZED concat(a, 'MATERIALIZED')) ENGINE = X"),
+        " (a UInt8, w DateTime DEFAULT now(), m String DEFAULT concat(a, 'MATERIALIZED')) ENGINE = X");
 }
 
 TEST(ClickHouseDdl, TakesNoNameForTheWordMaterialized) {
-    for (const char* same : {" (MATERIALIZED UInt8, `MATERIALIZED` UInt8) ENGINE = X", " (a UInt8 DEFAULT materialized) ENGINE = X",
-                             " (a UInt8 COMMENT 'x MATERIALIZED y') ENGINE = X", " (a Tuple(MATERIALIZED UInt8)) ENGINE = X",
-                             " AS SELECT MATERIALIZED FROM t", ""}) {
+    for (const char* same :
+         {" (MATERIALIZED UInt8, `MATERIALIZED` UInt8) ENGINE = X", " (a UInt8 DEFAULT materialized) ENGINE = X",
+          " (a UInt8 COMMENT 'x MATERIALIZED y') ENGINE = X", " (a Tuple(MATERIALIZED UInt8)) ENGINE = X",
+          " AS SELECT MATERIALIZED FROM t", ""}) {
         EXPECT_EQ(with_insertable_columns(same), same);
     }
 }
 
 TEST(ClickHouseDdl, RefusesWhatIsNoCreate) {
-    for (const char* bad : {"", "DROP TABLE x", "CREATE", "CREATE TABLE", "CREATE TABLE `x", "CREATE TABLE 'x' (a Int8)", "CREATE TABLE a.",
-                            "CREATE A B C D E F G H I J K L M N O P Q R S T U V W"}) {
+    for (const char* bad :
+         {"", "DROP TABLE x", "CREATE", "CREATE TABLE", "CREATE TABLE `x", "CREATE TABLE 'x' (a Int8)",
+          "CREATE TABLE a.", "CREATE A B C D E F G H I J K L M N O P Q R S T U V W"}) {
         const auto create = parse_create(bad);
         ASSERT_FALSE(create) << bad;
         EXPECT_EQ(create.error().code, ErrorCode::unsupported) << bad;

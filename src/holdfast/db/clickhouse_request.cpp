@@ -140,8 +140,8 @@ Status Request::drive(const std::function<bool()>& enough) {
         if (done_ || enough()) break;
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while talking to " + options_.place);
         if (clock_.instant() - active_ > options_.idle_max)
-            return fail(ErrorCode::unreachable, fmt::format("{} has been silent for {:.0f} s", options_.place,
-                                                            seconds(options_.idle_max)),
+            return fail(ErrorCode::unreachable,
+                        fmt::format("{} has been silent for {:.0f} s", options_.place, seconds(options_.idle_max)),
                         "look at the server's log and at system.processes");
         curl_multi_poll(handles_.multi, nullptr, 0, 200, nullptr);
     }

@@ -26,11 +26,11 @@ struct Handles {
 };
 
 struct RequestOptions {
-    std::string url;                    // with the query string
-    std::string place;                  // for messages: the URL without the query string
+    std::string url;    // with the query string
+    std::string place;    // for messages: the URL without the query string
     const std::string* user = nullptr;
     const std::string* password = nullptr;
-    std::string body;                   // empty with `streams_body`
+    std::string body;    // empty with `streams_body`
     bool streams_body = false;
     Duration connect_max{}, idle_max{};
 };
@@ -63,12 +63,12 @@ private:
     std::function<Status(ByteView)> sink_;
     curl_slist* headers_ = nullptr;
     os::SystemClock clock_;
-    Instant active_;              // when something last moved
-    ByteView pending_;            // of the body, not yet taken by libcurl
+    Instant active_;    // when something last moved
+    ByteView pending_;    // of the body, not yet taken by libcurl
     bool body_ended_ = false, paused_ = false, done_ = false;
     CURLcode result_ = CURLE_OK;
     int exception_code_ = 0;
-    std::string error_text_;      // body of an answer that is not 200
+    std::string error_text_;    // body of an answer that is not 200
     std::optional<Error> sink_error_;
     char curl_text_[CURL_ERROR_SIZE] = {};
 };

@@ -31,7 +31,8 @@ protected:
     std::optional<ClickHouseEngine> engine_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseClient, ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
+INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseClient,
+                         ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
                          [](const auto& p) { return p.param == ClickHouseGeneration::v18 ? "v18" : "v26"; });
 
 TEST_P(ClickHouseClient, TellsTheVersionAndAnswers) {
@@ -48,13 +49,17 @@ TEST_P(ClickHouseClient, StreamsNativeBothWaysUnchanged) {
     ASSERT_TRUE(client) << client.error().message;
     ASSERT_TRUE(client->execute("CREATE DATABASE d"));
     for (const char* table : {"a", "b"})
-        ASSERT_TRUE(client->execute(fmt::format("CREATE TABLE d.{} (n UInt64, s String) ENGINE = MergeTree ORDER BY n", table)));
-    ASSERT_TRUE(client->execute("INSERT INTO d.a SELECT number, toString(cityHash64(number)) FROM system.numbers LIMIT 300000"));
+        ASSERT_TRUE(client->execute(
+            fmt::format("CREATE TABLE d.{} (n UInt64, s String) ENGINE = MergeTree ORDER BY n", table)));
+    ASSERT_TRUE(client->execute(
+        "INSERT INTO d.a SELECT number, toString(cityHash64(number)) FROM system.numbers LIMIT 300000"));
     std::string native;
-    ASSERT_TRUE(client->read("SELECT n, s FROM d.a FORMAT Native", [&](ByteView bytes) {
-        native += as_text(bytes);
-        return Status();
-    }, {{"max_threads", "1"}}));
+    ASSERT_TRUE(client->read("SELECT n, s FROM d.a FORMAT Native",
+                             [&](ByteView bytes) {
+                                 native += as_text(bytes);
+                                 return Status();
+                             },
+                             {{"max_threads", "1"}}));
     EXPECT_GT(native.size(), 5'000'000u);
 
     auto insertion = client->insert("INSERT INTO d.b (n, s) FORMAT Native");
@@ -64,8 +69,9 @@ TEST_P(ClickHouseClient, StreamsNativeBothWaysUnchanged) {
     const auto finished = (*insertion)->finish();
     ASSERT_TRUE(finished) << finished.error().message;
     insertion->reset();
-    const auto sums = client->rows("SELECT count(), sum(cityHash64(toString(tuple(n, s)))) FROM d.a UNION ALL "
-                                   "SELECT count(), sum(cityHash64(toString(tuple(n, s)))) FROM d.b");
+    const auto sums = client->rows(
+        "SELECT count(), sum(cityHash64(toString(tuple(n, s)))) FROM d.a UNION ALL "
+        "SELECT count(), sum(cityHash64(toString(tuple(n, s)))) FROM d.b");
     ASSERT_TRUE(sums) << sums.error().message;
     ASSERT_EQ(sums->size(), 2u);
     EXPECT_EQ((*sums)[0], (*sums)[1]);
@@ -104,11 +110,13 @@ TEST_P(ClickHouseClient, LetsNoRowsThroughWhenTheQueryFailsLate) {
     auto client = Client::connect(server());
     ASSERT_TRUE(client) << client.error().message;
     std::size_t bytes = 0;
-    const auto read = client->read("SELECT intDiv(1, 500000 - toInt64(number)) FROM (SELECT number FROM system.numbers LIMIT 600000) FORMAT Native",
-                                   [&](ByteView piece) {
-                                       bytes += piece.size();
-                                       return Status();
-                                   });
+    const auto read = client->read(
+        "SELECT intDiv(1, 500000 - toInt64(number)) FROM (SELECT number FROM system.numbers LIMIT 600000) FORMAT "
+        "Native",
+        [&](ByteView piece) {
+            bytes += piece.size();
+            return Status();
+        });
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().code, ErrorCode::store) << read.error().message;
     EXPECT_EQ(bytes, 0u);

@@ -13,11 +13,21 @@ std::string quoted(std::string_view text, char quote) {
     std::string out(1, quote);
     for (const char c : text) {
         switch (c) {
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\t': out += "\\t"; break;
-            case '\r': out += "\\r"; break;
-            case '\0': out += "\\0"; break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\0':
+                out += "\\0";
+                break;
             default:
                 if (c == quote) out += '\\';
                 out += c;
@@ -29,13 +39,20 @@ std::string quoted(std::string_view text, char quote) {
 
 char unescaped(char c) {
     switch (c) {
-        case 'n': return '\n';
-        case 't': return '\t';
-        case 'r': return '\r';
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case '0': return '\0';
-        default: return c;
+        case 'n':
+            return '\n';
+        case 't':
+            return '\t';
+        case 'r':
+            return '\r';
+        case 'b':
+            return '\b';
+        case 'f':
+            return '\f';
+        case '0':
+            return '\0';
+        default:
+            return c;
     }
 }
 
@@ -57,13 +74,27 @@ std::string sentence_of(std::string_view text) {
 
 ErrorCode kind_of(long http_status, int code) {
     switch (code) {
-        case 60: case 81: return ErrorCode::not_found;                 // UNKNOWN_TABLE, UNKNOWN_DATABASE
-        case 57: case 82: return ErrorCode::exists;                    // TABLE_, DATABASE_ALREADY_EXISTS
-        case 164: case 192: case 193: case 194: case 291: case 497: case 516:
-            return ErrorCode::denied;    // READONLY, UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, ACCESS_DENIED (2), …
-        case 243: return ErrorCode::disk_full;                         // NOT_ENOUGH_SPACE
-        case 0: return http_status == 401 || http_status == 403 ? ErrorCode::denied : ErrorCode::store;
-        default: return ErrorCode::store;
+        case 60:
+        case 81:
+            return ErrorCode::not_found;    // UNKNOWN_TABLE, UNKNOWN_DATABASE
+        case 57:
+        case 82:
+            return ErrorCode::exists;    // TABLE_, DATABASE_ALREADY_EXISTS
+        case 164:
+        case 192:
+        case 193:
+        case 194:
+        case 291:
+        case 497:
+        case 516:
+            return ErrorCode::
+                denied;    // READONLY, UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, ACCESS_DENIED (2), …
+        case 243:
+            return ErrorCode::disk_full;    // NOT_ENOUGH_SPACE
+        case 0:
+            return http_status == 401 || http_status == 403 ? ErrorCode::denied : ErrorCode::store;
+        default:
+            return ErrorCode::store;
     }
 }
 
@@ -78,7 +109,8 @@ std::string quoted_text(std::string_view text) { return quoted(text, '\''); }
 std::string file_name_of(std::string_view name) {
     std::string out;
     for (const char c : name) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        const bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
         if (plain) {
             out += c;
         } else {

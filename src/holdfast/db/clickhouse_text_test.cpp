@@ -29,12 +29,15 @@ TEST(ClickHouseText, ReadsEscapedRows) {
 }
 
 TEST(ClickHouseText, ReadsBothGenerationsOfErrors) {
-    const Error old = server_error(404, 0, "Code: 60, e.displayText() = DB::Exception: Table t.x doesn't exist., e.what() = DB::Exception\n");
+    const Error old = server_error(
+        404, 0, "Code: 60, e.displayText() = DB::Exception: Table t.x doesn't exist., e.what() = DB::Exception\n");
     EXPECT_EQ(old.code, ErrorCode::not_found);
     EXPECT_EQ(old.message, "ClickHouse says: Table t.x doesn't exist (code 60)");
-    const Error modern = server_error(500, 82, "Code: 82. DB::Exception: Database d already exists. (DATABASE_ALREADY_EXISTS) (version 26.5.1.1)");
+    const Error modern = server_error(
+        500, 82, "Code: 82. DB::Exception: Database d already exists. (DATABASE_ALREADY_EXISTS) (version 26.5.1.1)");
     EXPECT_EQ(modern.code, ErrorCode::exists);
-    EXPECT_EQ(server_error(401, 0, "Code: 193, e.displayText() = DB::Exception: Wrong password for user x").code, ErrorCode::denied);
+    EXPECT_EQ(server_error(401, 0, "Code: 193, e.displayText() = DB::Exception: Wrong password for user x").code,
+              ErrorCode::denied);
     EXPECT_EQ(server_error(403, 0, "<html>").code, ErrorCode::denied);
     EXPECT_EQ(server_error(500, 243, "no space").code, ErrorCode::disk_full);
     EXPECT_EQ(server_error(500, 0, "").code, ErrorCode::store);

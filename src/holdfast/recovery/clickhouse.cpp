@@ -39,9 +39,10 @@ Result<std::vector<Item>> plan_items(Client& client, const RestoreContext& conte
 PlanStep step_for(const Item& item) {
     const bool replaces = item.present.there && (item.present.with_rows || item.present.is_view) && !item.stays();
     if (item.stays()) return {fmt::format("leave {} as it is: the same definition", item.title()), 0, false};
-    std::string what = item.kind == Kind::definition
-                           ? fmt::format("create {} {}", item.create.kind == "TABLE" ? "table" : item.create.kind, item.title())
-                           : fmt::format("load {} rows ({}) of {}", item.rows, human_size(item.bytes), item.title());
+    std::string what =
+        item.kind == Kind::definition
+            ? fmt::format("create {} {}", item.create.kind == "TABLE" ? "table" : item.create.kind, item.title())
+            : fmt::format("load {} rows ({}) of {}", item.rows, human_size(item.bytes), item.title());
     if (item.present.with_rows) {
         what += fmt::format(", compare them, and keep the present rows as {}__replaced_…", item.name);
     } else if (replaces) {

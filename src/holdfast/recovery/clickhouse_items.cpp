@@ -21,7 +21,8 @@ Result<format::Node> find_file(const RestoreContext& context, const std::string&
     const std::string path = context.folder + "/" + file;
     HF_TRY(auto node, context.repository.find_node(context.snapshot.snapshot.tree, path));
     if (node.type != format::NodeType::file)
-        return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not a file", path), "restore from another snapshot");
+        return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not a file", path),
+                    "restore from another snapshot");
     return node;
 }
 
@@ -41,8 +42,9 @@ Status read_rows(const RestoreContext& context, const json::Value& facts, Item& 
     for (const json::Value& part : facts["parts"].items()) {
         HF_TRY(auto node, find_file(context, part["file"].text()));
         if (node.size != part["bytes"].natural())
-            return fail(ErrorCode::corrupt, fmt::format("{} has {} bytes, the manifest says {}", part["file"].text(), node.size,
-                                                        part["bytes"].natural()),
+            return fail(ErrorCode::corrupt,
+                        fmt::format("{} has {} bytes, the manifest says {}", part["file"].text(), node.size,
+                                    part["bytes"].natural()),
                         "restore from another snapshot");
         rows += part["rows"].natural();
         item.bytes += node.size;
@@ -72,8 +74,11 @@ Result<Item> read_item(const RestoreContext& context, const json::Value& facts) 
         HF_TRY(item.inner, db::clickhouse::parse_create(inner));
     }
     if (item.engine.starts_with("Replicated") || item.engine.starts_with("Shared"))
-        return fail(ErrorCode::unsupported, fmt::format("{} has the engine {}: holdfast cannot make replicated tables yet", item.title(), item.engine),
-                    "create it by hand from its .sql file and insert its .native files (docs/operations/restore-clickhouse-by-hand.md)");
+        return fail(
+            ErrorCode::unsupported,
+            fmt::format("{} has the engine {}: holdfast cannot make replicated tables yet", item.title(), item.engine),
+            "create it by hand from its .sql file and insert its .native files "
+            "(docs/operations/restore-clickhouse-by-hand.md)");
     HF_DO(read_rows(context, facts, item));
     return item;
 }
@@ -127,7 +132,8 @@ Status look(Client& client, std::vector<Item>& items) {
         item.present.inner = table.inner;
         item.present.is_view = table.engine.ends_with("View") || table.engine == "Dictionary";
         HF_TRY(item.present.ddl, source::clickhouse::show_create(client, item.database, item.name));
-        const bool holds = !table.inner.empty() || (!item.present.is_view && table.engine != "Distributed" && table.engine != "Kafka");
+        const bool holds =
+            !table.inner.empty() || (!item.present.is_view && table.engine != "Distributed" && table.engine != "Kafka");
         if (holds) {
             HF_TRY(item.present.with_rows, has_rows(client, item.database, table.holder()));
         }

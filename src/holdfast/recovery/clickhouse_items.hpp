@@ -14,12 +14,12 @@
 namespace holdfast::recovery::clickhouse {
 
 /// Names that a restore makes; a later restore drops what a killed one left under the first.
-std::string beside_name(std::string_view table);                       // "<table>__holdfast_restore"
-std::string aside_name(std::string_view table, Timestamp now);         // "<table>__replaced_20261120_184222"
+std::string beside_name(std::string_view table);    // "<table>__holdfast_restore"
+std::string aside_name(std::string_view table, Timestamp now);    // "<table>__replaced_20261120_184222"
 
 enum class Kind {
-    rows,          // a table with rows: loaded beside, then renamed
-    rows_inside,   // a materialized view with a table of its own: that table is loaded beside, then taken in
+    rows,    // a table with rows: loaded beside, then renamed
+    rows_inside,    // a materialized view with a table of its own: that table is loaded beside, then taken in
     definition,    // views, dictionaries, engines whose rows lie elsewhere
 };
 

@@ -18,12 +18,12 @@ namespace {
 // 18.16 knows few of these. What they switch off would change or drop rows on their way in, or refuse types that the
 // source's tables had.
 const db::clickhouse::Settings k_settings = {
-    {"optimize_on_insert", "0"},               // else Replacing, Summing … merge rows inside one insert
+    {"optimize_on_insert", "0"},    // else Replacing, Summing … merge rows inside one insert
     {"async_insert", "0"},
-    {"insert_deduplicate", "0"},               // two equal parts are two parts
+    {"insert_deduplicate", "0"},    // two equal parts are two parts
     {"deduplicate_insert", "disable"},
     {"max_partitions_per_insert_block", "0"},
-    {"check_table_dependencies", "0"},         // what reads a table finds the new one under the same name
+    {"check_table_dependencies", "0"},    // what reads a table finds the new one under the same name
     {"allow_experimental_low_cardinality_type", "1"},
     {"allow_suspicious_low_cardinality_types", "1"},
     {"allow_suspicious_fixed_string_types", "1"},
@@ -53,7 +53,9 @@ Status insert_file(const Loader& loader, const std::string& statement, const Row
 }
 
 bool same_release(std::string_view a, std::string_view b) {
-    const auto release = [](std::string_view version) { return version.substr(0, version.find('.', version.find('.') + 1)); };
+    const auto release = [](std::string_view version) {
+        return version.substr(0, version.find('.', version.find('.') + 1));
+    };
     return release(a) == release(b);
 }
 
@@ -61,19 +63,23 @@ Result<std::string> compare(const Loader& loader, const Item& item, const std::s
     const auto proof = item.digest.empty() ? policy::Proof::count : policy::Proof::digest;
     HF_TRY(const auto rows, loader.client.rows("SELECT " + source::clickhouse::content_expression(item.columns, proof) +
                                                " FROM " + quoted_name(item.database, table)));
-    if (rows.size() != 1 || rows[0].size() != 2) return fail(ErrorCode::store, "no count of the restored " + item.title());
+    if (rows.size() != 1 || rows[0].size() != 2)
+        return fail(ErrorCode::store, "no count of the restored " + item.title());
     if (rows[0][0] != std::to_string(item.rows))
-        return fail(ErrorCode::mismatch, fmt::format("{} came back with {} rows, {} were backed up", item.title(), rows[0][0], item.rows),
+        return fail(ErrorCode::mismatch,
+                    fmt::format("{} came back with {} rows, {} were backed up", item.title(), rows[0][0], item.rows),
                     "nothing was replaced; run `holdfast check --read-data`");
     if (item.digest.empty()) return "count";
     if (rows[0][1] == item.digest) return "digest";
     const std::string from = loader.context.facts["version"].text();
     if (!same_release(from, loader.client.version())) {
-        loader.context.say(fmt::format("{}: {} rows are back; ClickHouse {} writes values otherwise than {}, so only they are compared",
-                                       item.title(), item.rows, loader.client.version(), from));
+        loader.context.say(fmt::format(
+            "{}: {} rows are back; ClickHouse {} writes values otherwise than {}, so only they are compared",
+            item.title(), item.rows, loader.client.version(), from));
         return "count";
     }
-    return fail(ErrorCode::mismatch, fmt::format("{} came back with digest {}, {} was backed up", item.title(), rows[0][1], item.digest),
+    return fail(ErrorCode::mismatch,
+                fmt::format("{} came back with digest {}, {} was backed up", item.title(), rows[0][1], item.digest),
                 "nothing was replaced; run `holdfast check --read-data`");
 }
 
@@ -92,7 +98,8 @@ Result<std::string> load(const Loader& loader, const Item& item) {
     for (const auto& column : item.columns) {
         if (column.kind != "MATERIALIZED") continue;
         HF_DO(loader.client.execute(fmt::format("ALTER TABLE {} MODIFY COLUMN {} {} MATERIALIZED {}", quoted,
-                                                quoted_name(column.name), column.type, column.expression), loader.settings));
+                                                quoted_name(column.name), column.type, column.expression),
+                                    loader.settings));
     }
     return proof;
 }
@@ -110,7 +117,8 @@ Result<std::string> load_beside(const Loader& loader, const Item& item) {
     auto proof = load(loader, item);
     if (proof) return proof;
     if (Status dropped = loader.client.execute(drop); !dropped)
-        log_warning("a table of the failed restore is left; the next restore drops it", {{"table", beside_name(item.name)}});
+        log_warning("a table of the failed restore is left; the next restore drops it",
+                    {{"table", beside_name(item.name)}});
     return fail(proof.error().within("restoring " + item.title()));
 }
 

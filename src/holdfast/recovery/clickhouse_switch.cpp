@@ -21,7 +21,9 @@ std::string rename(const Item& item, std::string_view from, std::string_view to)
     return quoted_name(item.database, from) + " TO " + quoted_name(item.database, to);
 }
 
-Status run(const Loader& loader, const std::string& statement) { return loader.client.execute(statement, loader.settings); }
+Status run(const Loader& loader, const std::string& statement) {
+    return loader.client.execute(statement, loader.settings);
+}
 
 /// The rows inside a materialized view are kept as a plain table: once renamed they no longer go with the view (seen on
 /// 18.16 and 26).
@@ -38,7 +40,8 @@ Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
 }
 
 Result<bool> has_uuids(const Loader& loader, const Item& item) {
-    HF_TRY(const auto engine, one_value(loader, "SELECT engine FROM system.databases WHERE name = " + quoted_text(item.database)));
+    HF_TRY(const auto engine,
+           one_value(loader, "SELECT engine FROM system.databases WHERE name = " + quoted_text(item.database)));
     return engine == "Atomic" || engine == "Replicated" || engine == "Overlay";
 }
 
@@ -76,14 +79,17 @@ Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item) {
     std::string inner = ".inner." + item.name, identity;
     if (uuids) {
         HF_TRY(const auto uuid, one_value(loader, "SELECT toString(generateUUIDv4())"));
-        HF_TRY(const auto inner_uuid, one_value(loader, fmt::format(
-            "SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}", quoted_text(item.database), quoted_text(beside))));
+        HF_TRY(
+            const auto inner_uuid,
+            one_value(loader, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
+                                          quoted_text(item.database), quoted_text(beside))));
         inner = ".inner_id." + uuid;
         identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(uuid), quoted_text(inner_uuid));
     }
     // ATTACH does not make the inner table: it takes the one that is there.
     HF_DO(run(loader, "RENAME TABLE " + rename(item, beside, inner)));
-    HF_DO(run(loader, "ATTACH MATERIALIZED VIEW " + quoted_name(item.database, item.name) + identity + item.create.rest));
+    HF_DO(
+        run(loader, "ATTACH MATERIALIZED VIEW " + quoted_name(item.database, item.name) + identity + item.create.rest));
     return replaced;
 }
 

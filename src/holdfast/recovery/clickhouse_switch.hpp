@@ -8,7 +8,7 @@ namespace holdfast::recovery::clickhouse {
 
 /// What a switch put aside.
 struct Replaced {
-    std::string kept_as;       // table with the old rows; empty: there were none
+    std::string kept_as;    // table with the old rows; empty: there were none
     std::string definition;    // of a view that was dropped; empty: none was
 };
 

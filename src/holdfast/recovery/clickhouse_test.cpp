@@ -20,9 +20,9 @@
 namespace holdfast::recovery {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::ClickHouseEngine;
 using testing::ClickHouseGeneration;
+using ::testing::HasSubstr;
 
 class ClickHouseRestore : public ::testing::TestWithParam<ClickHouseGeneration> {
 protected:
@@ -32,7 +32,8 @@ protected:
         engine_.emplace(*std::move(engine));
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         config_.url = engine_->url();
@@ -82,10 +83,14 @@ protected:
         connect();
     }
     RestoreContext context(WhenExisting existing = WhenExisting::refuse) {
-        return {*repository_, snapshot_, facts_, clock_, "clickhouse", folder_.path(), existing,
-                [this](std::string_view sentence) { said_ += std::string(sentence) + "\n"; }};
+        return {*repository_, snapshot_,
+                facts_,       clock_,
+                "clickhouse", folder_.path(),
+                existing,     [this](std::string_view sentence) { said_ += std::string(sentence) + "\n"; }};
     }
-    Result<json::Value> restore(WhenExisting existing = WhenExisting::refuse) { return restore_clickhouse(config_, context(existing)); }
+    Result<json::Value> restore(WhenExisting existing = WhenExisting::refuse) {
+        return restore_clickhouse(config_, context(existing));
+    }
     void expect_restored(WhenExisting existing = WhenExisting::refuse) {
         const auto result = restore(existing);
         ASSERT_TRUE(result) << result.error().message << " | " << result.error().hint;
@@ -106,49 +111,69 @@ protected:
     std::string said_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseRestore, ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
+INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseRestore,
+                         ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
                          [](const auto& p) { return p.param == ClickHouseGeneration::v18 ? "v18" : "v26"; });
 
 constexpr const char* k_types =
-    "i8 Int8, u64 UInt64, f Float32, g Float64, dc Decimal(18,4), d38 Decimal(38,10), s String, fs FixedString(5), d Date, dt DateTime, "
-    "dtz DateTime('Asia/Tokyo'), u UUID, e Enum8('a'=1,'b''c'=2), ar Array(String), aar Array(Array(Int32)), n Nullable(String), "
+    "i8 Int8, u64 UInt64, f Float32, g Float64, dc Decimal(18,4), d38 Decimal(38,10), s String, fs FixedString(5), d "
+    "Date, dt DateTime, "
+    "dtz DateTime('Asia/Tokyo'), u UUID, e Enum8('a'=1,'b''c'=2), ar Array(String), aar Array(Array(Int32)), n "
+    "Nullable(String), "
     "nn Nullable(UInt64), an Array(Nullable(Float64)), tu Tuple(UInt8, String), ne Nested(a UInt8, b String), "
     "ag AggregateFunction(uniq, UInt64), ags AggregateFunction(quantiles(0.5, 0.9), UInt64)";
 constexpr const char* k_values =
-    "number % 100, 18446744073709551615 - number, if(number % 3 = 0, nan, if(number % 3 = 1, -1/0, number / 7)), number / 3, "
-    "toDecimal64(1.2345, 4) + number, toDecimal128('-99999999999.5', 10), concat(unhex('00FF0A0A095C27'), toString(number)), 'ab', "
-    "toDate('2026-01-01') + number % 60, toDateTime('2026-01-01 00:00:00') + number, toDateTime('2026-01-01 00:00:00'), "
+    "number % 100, 18446744073709551615 - number, if(number % 3 = 0, nan, if(number % 3 = 1, -1/0, number / 7)), "
+    "number / 3, "
+    "toDecimal64(1.2345, 4) + number, toDecimal128('-99999999999.5', 10), concat(unhex('00FF0A0A095C27'), "
+    "toString(number)), 'ab', "
+    "toDate('2026-01-01') + number % 60, toDateTime('2026-01-01 00:00:00') + number, toDateTime('2026-01-01 "
+    "00:00:00'), "
     "toUUID('00000000-0000-0000-0000-00000000aaaa'), 'b''c', ['x', '', 'y''z'], [[1, 2], []], "
-    "if(number % 2 = 0, NULL, toString(number)), if(number % 2 = 0, number, NULL), [1.5, NULL, nan], (3, 'q'), [1, 2], ['z', 'w'], "
+    "if(number % 2 = 0, NULL, toString(number)), if(number % 2 = 0, number, NULL), [1.5, NULL, nan], (3, 'q'), [1, 2], "
+    "['z', 'w'], "
     "uniqState(number), quantilesState(0.5, 0.9)(number)";
 
 TEST_P(ClickHouseRestore, BringsEveryTypeBackAfterALostDisk) {
     // EA-06, DD-04
     run(fmt::format("CREATE TABLE d.types ({}) ENGINE = MergeTree PARTITION BY toYYYYMM(d) ORDER BY i8", k_types));
     for (int i = 0; i < 3; ++i)
-        run(fmt::format("INSERT INTO d.types SELECT {} FROM (SELECT number + {} AS number FROM system.numbers LIMIT 2000) GROUP BY number", k_values, i * 2000));
+        run(
+            fmt::format("INSERT INTO d.types SELECT {} FROM (SELECT number + {} AS number FROM system.numbers LIMIT "
+                        "2000) GROUP BY number",
+                        k_values, i * 2000));
     const std::string before = content("d.types");
     ASSERT_THAT(before, HasSubstr("6000 "));
-    const std::string aggregates = value("SELECT uniqMerge(ag), quantilesMerge(0.5, 0.9)(ags), maxIf(g, f = f), countIf(n IS NULL) FROM d.types");
+    const std::string aggregates =
+        value("SELECT uniqMerge(ag), quantilesMerge(0.5, 0.9)(ags), maxIf(g, f = f), countIf(n IS NULL) FROM d.types");
     back_up();
     ASSERT_GE(facts_["tables"].items()[0]["parts"].items().size(), 2u);
     lose_the_disk();
     expect_restored();
     EXPECT_EQ(content("d.types"), before);
-    EXPECT_EQ(value("SELECT uniqMerge(ag), quantilesMerge(0.5, 0.9)(ags), maxIf(g, f = f), countIf(n IS NULL) FROM d.types"), aggregates);
+    EXPECT_EQ(
+        value("SELECT uniqMerge(ag), quantilesMerge(0.5, 0.9)(ags), maxIf(g, f = f), countIf(n IS NULL) FROM d.types"),
+        aggregates);
     EXPECT_EQ(result_["tables"].items()[0]["proof"].text(), "digest");
     expect_no_leftovers();
 }
 
 TEST_P(ClickHouseRestore, BringsTheNewerTypesBack) {
     if (!modern()) return;    // 18.16 has none of them
-    run("CREATE TABLE d.types (lc LowCardinality(String), lcn LowCardinality(Nullable(String)), m Map(String, UInt64), t DateTime64(9, 'UTC'), "
-        "d32 Date32, i Int256, b Bool, v4 IPv4, v6 IPv6, d76 Decimal(76, 30), va Variant(UInt64, String), dy Dynamic, js JSON, "
-        "nt Tuple(a UInt8, b Nullable(String)), p Point, sa SimpleAggregateFunction(sum, UInt64)) ENGINE = MergeTree ORDER BY lc");
-    run("INSERT INTO d.types SELECT toString(number % 7), if(number % 2 = 0, NULL, toString(number % 5)), map('a', number), "
-        "fromUnixTimestamp64Nano(toInt64(1767225600123456789 + number), 'UTC'), toDate32('1950-01-01'), toInt256('-123456789012345678901234567890'), "
-        "number % 2, toIPv4('10.0.0.1'), toIPv6('::1'), toDecimal256('1.5', 30), if(number % 2 = 0, number::Variant(UInt64, String), "
-        "toString(number)::Variant(UInt64, String)), number::Dynamic, concat('{\"a\":', toString(number), ',\"b\":[1,\"x\"]}')::JSON, "
+    run("CREATE TABLE d.types (lc LowCardinality(String), lcn LowCardinality(Nullable(String)), m Map(String, UInt64), "
+        "t DateTime64(9, 'UTC'), "
+        "d32 Date32, i Int256, b Bool, v4 IPv4, v6 IPv6, d76 Decimal(76, 30), va Variant(UInt64, String), dy Dynamic, "
+        "js JSON, "
+        "nt Tuple(a UInt8, b Nullable(String)), p Point, sa SimpleAggregateFunction(sum, UInt64)) ENGINE = MergeTree "
+        "ORDER BY lc");
+    run("INSERT INTO d.types SELECT toString(number % 7), if(number % 2 = 0, NULL, toString(number % 5)), map('a', "
+        "number), "
+        "fromUnixTimestamp64Nano(toInt64(1767225600123456789 + number), 'UTC'), toDate32('1950-01-01'), "
+        "toInt256('-123456789012345678901234567890'), "
+        "number % 2, toIPv4('10.0.0.1'), toIPv6('::1'), toDecimal256('1.5', 30), if(number % 2 = 0, "
+        "number::Variant(UInt64, String), "
+        "toString(number)::Variant(UInt64, String)), number::Dynamic, concat('{\"a\":', toString(number), "
+        "',\"b\":[1,\"x\"]}')::JSON, "
         "(1, NULL), (1.5, 2.5), number FROM numbers(3000)");
     const std::string before = content("d.types");
     ASSERT_THAT(before, HasSubstr("3000 "));
@@ -159,8 +184,10 @@ TEST_P(ClickHouseRestore, BringsTheNewerTypesBack) {
 }
 
 TEST_P(ClickHouseRestore, BringsViewsLogsAndEmptyTablesBack) {
-    run("CREATE TABLE d.base (day Date, n UInt64, s String DEFAULT 'x', up String ALIAS upper(s)) ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY n");
-    run("CREATE MATERIALIZED VIEW d.inside ENGINE = SummingMergeTree PARTITION BY tuple() ORDER BY day AS SELECT day, count() AS c FROM d.base GROUP BY day");
+    run("CREATE TABLE d.base (day Date, n UInt64, s String DEFAULT 'x', up String ALIAS upper(s)) ENGINE = MergeTree "
+        "PARTITION BY toYYYYMM(day) ORDER BY n");
+    run("CREATE MATERIALIZED VIEW d.inside ENGINE = SummingMergeTree PARTITION BY tuple() ORDER BY day AS SELECT day, "
+        "count() AS c FROM d.base GROUP BY day");
     run("CREATE TABLE d.target (day Date, c UInt64) ENGINE = SummingMergeTree ORDER BY day");
     run("CREATE MATERIALIZED VIEW d.a_first TO d.target AS SELECT day, count() AS c FROM d.base GROUP BY day");
     run("CREATE VIEW d.over AS SELECT n, s FROM d.base WHERE n > 10");
@@ -173,15 +200,18 @@ TEST_P(ClickHouseRestore, BringsViewsLogsAndEmptyTablesBack) {
     run("INSERT INTO d.log SELECT number % 7, toString(number) FROM system.numbers LIMIT 1000");
     run("INSERT INTO d.`it's \\`odd\\`.x` SELECT number FROM system.numbers LIMIT 3");
     std::map<std::string, std::string> before;
-    for (const char* table : {"d.base", "d.log", "d.`it's \\`odd\\`.x`", "d.empty", "d.over", "d.a_view_over_views"}) before[table] = content(table);
+    for (const char* table : {"d.base", "d.log", "d.`it's \\`odd\\`.x`", "d.empty", "d.over", "d.a_view_over_views"})
+        before[table] = content(table);
     back_up();
     lose_the_disk();
     expect_restored();
     for (const auto& [table, was] : before) EXPECT_EQ(content(table), was) << table;
-    for (const char* view : {"d.inside", "d.target"}) EXPECT_EQ(value(fmt::format("SELECT sum(c), uniq(day) FROM {}", view)), "10000 90") << view;
+    for (const char* view : {"d.inside", "d.target"})
+        EXPECT_EQ(value(fmt::format("SELECT sum(c), uniq(day) FROM {}", view)), "10000 90") << view;
     // Views live on: both see a new row.
     run("INSERT INTO d.base (day, n) VALUES ('2026-01-01', 1)");
-    for (const char* view : {"d.inside", "d.target"}) EXPECT_EQ(value(fmt::format("SELECT sum(c) FROM {}", view)), "10001") << view;
+    for (const char* view : {"d.inside", "d.target"})
+        EXPECT_EQ(value(fmt::format("SELECT sum(c) FROM {}", view)), "10001") << view;
     expect_no_leftovers();
     // And all of it outlives a crash of the server.
     engine_->kill();
@@ -192,17 +222,21 @@ TEST_P(ClickHouseRestore, BringsViewsLogsAndEmptyTablesBack) {
 }
 
 TEST_P(ClickHouseRestore, KeepsComputedValuesAndComputesNewOnes) {
-    run("CREATE TABLE d.t (n UInt64, k UInt32 MATERIALIZED n % 10, w DateTime MATERIALIZED now(), f String DEFAULT 'f') ENGINE = MergeTree ORDER BY (k, n)");
+    run("CREATE TABLE d.t (n UInt64, k UInt32 MATERIALIZED n % 10, w DateTime MATERIALIZED now(), f String DEFAULT "
+        "'f') ENGINE = MergeTree ORDER BY (k, n)");
     run("INSERT INTO d.t (n) SELECT number FROM system.numbers LIMIT 100");
     const std::string before = content("d.t", "n, k, w, f"), when = value("SELECT max(w) FROM d.t");
     back_up();
     lose_the_disk();
-    while (value("SELECT now()") == when) clock_.sleep(std::chrono::milliseconds(100));    // so that a new now() would show
+    while (value("SELECT now()") == when)
+        clock_.sleep(std::chrono::milliseconds(100));    // so that a new now() would show
     expect_restored();
     EXPECT_EQ(content("d.t", "n, k, w, f"), before);
     run("INSERT INTO d.t (n) VALUES (777)");
     EXPECT_EQ(value("SELECT k FROM d.t WHERE n = 777"), "7");
-    EXPECT_EQ(value("SELECT default_kind FROM system.columns WHERE database = 'd' AND table = 't' AND name IN ('k', 'w')"), "MATERIALIZED MATERIALIZED");
+    EXPECT_EQ(
+        value("SELECT default_kind FROM system.columns WHERE database = 'd' AND table = 't' AND name IN ('k', 'w')"),
+        "MATERIALIZED MATERIALIZED");
 }
 
 TEST_P(ClickHouseRestore, KeepsRowsThatAMergeWouldJoin) {
@@ -211,7 +245,8 @@ TEST_P(ClickHouseRestore, KeepsRowsThatAMergeWouldJoin) {
     run("SYSTEM STOP MERGES d.state");
     for (int version = 0; version < 3; ++version)
         run(fmt::format("INSERT INTO d.state SELECT number % 500, {0}, 'v{0}' FROM system.numbers LIMIT 1000", version),
-            modern() ? db::clickhouse::Settings{{"optimize_on_insert", "0"}} : db::clickhouse::Settings{});    // each key twice a part
+            modern() ? db::clickhouse::Settings{{"optimize_on_insert", "0"}}
+                     : db::clickhouse::Settings{});    // each key twice a part
     const std::string before = content("d.state");
     ASSERT_THAT(before, HasSubstr("3000 "));
     back_up();
@@ -240,7 +275,8 @@ TEST_P(ClickHouseRestore, RefusesWhatIsThereAndChangesNothing) {
 
 TEST_P(ClickHouseRestore, SwitchesAndKeepsTheOldOnesAside) {
     run("CREATE TABLE d.t (day Date, n UInt64) ENGINE = MergeTree ORDER BY n");
-    run("CREATE MATERIALIZED VIEW d.mv ENGINE = SummingMergeTree PARTITION BY tuple() ORDER BY day AS SELECT day, count() AS c FROM d.t GROUP BY day");
+    run("CREATE MATERIALIZED VIEW d.mv ENGINE = SummingMergeTree PARTITION BY tuple() ORDER BY day AS SELECT day, "
+        "count() AS c FROM d.t GROUP BY day");
     run("CREATE VIEW d.v AS SELECT n FROM d.t");
     run("INSERT INTO d.t SELECT toDate('2026-01-01'), number FROM system.numbers LIMIT 10");
     back_up();
@@ -285,7 +321,8 @@ TEST_P(ClickHouseRestore, TakesThePlaceOfAnEmptyTableAndDropsWhatAKilledRestoreL
 TEST_P(ClickHouseRestore, RefusesRowsThatAreNotWhatWasBackedUp) {
     run("CREATE TABLE d.a (n UInt64) ENGINE = MergeTree ORDER BY n");
     run("CREATE TABLE d.t (n UInt64) ENGINE = MergeTree ORDER BY n");
-    for (const char* table : {"a", "t"}) run(fmt::format("INSERT INTO d.{} SELECT number FROM system.numbers LIMIT 10", table));
+    for (const char* table : {"a", "t"})
+        run(fmt::format("INSERT INTO d.{} SELECT number FROM system.numbers LIMIT 10", table));
     back_up();
     for (const char* table : {"a", "t"}) run(fmt::format("INSERT INTO d.{} VALUES (99)", table));
     auto tables = facts_["tables"].items();
@@ -339,13 +376,19 @@ TEST_P(ClickHouseRestore, SaysThatReplicatedTablesAreNotForIt) {
     ASSERT_TRUE(repository_->load_index(true));
     auto backup = vault::Backup::start(*repository_, {});
     ASSERT_TRUE(backup);
-    ASSERT_TRUE((*backup)->add_file("clickhouse/d/r.sql", as_bytes("CREATE TABLE d.r (n UInt8) ENGINE = ReplicatedMergeTree('/x', 'r') ORDER BY n")));
+    ASSERT_TRUE(
+        (*backup)->add_file("clickhouse/d/r.sql",
+                            as_bytes("CREATE TABLE d.r (n UInt8) ENGINE = ReplicatedMergeTree('/x', 'r') ORDER BY n")));
     ASSERT_TRUE((*backup)->commit());
     backup->reset();
     ASSERT_TRUE(repository_->load_index(true));
     snapshot_ = repository_->find_snapshot("latest").value();
-    facts_ = json::parse(R"({"version": "26.5", "databases": ["d"], "tables": [{"database": "d", "name": "r", "engine": "ReplicatedMergeTree",
-        "data": true, "definition": "d/r.sql", "columns": [{"name": "n", "type": "UInt8"}], "rows": 0, "digest": "0", "parts": []}]})", "test").value();
+    facts_ =
+        json::parse(
+            R"({"version": "26.5", "databases": ["d"], "tables": [{"database": "d", "name": "r", "engine": "ReplicatedMergeTree",
+        "data": true, "definition": "d/r.sql", "columns": [{"name": "n", "type": "UInt8"}], "rows": 0, "digest": "0", "parts": []}]})",
+            "test")
+            .value();
     const auto result = restore();
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::unsupported);
@@ -374,7 +417,9 @@ TEST_P(ClickHouseRestore, CopiesATableAtOneInstantWhileItIsWrittenAndMerged) {
     };
     std::thread writer([&, client = open()]() mutable {
         for (; !stop; ++batches)
-            if (!client.execute(fmt::format("INSERT INTO d.t SELECT number + {} FROM system.numbers LIMIT 100", batches * 100))) break;
+            if (!client.execute(
+                    fmt::format("INSERT INTO d.t SELECT number + {} FROM system.numbers LIMIT 100", batches * 100)))
+                break;
     });
     std::thread merger([&, client = open()]() mutable {
         while (!stop) (void)client.execute("OPTIMIZE TABLE d.t FINAL");

@@ -30,7 +30,8 @@ constexpr int k_definitions_max = 3;
 json::Value to_json(const TakenRows& rows, policy::Proof proof) {
     auto files = json::Value::array();
     for (const auto& file : rows.files)
-        files.push(json::Value::object({{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}}));
+        files.push(json::Value::object(
+            {{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}}));
     auto value = json::Value::object({{"rows", rows.rows}});
     // As text: half of all digests are above what JSON readers keep of a number.
     if (proof == policy::Proof::digest) value.set("digest", std::to_string(rows.digest));
@@ -70,7 +71,8 @@ Result<json::Value> capture_table(Client& client, const Table& table, policy::Pr
         HF_DO(context.backup.add_file(path + ".sql", as_bytes(definition.ddl + "\n")));
         if (!definition.inner_ddl.empty())
             HF_DO(context.backup.add_file(path + ".inner.sql", as_bytes(definition.inner_ddl + "\n")));
-        auto facts = json::Value::object({{"database", table.database}, {"name", table.name}, {"engine", table.engine}});
+        auto facts =
+            json::Value::object({{"database", table.database}, {"name", table.name}, {"engine", table.engine}});
         const bool holds = holding_of(definition.engine) != Holding::nothing;
         facts.set("data", holds);
         if (!table.inner.empty()) facts.set("inner_engine", definition.engine);
@@ -94,7 +96,8 @@ Result<bool> is_gone(Client& client, const Table& table) {
 }
 
 /// A table that is dropped while it is read is not there any more: that is no error, it is left out.
-Status add_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context, json::Value& tables) {
+Status add_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context,
+                 json::Value& tables) {
     auto facts = capture_table(client, table, proof, context);
     if (facts) {
         tables.push(*std::move(facts));
@@ -103,8 +106,10 @@ Status add_table(Client& client, const Table& table, policy::Proof proof, Captur
     if (facts.error().code == ErrorCode::not_found) {
         HF_TRY(const bool gone, is_gone(client, table));
         if (gone) {
-            context.backup.forget_path(context.folder + "/" + file_name_of(table.database) + "/" + file_name_of(table.name));
-            log_warning("a table was dropped during the backup and is not in it", {{"table", table.database + "." + table.name}});
+            context.backup.forget_path(context.folder + "/" + file_name_of(table.database) + "/" +
+                                       file_name_of(table.name));
+            log_warning("a table was dropped during the backup and is not in it",
+                        {{"table", table.database + "." + table.name}});
             return {};
         }
     }
@@ -127,7 +132,8 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
     auto facts = json::Value::object({{"version", client.version()}});
     auto database_facts = json::Value::array(), tables = json::Value::array();
     for (const auto& database : databases) {
-        HF_TRY(auto ddl, client.text("SHOW CREATE DATABASE " + db::clickhouse::quoted_name(database) + " FORMAT TSVRaw"));
+        HF_TRY(auto ddl,
+               client.text("SHOW CREATE DATABASE " + db::clickhouse::quoted_name(database) + " FORMAT TSVRaw"));
         HF_DO(context.backup.add_file(context.folder + "/" + file_name_of(database) + ".sql", as_bytes(ddl)));
         database_facts.push(database);
         HF_TRY(const auto list, list_tables(client, database));

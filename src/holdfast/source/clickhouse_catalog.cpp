@@ -28,15 +28,17 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 
 /// Newer servers have columns that 18.16 does not know.
 Result<bool> system_has(Client& client, std::string_view table, std::string_view column) {
-    HF_TRY(const auto rows, client.rows(fmt::format(
-        "SELECT count() FROM system.columns WHERE database = 'system' AND table = {} AND name = {}",
-        quoted_text(table), quoted_text(column))));
+    HF_TRY(const auto rows,
+           client.rows(
+               fmt::format("SELECT count() FROM system.columns WHERE database = 'system' AND table = {} AND name = {}",
+                           quoted_text(table), quoted_text(column))));
     return rows.size() == 1 && rows[0][0] == "1";
 }
 
 Status expect_width(const db::clickhouse::Rows& rows, std::size_t width) {
     for (const auto& row : rows)
-        if (row.size() != width) return fail(ErrorCode::store, "ClickHouse answered a question about itself with a row of another width");
+        if (row.size() != width)
+            return fail(ErrorCode::store, "ClickHouse answered a question about itself with a row of another width");
     return {};
 }
 
@@ -69,9 +71,10 @@ Result<std::vector<std::string>> list_databases(Client& client, const policy::Cl
 
 Result<std::vector<Table>> list_tables(Client& client, const std::string& database) {
     HF_TRY(const bool with_uuid, system_has(client, "tables", "uuid"));
-    HF_TRY(const auto rows, client.rows(fmt::format(
-        "SELECT name, engine, {} FROM system.tables WHERE database = {} AND NOT is_temporary ORDER BY name",
-        with_uuid ? "toString(uuid)" : "''", quoted_text(database))));
+    HF_TRY(const auto rows,
+           client.rows(fmt::format(
+               "SELECT name, engine, {} FROM system.tables WHERE database = {} AND NOT is_temporary ORDER BY name",
+               with_uuid ? "toString(uuid)" : "''", quoted_text(database))));
     HF_DO(expect_width(rows, 3));
     std::map<std::string, std::string> inner_of;    // inner table → view
     for (const auto& row : rows) {
@@ -92,9 +95,9 @@ Result<std::vector<Table>> list_tables(Client& client, const std::string& databa
 }
 
 Result<std::vector<Column>> list_columns(Client& client, const std::string& database, const std::string& table) {
-    HF_TRY(const auto rows, client.rows(fmt::format(
-        "SELECT name, type, default_kind, default_expression FROM system.columns WHERE database = {} AND table = {}",
-        quoted_text(database), quoted_text(table))));
+    HF_TRY(const auto rows, client.rows(fmt::format("SELECT name, type, default_kind, default_expression FROM "
+                                                    "system.columns WHERE database = {} AND table = {}",
+                                                    quoted_text(database), quoted_text(table))));
     HF_DO(expect_width(rows, 4));
     std::vector<Column> columns;
     for (const auto& row : rows) columns.push_back({row[0], row[1], row[2], row[3]});
@@ -103,11 +106,12 @@ Result<std::vector<Column>> list_columns(Client& client, const std::string& data
 
 Result<std::vector<Part>> list_parts(Client& client, const std::string& database, const std::string& table) {
     HF_TRY(const bool with_deletes, system_has(client, "parts", "has_lightweight_delete"));
-    HF_TRY(const auto rows, client.rows(fmt::format(
-        "SELECT name, rows, {}, {} FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {} "
-        "ORDER BY name",
-        with_deletes ? "bytes_on_disk" : "bytes", with_deletes ? "has_lightweight_delete" : "0", quoted_text(database),
-        quoted_text(table))));
+    HF_TRY(const auto rows,
+           client.rows(fmt::format(
+               "SELECT name, rows, {}, {} FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {} "
+               "ORDER BY name",
+               with_deletes ? "bytes_on_disk" : "bytes", with_deletes ? "has_lightweight_delete" : "0",
+               quoted_text(database), quoted_text(table))));
     HF_DO(expect_width(rows, 4));
     std::vector<Part> parts;
     for (const auto& row : rows) parts.push_back({row[0], number(row[1]), number(row[2]), row[3] == "1"});
@@ -121,8 +125,9 @@ Result<std::string> show_create(Client& client, const std::string& database, con
 }
 
 Result<std::string> engine_of(Client& client, const std::string& database, const std::string& table) {
-    HF_TRY(const auto rows, client.rows(fmt::format("SELECT engine FROM system.tables WHERE database = {} AND name = {}",
-                                                    quoted_text(database), quoted_text(table))));
+    HF_TRY(const auto rows,
+           client.rows(fmt::format("SELECT engine FROM system.tables WHERE database = {} AND name = {}",
+                                   quoted_text(database), quoted_text(table))));
     if (rows.empty() || rows[0].empty())
         return fail(ErrorCode::not_found, fmt::format("ClickHouse has no table {}.{}", database, table));
     return rows[0][0];
@@ -150,8 +155,8 @@ std::string content_expression(const std::vector<Column>& columns, policy::Proof
 json::Value to_json(const std::vector<Column>& columns) {
     auto list = json::Value::array();
     for (const auto& column : columns)
-        list.push(json::Value::object({{"name", column.name}, {"type", column.type}, {"kind", column.kind},
-                                       {"expression", column.expression}}));
+        list.push(json::Value::object(
+            {{"name", column.name}, {"type", column.type}, {"kind", column.kind}, {"expression", column.expression}}));
     return list;
 }
 

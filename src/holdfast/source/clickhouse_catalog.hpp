@@ -17,7 +17,7 @@ namespace holdfast::source::clickhouse {
 
 struct Column {
     std::string name, type;
-    std::string kind;          // "", DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL
+    std::string kind;    // "", DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL
     std::string expression;
     /// ALIAS and EPHEMERAL columns are not stored. MATERIALIZED ones are: their values may not be computable again.
     bool stored() const { return kind != "ALIAS" && kind != "EPHEMERAL"; }

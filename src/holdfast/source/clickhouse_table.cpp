@@ -40,7 +40,11 @@ class Taker {
 public:
     Taker(Client& client, vault::Backup& backup, const Table& table, const std::vector<Column>& columns,
           const TakeOptions& options)
-        : client_(client), backup_(backup), columns_(columns), options_(options), table_(table),
+        : client_(client),
+          backup_(backup),
+          columns_(columns),
+          options_(options),
+          table_(table),
           from_(" FROM " + quoted_name(table.database, table.holder())) {}
 
     Result<TakenRows> parts();
@@ -96,7 +100,8 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
         if (!part.with_deleted_rows) {
             HF_TRY(const bool hidden, still_there(part.name));
             if (!hidden) return false;
-            return fail(ErrorCode::store, fmt::format("part {} of {} has {} rows, but none can be read", part.name, title(), part.rows),
+            return fail(ErrorCode::store,
+                        fmt::format("part {} of {} has {} rows, but none can be read", part.name, title(), part.rows),
                         "use a user without row policies");
         }
         HF_TRY(const bool empty, still_there(part.name));
@@ -104,12 +109,14 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
         return empty;
     }
     if (content->second.rows != part.rows && !part.with_deleted_rows)
-        return fail(ErrorCode::store, fmt::format("part {} of {} has {} rows, but only {} can be read", part.name, title(),
-                                                  part.rows, content->second.rows),
+        return fail(ErrorCode::store,
+                    fmt::format("part {} of {} has {} rows, but only {} can be read", part.name, title(), part.rows,
+                                content->second.rows),
                     "use a user without row policies");
     const std::string file = file_of(part.name);
-    HF_TRY(const auto bytes, stream("SELECT " + column_list(columns_) + from_ + " WHERE _part = " +
-                                    quoted_text(part.name) + " FORMAT Native", file));
+    HF_TRY(const auto bytes, stream("SELECT " + column_list(columns_) + from_ +
+                                        " WHERE _part = " + quoted_text(part.name) + " FORMAT Native",
+                                    file));
     if (bytes == 0) return false;
     taken_[part.name] = {part.name, file, content->second.rows, content->second.digest, bytes};
     return true;
@@ -118,10 +125,13 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
 Result<std::uint64_t> Taker::stream(const std::string& query, const std::string& file) {
     HF_TRY(auto writer, backup_.start_stream(options_.folder + "/" + file));
     std::uint64_t bytes = 0;
-    HF_DO(client_.read(query, [&](ByteView piece) {
-        bytes += piece.size();
-        return writer->write(piece);
-    }, k_in_order));
+    HF_DO(client_.read(
+        query,
+        [&](ByteView piece) {
+            bytes += piece.size();
+            return writer->write(piece);
+        },
+        k_in_order));
     if (bytes == 0) return 0;    // not finished: nothing appears in the snapshot
     HF_TRY(const auto receipt, writer->finish());
     if (receipt.size != bytes)
@@ -159,8 +169,10 @@ Result<TakenRows> Taker::parts() {
             if (!file.file.empty()) backup_.forget_path(options_.folder + "/" + file.file);
         return rows;
     }
-    return fail(ErrorCode::changed, fmt::format("the parts of {} were merged faster than they could be read, {} times", title(), k_listings_max),
-                "back up when fewer merges run, or SYSTEM STOP MERGES " + title() + " meanwhile");
+    return fail(
+        ErrorCode::changed,
+        fmt::format("the parts of {} were merged faster than they could be read, {} times", title(), k_listings_max),
+        "back up when fewer merges run, or SYSTEM STOP MERGES " + title() + " meanwhile");
 }
 
 Result<Content> Taker::content_of_all() {
@@ -194,9 +206,12 @@ Result<TakenRows> take_rows(Client& client, vault::Backup& backup, const Table& 
                             const std::vector<Column>& columns, const TakeOptions& options) {
     Taker taker(client, backup, table, columns, options);
     switch (holding_of(engine)) {
-        case Holding::parts: return taker.parts();
-        case Holding::whole: return taker.whole();
-        case Holding::nothing: break;
+        case Holding::parts:
+            return taker.parts();
+        case Holding::whole:
+            return taker.whole();
+        case Holding::nothing:
+            break;
     }
     return TakenRows{};
 }

@@ -34,8 +34,8 @@ struct TakenRows {
 
 struct TakeOptions {
     policy::Proof proof = policy::Proof::digest;
-    std::string folder;     // of the component: "clickhouse"
-    std::string below;      // of the table: "trading/fills"
+    std::string folder;    // of the component: "clickhouse"
+    std::string below;    // of the table: "trading/fills"
     std::function<void()> after_listing;    // tests merge here; may be empty
 };
 

@@ -17,9 +17,9 @@
 namespace holdfast::source {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::ClickHouseEngine;
 using testing::ClickHouseGeneration;
+using ::testing::HasSubstr;
 
 class ClickHouseCapture : public ::testing::TestWithParam<ClickHouseGeneration> {
 protected:
@@ -29,7 +29,8 @@ protected:
         engine_.emplace(*std::move(engine));
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         db::clickhouse::Server server;
@@ -53,9 +54,12 @@ protected:
         return rows->empty() ? "" : (*rows)[0][0];
     }
     void insert(int first, int count) {
-        run(fmt::format("INSERT INTO d.t (n, s) SELECT number + {}, toString(number) FROM system.numbers LIMIT {}", first, count));
+        run(fmt::format("INSERT INTO d.t (n, s) SELECT number + {}, toString(number) FROM system.numbers LIMIT {}",
+                        first, count));
     }
-    void make_table(const std::string& engine = "MergeTree ORDER BY n") { run("CREATE TABLE d.t (n UInt64, s String) ENGINE = " + engine); }
+    void make_table(const std::string& engine = "MergeTree ORDER BY n") {
+        run("CREATE TABLE d.t (n UInt64, s String) ENGINE = " + engine);
+    }
     Result<clickhouse::TakenRows> take(std::function<void()> after_listing, const std::string& engine = "MergeTree") {
         HF_TRY(const auto columns, clickhouse::list_columns(*client_, "d", "t"));
         return clickhouse::take_rows(*client_, *backup_, {"d", "t", engine, ""}, engine, columns,
@@ -89,7 +93,8 @@ protected:
     policy::ClickHouseConfig config_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseCapture, ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
+INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseCapture,
+                         ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
                          [](const auto& p) { return p.param == ClickHouseGeneration::v18 ? "v18" : "v26"; });
 
 TEST_P(ClickHouseCapture, TakesTheMergedPartWhenTheListedOnesAreGone) {
@@ -162,9 +167,11 @@ TEST_P(ClickHouseCapture, ReadsAWholeTableAgainWhenRowsCameIn) {
     make_table("Log");
     insert(0, 100);
     int reads = 0;
-    const auto taken = take([&] {
-        if (++reads == 1) insert(100, 50);
-    }, "Log");
+    const auto taken = take(
+        [&] {
+            if (++reads == 1) insert(100, 50);
+        },
+        "Log");
     ASSERT_TRUE(taken) << taken.error().message;
     EXPECT_EQ(reads, 2);
     EXPECT_EQ(taken->rows, 150u);
@@ -227,7 +234,10 @@ TEST_P(ClickHouseCapture, StoresUnchangedPartsOnce) {
     // EA-11: what is incremental is what changed
     make_table();
     run("SYSTEM STOP MERGES d.t");
-    for (int i = 0; i < 3; ++i) run(fmt::format("INSERT INTO d.t SELECT number + {}, toString(cityHash64(number, {})) FROM system.numbers LIMIT 100000", i * 100'000, i));
+    for (int i = 0; i < 3; ++i)
+        run(fmt::format(
+            "INSERT INTO d.t SELECT number + {}, toString(cityHash64(number, {})) FROM system.numbers LIMIT 100000",
+            i * 100'000, i));
     ASSERT_TRUE(capture());
     const auto first = backup_->commit();
     ASSERT_TRUE(first) << first.error().message;

@@ -10,8 +10,11 @@
 namespace holdfast::testing {
 
 ChdbServer::ChdbServer(os::TempFolder folder, std::string front, std::string library, std::uint16_t port)
-    : folder_(std::move(folder)), data_(folder_.path() + "/data"), front_(std::move(front)),
-      library_(std::move(library)), port_(port) {}
+    : folder_(std::move(folder)),
+      data_(folder_.path() + "/data"),
+      front_(std::move(front)),
+      library_(std::move(library)),
+      port_(port) {}
 
 Result<ChdbServer> ChdbServer::start(const std::string& front) {
     const std::string home = os::environment("HOME").value_or("/root");

@@ -12,7 +12,9 @@
 namespace holdfast::testing {
 
 enum class ClickHouseGeneration { v18, v26 };
-inline void PrintTo(ClickHouseGeneration g, std::ostream* to) { *to << (g == ClickHouseGeneration::v18 ? "v18" : "v26"); }
+inline void PrintTo(ClickHouseGeneration g, std::ostream* to) {
+    *to << (g == ClickHouseGeneration::v18 ? "v18" : "v26");
+}
 
 class ClickHouseEngine {
 public:
@@ -26,11 +28,21 @@ public:
         return ClickHouseEngine(std::move(server));
     }
 
-    std::string url() const { return std::visit([](auto& server) { return server.url(); }, server_); }
-    pid_t pid() const { return std::visit([](auto& server) { return server.pid(); }, server_); }
-    void kill() { std::visit([](auto& server) { server.kill(); }, server_); }
-    Status restart() { return std::visit([](auto& server) { return server.restart(); }, server_); }
-    Status wipe() { return std::visit([](auto& server) { return server.wipe(); }, server_); }
+    std::string url() const {
+        return std::visit([](auto& server) { return server.url(); }, server_);
+    }
+    pid_t pid() const {
+        return std::visit([](auto& server) { return server.pid(); }, server_);
+    }
+    void kill() {
+        std::visit([](auto& server) { server.kill(); }, server_);
+    }
+    Status restart() {
+        return std::visit([](auto& server) { return server.restart(); }, server_);
+    }
+    Status wipe() {
+        return std::visit([](auto& server) { return server.wipe(); }, server_);
+    }
 
 private:
     template <class Server>
