@@ -10,7 +10,7 @@
 //   errors    not_found, corrupt (not a DuckDB file, or damaged), unsupported (encrypted, too old), disk_full,
 //             changed (never quiet long enough, in all tries), cancelled
 //   never     call this in the process that has the database open: closing the file would drop DuckDB's own lock
-//   proof     3260 of 3260 copies under load were whole; docs/decisions/duckdb-live-copy.md
+//   proof     3260 of 3260 copies under load were whole; docs/decisions/0004-duckdb-live-copy.md
 
 #include <string>
 
