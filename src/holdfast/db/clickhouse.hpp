@@ -7,7 +7,7 @@
 //   errors     unreachable (no connection, broken in the middle, silent for idle_max), denied, not_found, exists,
 //              disk_full, store (anything else that the server says), cancelled
 //   threads    one client per thread; connections are kept alive between calls
-//   source     docs/decisions: Native over HTTP; behaviour of 18.16.1 and 26.5 as tested in clickhouse_test.cpp
+//   source     behaviour of 18.16.1 and 26.5, as clickhouse_test.cpp shows it
 
 #include <functional>
 #include <memory>
