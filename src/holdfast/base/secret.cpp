@@ -4,9 +4,11 @@
 
 namespace holdfast {
 
-// OPENSSL_cleanse is not optimised away. Short strings live inside the object, so the capacity is wiped, too.
+// OPENSSL_cleanse is not optimised away. The whole capacity is wiped: short strings live inside the object, and a move
+// leaves their bytes behind in a string that calls itself empty. Growing to the capacity never allocates.
 void Secret::wipe() noexcept {
-    if (!text_.empty()) OPENSSL_cleanse(text_.data(), text_.size());
+    text_.resize(text_.capacity());
+    OPENSSL_cleanse(text_.data(), text_.size());
     text_.clear();
 }
 
