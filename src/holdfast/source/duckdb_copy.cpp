@@ -277,7 +277,7 @@ Result<DuckDbCopy> copy_live_duckdb(const std::string& path, const std::string& 
         if (copier.waited() && waits++ < k_waits_max) continue;
         ++copy.tries;
         clock.sleep(pause);
-        pause = std::min<Duration>(pause * 2, 500ms);
+        pause = std::min<Duration>(pause * 2, 50ms);    // a longer one would sleep through the quiet time
     }
     return fail(copier.why());
 }

@@ -28,6 +28,6 @@ struct DuckDbCopy {
 };
 
 Result<DuckDbCopy> copy_live_duckdb(const std::string& path, const std::string& to, Clock& clock,
-                                    unsigned tries_max = 30);
+                                    unsigned tries_max = 60);
 
 }    // namespace holdfast::source
