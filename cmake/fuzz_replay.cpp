@@ -22,11 +22,20 @@ std::string damaged(std::string input, std::mt19937_64& random) {
     for (int i = 0; i < edits && !input.empty(); ++i) {
         const std::size_t at = random() % input.size();
         switch (random() % 5) {
-            case 0: input[at] = static_cast<char>(input[at] ^ (1 << random() % 8)); break;
-            case 1: input[at] = static_cast<char>(random()); break;
-            case 2: input.resize(at); break;
-            case 3: input.erase(at, 1 + random() % 16); break;
-            default: input.insert(at, input.substr(random() % input.size(), 1 + random() % 16));
+            case 0:
+                input[at] = static_cast<char>(input[at] ^ (1 << random() % 8));
+                break;
+            case 1:
+                input[at] = static_cast<char>(random());
+                break;
+            case 2:
+                input.resize(at);
+                break;
+            case 3:
+                input.erase(at, 1 + random() % 16);
+                break;
+            default:
+                input.insert(at, input.substr(random() % input.size(), 1 + random() % 16));
         }
     }
     return input;

@@ -35,25 +35,32 @@ void say(int lane, std::int64_t sequence) {
 
 Status make_tables(db::DuckDb& database, std::uint64_t ballast_mib) {
     if (ballast_mib > 0)
-        HF_DO(database.run(fmt::format("CREATE TABLE ballast AS SELECT i, hash(i) AS h, hash(i + 1) AS g FROM range({}) r(i); "
-                                       "CHECKPOINT", ballast_mib * 65536)));
-    HF_DO(database.run("CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL);"
-                       "CREATE TABLE IF NOT EXISTS transfers (lane INTEGER, seq BIGINT, source INTEGER, target INTEGER, "
-                       "amount BIGINT CHECK (amount > 0), note VARCHAR);"
-                       "CREATE TABLE IF NOT EXISTS batches (batch BIGINT, row_count BIGINT);"
-                       "CREATE TABLE IF NOT EXISTS bulk (batch BIGINT, i BIGINT, payload VARCHAR)"));
-    return database.run(fmt::format("INSERT INTO accounts SELECT i, 0 FROM range({}) r(i) "
-                                    "WHERE NOT EXISTS (FROM accounts)", k_accounts));
+        HF_DO(database.run(
+            fmt::format("CREATE TABLE ballast AS SELECT i, hash(i) AS h, hash(i + 1) AS g FROM range({}) r(i); "
+                        "CHECKPOINT",
+                        ballast_mib * 65536)));
+    HF_DO(
+        database.run("CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, balance BIGINT NOT NULL);"
+                     "CREATE TABLE IF NOT EXISTS transfers (lane INTEGER, seq BIGINT, source INTEGER, target INTEGER, "
+                     "amount BIGINT CHECK (amount > 0), note VARCHAR);"
+                     "CREATE TABLE IF NOT EXISTS batches (batch BIGINT, row_count BIGINT);"
+                     "CREATE TABLE IF NOT EXISTS bulk (batch BIGINT, i BIGINT, payload VARCHAR)"));
+    return database.run(
+        fmt::format("INSERT INTO accounts SELECT i, 0 FROM range({}) r(i) "
+                    "WHERE NOT EXISTS (FROM accounts)",
+                    k_accounts));
 }
 
 std::string transfer(int lane, std::int64_t seq, int source, int target, int amount) {
-    return fmt::format("INSERT INTO transfers VALUES ({}, {}, {}, {}, {}, 'order {} of lane {}');", lane, seq, source, target,
-                       amount, seq, lane);
+    return fmt::format("INSERT INTO transfers VALUES ({}, {}, {}, {}, {}, 'order {} of lane {}');", lane, seq, source,
+                       target, amount, seq, lane);
 }
 
 std::string batch(std::int64_t number) {
-    return fmt::format("INSERT INTO batches VALUES ({0}, {1}); INSERT INTO bulk SELECT {0}, i, md5(({0} * 7 + i)::VARCHAR) "
-                       "FROM range({1}) r(i);", number, k_batch_rows);
+    return fmt::format(
+        "INSERT INTO batches VALUES ({0}, {1}); INSERT INTO bulk SELECT {0}, i, md5(({0} * 7 + i)::VARCHAR) "
+        "FROM range({1}) r(i);",
+        number, k_batch_rows);
 }
 
 // Transfers with two updates each; now and then a batch comes, goes, or is rolled back, and a checkpoint is forced.
@@ -63,16 +70,19 @@ Status write_mixed(db::DuckDb& database) {
     for (std::int64_t seq = 1;; ++seq) {
         const int source = static_cast<int>(random() % k_accounts), amount = 1 + static_cast<int>(random() % 1000);
         const int target = (source + 1 + static_cast<int>(random() % (k_accounts - 1))) % k_accounts;
-        HF_DO(database.run(fmt::format("BEGIN; UPDATE accounts SET balance = balance - {2} WHERE id = {0};"
-                                       "UPDATE accounts SET balance = balance + {2} WHERE id = {1};{3} COMMIT",
-                                       source, target, amount, transfer(0, seq, source, target, amount))));
+        HF_DO(
+            database.run(fmt::format("BEGIN; UPDATE accounts SET balance = balance - {2} WHERE id = {0};"
+                                     "UPDATE accounts SET balance = balance + {2} WHERE id = {1};{3} COMMIT",
+                                     source, target, amount, transfer(0, seq, source, target, amount))));
         say(0, seq);
         if (seq % 40 == 0) HF_DO(database.run("BEGIN;" + batch(batches++) + "COMMIT"));
         if (seq % 70 == 0) HF_DO(database.run("BEGIN;" + batch(1000000 + seq) + "ROLLBACK"));
         if (seq % 90 == 0) HF_DO(database.run("FORCE CHECKPOINT"));
         if (batches - oldest > 8) {
-            HF_DO(database.run(fmt::format("BEGIN; DELETE FROM batches WHERE batch = {0}; DELETE FROM bulk WHERE "
-                                           "batch = {0}; COMMIT", oldest)));
+            HF_DO(
+                database.run(fmt::format("BEGIN; DELETE FROM batches WHERE batch = {0}; DELETE FROM bulk WHERE "
+                                         "batch = {0}; COMMIT",
+                                         oldest)));
             ++oldest;
         }
     }
@@ -108,7 +118,8 @@ Status write_inserts(db::DuckDb& database) {
 
 // Takes our own key out of DuckDB's.
 std::uint64_t take_ballast(db::DuckDb::Settings& settings) {
-    const auto found = std::find_if(settings.begin(), settings.end(), [](const auto& s) { return s.first == "ballast_mib"; });
+    const auto found =
+        std::find_if(settings.begin(), settings.end(), [](const auto& s) { return s.first == "ballast_mib"; });
     if (found == settings.end()) return 0;
     const std::uint64_t size = std::strtoull(found->second.c_str(), nullptr, 10);
     settings.erase(found);
@@ -138,17 +149,19 @@ Status check(const std::string& path) {
                       "HAVING count(*) <> max(seq) OR count(DISTINCT seq) <> max(seq) OR min(seq) <> 1"));
     HF_DO(expect_none(database, "note of another row",
                       "SELECT lane, seq, note FROM transfers WHERE note <> format('order {} of lane {}', seq, lane)"));
-    HF_DO(expect_none(database, "batch that is not whole",
-                      "SELECT batch, b.row_count, k.n, k.total FROM batches b FULL JOIN (SELECT batch, count(*) AS n, "
-                      "sum(i) AS total, bool_and(payload = md5((batch * 7 + i)::VARCHAR)) AS equal FROM bulk GROUP BY ALL) k "
-                      "USING (batch) WHERE b.row_count IS DISTINCT FROM k.n OR NOT k.equal "
-                      "OR k.total <> k.n * (k.n - 1) / 2"));
+    HF_DO(expect_none(
+        database, "batch that is not whole",
+        "SELECT batch, b.row_count, k.n, k.total FROM batches b FULL JOIN (SELECT batch, count(*) AS n, "
+        "sum(i) AS total, bool_and(payload = md5((batch * 7 + i)::VARCHAR)) AS equal FROM bulk GROUP BY ALL) k "
+        "USING (batch) WHERE b.row_count IS DISTINCT FROM k.n OR NOT k.equal "
+        "OR k.total <> k.n * (k.n - 1) / 2"));
     HF_DO(expect_none(database, "balance that its transfers do not explain",
                       "SELECT id, balance, t.total FROM accounts LEFT JOIN (SELECT account, sum(amount) AS total FROM ("
                       "SELECT source AS account, -amount AS amount FROM transfers WHERE lane = 0 UNION ALL "
                       "SELECT target, amount FROM transfers WHERE lane = 0) GROUP BY account) t ON id = account "
                       "WHERE balance <> coalesce(total, 0) OR (SELECT sum(balance) FROM accounts) <> 0"));
-    HF_TRY(const db::DuckDbRows lanes, database.query("SELECT lane, max(seq) FROM transfers GROUP BY lane ORDER BY lane"));
+    HF_TRY(const db::DuckDbRows lanes,
+           database.query("SELECT lane, max(seq) FROM transfers GROUP BY lane ORDER BY lane"));
     for (const auto& row : lanes.rows) fmt::print("{} {}\n", row[0].value_or(""), row[1].value_or(""));
     return {};
 }

@@ -29,10 +29,10 @@ protected:
         for (int attempt = 0;; ++attempt) {
             EXPECT_TRUE(os::remove_tree(repository()));
             make_repository();
-            auto process = os::Process::start(command({"backup", at("source")},
-                                                      {{"HOLDFAST_REPOSITORY", repository()},
-                                                       {"HOLDFAST_PASSWORD_FILE", password_file()}}))
-                               .value();
+            auto process =
+                os::Process::start(command({"backup", at("source")}, {{"HOLDFAST_REPOSITORY", repository()},
+                                                                      {"HOLDFAST_PASSWORD_FILE", password_file()}}))
+                    .value();
             for (int looks = 0; packed() < bytes && looks < 60'000; ++looks) std::this_thread::sleep_for(1ms);
             process.kill(signal);
             const os::ExitStatus status = process.wait(60s).value();

@@ -12,7 +12,8 @@ namespace holdfast {
 ErrorFacts facts(ErrorCode code) {
     switch (code) {
 #define HF_CASE(name, exit, retry, meaning) \
-    case ErrorCode::name: return {#name, exit, retry, meaning};
+    case ErrorCode::name:                   \
+        return {#name, exit, retry, meaning};
         HF_ERRORS(HF_CASE)
 #undef HF_CASE
     }
@@ -40,15 +41,22 @@ Error errno_error(int number, std::string_view what) {
             error.code = ErrorCode::denied;
             error.hint = "run as a user who may do this, or change the rights";
             break;
-        case ENOENT: error.code = ErrorCode::not_found; break;
-        case EEXIST: error.code = ErrorCode::exists; break;
+        case ENOENT:
+            error.code = ErrorCode::not_found;
+            break;
+        case EEXIST:
+            error.code = ErrorCode::exists;
+            break;
         case ECONNREFUSED:
         case ECONNRESET:
         case EPIPE:
         case ETIMEDOUT:
         case EHOSTUNREACH:
-        case ENETUNREACH: error.code = ErrorCode::unreachable; break;
-        default: error.code = ErrorCode::io;
+        case ENETUNREACH:
+            error.code = ErrorCode::unreachable;
+            break;
+        default:
+            error.code = ErrorCode::io;
     }
     return error;
 }

@@ -6,6 +6,7 @@
 
 namespace holdfast {
 
+// clang-format off
 //      code             exit  retry  meaning
 #define HF_ERRORS(X)                                                                                      \
     X(usage,              2, false, "the command line is wrong")                                          \
@@ -27,6 +28,7 @@ namespace holdfast {
     X(mismatch,           1, false, "restored data is not equal to what was backed up")                   \
     X(cancelled,        130, false, "stopped by a signal or by the user")                                 \
     X(internal,           1, false, "a bug in holdfast")
+// clang-format on
 
 enum class ErrorCode {
 #define HF_ENUM(name, exit, retry, meaning) name,

@@ -51,12 +51,18 @@ Result<Value> convert(simdjson::dom::element element, int depth, std::string_vie
             }
             return Value(std::move(object));
         }
-        case element_type::INT64: return Value(std::int64_t(element));
-        case element_type::UINT64: return Value(std::uint64_t(element));
-        case element_type::DOUBLE: return Value(double(element));
-        case element_type::STRING: return Value(std::string_view(element));
-        case element_type::BOOL: return Value(bool(element));
-        case element_type::NULL_VALUE: return Value();
+        case element_type::INT64:
+            return Value(std::int64_t(element));
+        case element_type::UINT64:
+            return Value(std::uint64_t(element));
+        case element_type::DOUBLE:
+            return Value(double(element));
+        case element_type::STRING:
+            return Value(std::string_view(element));
+        case element_type::BOOL:
+            return Value(bool(element));
+        case element_type::NULL_VALUE:
+            return Value();
     }
     return Value();
 }

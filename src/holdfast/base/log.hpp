@@ -20,8 +20,8 @@ struct LogField {
 struct LogOptions {
     LogLevel level = LogLevel::warning;
     bool json = false;
-    std::function<std::string()> timestamp;           // RFC 3339; empty: no time is written
-    std::function<void(std::string_view line)> sink;  // empty: stderr
+    std::function<std::string()> timestamp;    // RFC 3339; empty: no time is written
+    std::function<void(std::string_view line)> sink;    // empty: stderr
 };
 void set_log(LogOptions options);
 

@@ -25,13 +25,13 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::mo
 
 #define HF_CAT_(a, b) a##b
 #define HF_CAT(a, b) HF_CAT_(a, b)
-#define HF_TRY_AT(tmp, decl, ...)                               \
-    auto tmp = (__VA_ARGS__);                                   \
-    if (!tmp) return std::unexpected(std::move(tmp).error());   \
+#define HF_TRY_AT(tmp, decl, ...)                             \
+    auto tmp = (__VA_ARGS__);                                 \
+    if (!tmp) return std::unexpected(std::move(tmp).error()); \
     decl = *std::move(tmp)
 /// HF_TRY(auto header, read_header(bytes));   hands the error on, or declares what was returned.
 #define HF_TRY(decl, ...) HF_TRY_AT(HF_CAT(hf_try_, __COUNTER__), decl, __VA_ARGS__)
-#define HF_DO_AT(tmp, ...)                                      \
+#define HF_DO_AT(tmp, ...) \
     if (auto tmp = (__VA_ARGS__); !tmp) return std::unexpected(std::move(tmp).error())
 /// HF_DO(file.sync());   the same for a Status.
 #define HF_DO(...) HF_DO_AT(HF_CAT(hf_do_, __COUNTER__), __VA_ARGS__)

@@ -18,9 +18,12 @@ constexpr std::size_t k_answer_max = std::size_t(256) << 20;
 
 std::string_view depth_name(DuckDbCheck::Depth depth) {
     switch (depth) {
-        case DuckDbCheck::Depth::catalog: return "--catalog";
-        case DuckDbCheck::Depth::count: return "--count";
-        case DuckDbCheck::Depth::digest: return "--digest";
+        case DuckDbCheck::Depth::catalog:
+            return "--catalog";
+        case DuckDbCheck::Depth::count:
+            return "--count";
+        case DuckDbCheck::Depth::digest:
+            return "--digest";
     }
     return "";
 }
@@ -40,8 +43,10 @@ Error as_damage(Error error) {
         case ErrorCode::disk_full:
         case ErrorCode::not_found:
         case ErrorCode::locked:
-        case ErrorCode::corrupt: return error;
-        default: break;
+        case ErrorCode::corrupt:
+            return error;
+        default:
+            break;
     }
     const bool out_of_memory = error.message.find("Out of Memory") != std::string::npos;
     error.code = out_of_memory ? ErrorCode::store : ErrorCode::corrupt;
@@ -77,11 +82,16 @@ int duckdb_verify_main(int count, const char* const* arguments) {
     std::string path;
     for (int i = 1; i < count; ++i) {
         const std::string_view argument = arguments[i];
-        if (argument == "--settle") check.settle = true;
-        else if (argument == "--catalog") check.depth = DuckDbCheck::Depth::catalog;
-        else if (argument == "--count") check.depth = DuckDbCheck::Depth::count;
-        else if (argument == "--digest") check.depth = DuckDbCheck::Depth::digest;
-        else path = argument;
+        if (argument == "--settle")
+            check.settle = true;
+        else if (argument == "--catalog")
+            check.depth = DuckDbCheck::Depth::catalog;
+        else if (argument == "--count")
+            check.depth = DuckDbCheck::Depth::count;
+        else if (argument == "--digest")
+            check.depth = DuckDbCheck::Depth::digest;
+        else
+            path = argument;
     }
     if (path.empty()) {
         fmt::print(stderr,
@@ -99,7 +109,8 @@ int duckdb_verify_main(int count, const char* const* arguments) {
     const Error error = as_damage(found.error());
     fmt::print("{}\n", dump(json::Value::object({{"error", std::string(facts(error.code).name)},
                                                  {"message", error.message},
-                                                 {"hint", error.hint}}), 0));
+                                                 {"hint", error.hint}}),
+                            0));
     return facts(error.code).exit_status;
 }
 
@@ -128,9 +139,11 @@ Result<json::Value> DuckDbChecker::finish() {
         if (answer.size() < k_answer_max) answer += as_text(ByteView(buffer).first(got));
     }
     HF_TRY(const os::ExitStatus status, process_.wait());
-    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while checking " + path_);    // Ctrl-C hit both
+    if (os::stop_requested())
+        return fail(ErrorCode::cancelled, "stopped while checking " + path_);    // Ctrl-C hit both
     if (status.signal != 0)
-        return fail(ErrorCode::corrupt, fmt::format("DuckDB crashed on {} ({})", path_, status.text()), process_.errors());
+        return fail(ErrorCode::corrupt, fmt::format("DuckDB crashed on {} ({})", path_, status.text()),
+                    process_.errors());
     HF_TRY(json::Value said, json::parse(answer, "the answer of " + std::string(k_program)));
     if (!said["error"].is_null())
         return fail(code_named(said["error"].text()), said["message"].text(), said["hint"].text());

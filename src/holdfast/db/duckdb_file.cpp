@@ -23,7 +23,9 @@ std::uint64_t tail_checksum(ByteView tail) {
     return h ^ (h >> 47);
 }
 
-bool checksum_holds(ByteView header) { return load_le<std::uint64_t>(header.data()) == duckdb_checksum(header.subspan(8)); }
+bool checksum_holds(ByteView header) {
+    return load_le<std::uint64_t>(header.data()) == duckdb_checksum(header.subspan(8));
+}
 
 std::string text_until_nul(ByteView bytes) {
     const std::string_view text = as_text(bytes);

@@ -21,10 +21,10 @@ inline constexpr std::size_t k_duckdb_headers_size = 12288;
 
 struct DuckDbHeaders {
     std::uint64_t storage_version = 0;    // 64 by default, 67 from 'v1.4.0', 68 from 'v1.5.0'
-    std::string library_version;          // that made the file: "v1.5.6"
-    std::string database_id;              // 32 hex digits; empty below storage version 67
-    std::uint64_t iteration = 0;          // of the current header, as all that follow
-    std::uint64_t root = 0;               // pointer to the catalog's first metadata block
+    std::string library_version;    // that made the file: "v1.5.6"
+    std::string database_id;    // 32 hex digits; empty below storage version 67
+    std::uint64_t iteration = 0;    // of the current header, as all that follow
+    std::uint64_t root = 0;    // pointer to the catalog's first metadata block
     std::uint64_t block_count = 0;
     std::uint32_t block_size = 0;
 };

@@ -80,9 +80,10 @@ Result<json::Value> inspect_duckdb(DuckDb& database, DuckDbCheck::Depth depth) {
     HF_TRY(const std::string version, duckdb_library_version());
     facts.set("library", version);
     json::Value tables = json::Value::array();
-    HF_TRY(const DuckDbRows listed,
-           database.query("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() "
-                          "AND NOT internal AND NOT temporary ORDER BY 1, 2"));
+    HF_TRY(
+        const DuckDbRows listed,
+        database.query("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() "
+                       "AND NOT internal AND NOT temporary ORDER BY 1, 2"));
     for (const auto& row : listed.rows) {
         const std::string schema = row[0].value_or(""), name = row[1].value_or("");
         json::Value table = json::Value::object({{"schema", schema}, {"name", name}});
@@ -93,12 +94,12 @@ Result<json::Value> inspect_duckdb(DuckDb& database, DuckDbCheck::Depth depth) {
     }
     if (depth == DuckDbCheck::Depth::digest) HF_DO(check_constraints(database));
     facts.set("tables", std::move(tables));
-    for (const auto& [name, source] : {std::pair("views", "duckdb_views() WHERE NOT internal AND"),
-                                       std::pair("indexes", "duckdb_indexes() WHERE"),
-                                       std::pair("sequences", "duckdb_sequences() WHERE"),
-                                       std::pair("constraints", "duckdb_constraints() WHERE")}) {
+    for (const auto& [name, source] :
+         {std::pair("views", "duckdb_views() WHERE NOT internal AND"), std::pair("indexes", "duckdb_indexes() WHERE"),
+          std::pair("sequences", "duckdb_sequences() WHERE"), std::pair("constraints", "duckdb_constraints() WHERE")}) {
         HF_TRY(const std::uint64_t n, count_of(database, fmt::format("SELECT count(*) FROM {} database_name = "
-                                                                     "current_database()", source)));
+                                                                     "current_database()",
+                                                                     source)));
         facts.set(name, n);
     }
     return facts;

@@ -11,10 +11,12 @@
 namespace holdfast::db {
 namespace {
 
-#define HF_DUCKDB_FUNCTIONS(X)                                                                                    \
-    X(create_config) X(set_config) X(destroy_config) X(open_ext) X(close) X(connect) X(disconnect) X(query)       \
-    X(destroy_result) X(result_error) X(row_count) X(column_count) X(column_name) X(value_varchar)                \
-    X(value_is_null) X(free) X(library_version)
+// clang-format off
+#define HF_DUCKDB_FUNCTIONS(X)                                                                    \
+    X(create_config) X(set_config) X(destroy_config) X(open_ext) X(close) X(connect) X(disconnect) \
+    X(query) X(destroy_result) X(result_error) X(row_count) X(column_count) X(column_name)         \
+    X(value_varchar) X(value_is_null) X(free) X(library_version)
+// clang-format on
 
 struct Library {
 #define HF_MEMBER(name) decltype(&::duckdb_##name) name = nullptr;
@@ -27,8 +29,8 @@ Result<Library> load_from(const std::string& path) {
     void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle) return fail(ErrorCode::unsupported, ::dlerror());
     Library library;
-#define HF_LOAD(name)                                                                                       \
-    library.name = reinterpret_cast<decltype(library.name)>(::dlsym(handle, "duckdb_" #name));              \
+#define HF_LOAD(name)                                                                          \
+    library.name = reinterpret_cast<decltype(library.name)>(::dlsym(handle, "duckdb_" #name)); \
     if (!library.name) return fail(ErrorCode::unsupported, fmt::format("{} has no duckdb_" #name, path));
     HF_DUCKDB_FUNCTIONS(HF_LOAD)
 #undef HF_LOAD
@@ -73,8 +75,9 @@ Error duckdb_error(std::string message, std::string_view path) {
         error.code = ErrorCode::disk_full;
     } else if (has(message, "version number") || has(message, "newer version of DuckDB")) {
         error.code = ErrorCode::unsupported;
-        error.hint = "install a libduckdb at least as new as the program that writes the database, "
-                     "or name one in HOLDFAST_DUCKDB_LIBRARY";
+        error.hint =
+            "install a libduckdb at least as new as the program that writes the database, "
+            "or name one in HOLDFAST_DUCKDB_LIBRARY";
     } else if (has(message, "xtension")) {
         error.code = ErrorCode::unsupported;
         error.hint = "the database needs an extension that this libduckdb does not have built in";

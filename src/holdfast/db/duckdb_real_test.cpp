@@ -124,21 +124,30 @@ TEST_F(RealDuckDb, ChecksumOfABlockIsTheOneThatIsStored) {
 TEST_F(RealDuckDb, DigestSeesEveryColumnAndNoOrder) {
     const auto digest_of = [&](const std::string& sql) {
         (void)os::remove_tree(file_);
-        run("CREATE TABLE t (a BIGINT, b VARCHAR, c DECIMAL(18,4), d TIMESTAMP, e DOUBLE[], f STRUCT(x INT, y VARCHAR)); " + sql);
+        run("CREATE TABLE t (a BIGINT, b VARCHAR, c DECIMAL(18,4), d TIMESTAMP, e DOUBLE[], f STRUCT(x INT, y "
+            "VARCHAR)); " +
+            sql);
         const auto found = check();
         return found ? (*found)["tables"].items().at(0)["digest"].text() : found.error().message;
     };
-    const std::string row = "(1, 'one', 1.5, '2026-11-20 10:00:00', [1.5, NULL], {x: 1, y: 'q'})", other = "(2, NULL, NULL, NULL, NULL, NULL)";
+    const std::string row = "(1, 'one', 1.5, '2026-11-20 10:00:00', [1.5, NULL], {x: 1, y: 'q'})",
+                      other = "(2, NULL, NULL, NULL, NULL, NULL)";
     const std::string both = digest_of("INSERT INTO t VALUES " + row + ", " + other);
     EXPECT_EQ(digest_of("INSERT INTO t VALUES " + other + ", " + row), both);
-    EXPECT_EQ(digest_of("INSERT INTO t VALUES " + row + ", (7, NULL, NULL, NULL, NULL, NULL), " + other + "; DELETE FROM t WHERE a = 7; CHECKPOINT"), both);
-    for (const char* change : {"a = 3", "b = 'two'", "c = 1.5001", "d = '2026-11-20 10:00:01'", "e = [1.5, 0]", "f = {x: 1, y: 'r'}"})
-        EXPECT_NE(digest_of("INSERT INTO t VALUES " + row + ", " + other + "; UPDATE t SET " + change + " WHERE a = 1"), both) << change;
+    EXPECT_EQ(digest_of("INSERT INTO t VALUES " + row + ", (7, NULL, NULL, NULL, NULL, NULL), " + other +
+                        "; DELETE FROM t WHERE a = 7; CHECKPOINT"),
+              both);
+    for (const char* change :
+         {"a = 3", "b = 'two'", "c = 1.5001", "d = '2026-11-20 10:00:01'", "e = [1.5, 0]", "f = {x: 1, y: 'r'}"})
+        EXPECT_NE(digest_of("INSERT INTO t VALUES " + row + ", " + other + "; UPDATE t SET " + change + " WHERE a = 1"),
+                  both)
+            << change;
     EXPECT_NE(digest_of("INSERT INTO t VALUES " + row + ", " + row + ", " + other), both);
 }
 
 TEST_F(RealDuckDb, CheckReadsAwkwardNamesAndCountsTheRest) {
-    run("CREATE SCHEMA \"s \"\"q\"; CREATE TABLE \"s \"\"q\".\"t 'x\" (\"a b\" INT PRIMARY KEY, \"c\"\"d\" INT NOT NULL CHECK (\"c\"\"d\" > 0), "
+    run("CREATE SCHEMA \"s \"\"q\"; CREATE TABLE \"s \"\"q\".\"t 'x\" (\"a b\" INT PRIMARY KEY, \"c\"\"d\" INT NOT "
+        "NULL CHECK (\"c\"\"d\" > 0), "
         "holdfast_whole_row_2 INT UNIQUE); INSERT INTO \"s \"\"q\".\"t 'x\" VALUES (1, 2, NULL), (2, 3, NULL); "
         "CREATE VIEW v AS SELECT 1; CREATE SEQUENCE q; CREATE TABLE empty (a INT); CREATE INDEX i ON empty (a)");
     const auto found = check();

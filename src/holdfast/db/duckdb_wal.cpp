@@ -127,8 +127,12 @@ Result<DuckDbLog> parse_duckdb_log(ByteView bytes, std::string_view path) {
         }
         at += k_entry_head + size;
         switch (entry_type(payload)) {
-            case k_type_row_groups: ++group_row_groups; break;
-            case k_type_checkpoint: group_marker = marker_root(payload); break;
+            case k_type_row_groups:
+                ++group_row_groups;
+                break;
+            case k_type_checkpoint:
+                group_marker = marker_root(payload);
+                break;
             case k_type_flush:
                 log.ends_with_marker = group_marker.has_value();
                 if (group_marker) {
@@ -142,7 +146,8 @@ Result<DuckDbLog> parse_duckdb_log(ByteView bytes, std::string_view path) {
                 group_row_groups = 0;
                 group_marker.reset();
                 break;
-            default: break;
+            default:
+                break;
         }
     }
     log.uncommitted_bytes = bytes.size() - group_begin;

@@ -19,14 +19,16 @@ namespace holdfast::db {
 
 /// What a read of a log file holds.
 struct DuckDbLog {
-    ByteView header;                  // entry 0; empty when the file is empty or ends inside it
+    ByteView header;    // entry 0; empty when the file is empty or ends inside it
     std::vector<ByteView> commits;    // runs of whole commits, without checkpoint markers and their flush
     std::uint64_t commit_count = 0;
-    std::uint64_t row_group_count = 0;         // commits' entries that point into the database file (type 29)
-    std::optional<std::uint64_t> marker_root;  // of the last checkpoint marker: the root that the checkpoint will write
-    bool ends_with_marker = false;             // the last committed thing is a marker
-    std::uint64_t uncommitted_bytes = 0;       // behind the last flush
-    std::optional<std::uint64_t> damaged_at;   // offset of an entry whose checksum does not hold; nothing behind is read
+    std::uint64_t row_group_count = 0;    // commits' entries that point into the database file (type 29)
+    std::optional<std::uint64_t>
+        marker_root;    // of the last checkpoint marker: the root that the checkpoint will write
+    bool ends_with_marker = false;    // the last committed thing is a marker
+    std::uint64_t uncommitted_bytes = 0;    // behind the last flush
+    std::optional<std::uint64_t>
+        damaged_at;    // offset of an entry whose checksum does not hold; nothing behind is read
 };
 
 /// An end inside an entry is no damage: a live log is read while it is written.

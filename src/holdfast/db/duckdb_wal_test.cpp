@@ -106,9 +106,10 @@ TEST(DuckDbLog, TakesZerosAtItsEndForDamage) {    // what a power failure leaves
 }
 
 TEST(DuckDbLog, RefusesWhatDoesNotStartAsOne) {
-    for (Bytes bytes : {Log::bytes({0, 0, 98, 0x65, 0, 2, 0xff, 0xff}), Log::bytes({0x64, 0, 97, 0x65, 0, 2, 0xff, 0xff}),
-                        Log::bytes({0x64, 0, 98, 0x66, 0, 2, 0xff, 0xff}), Log::bytes({0x64, 0, 98, 0x65, 0, 2, 0xff, 0xfe}),
-                        Log::bytes({0x64, 0, 98, 0x65, 0, 2, 0x66, 0, 15, 1, 1, 1})}) {
+    for (Bytes bytes :
+         {Log::bytes({0, 0, 98, 0x65, 0, 2, 0xff, 0xff}), Log::bytes({0x64, 0, 97, 0x65, 0, 2, 0xff, 0xff}),
+          Log::bytes({0x64, 0, 98, 0x66, 0, 2, 0xff, 0xff}), Log::bytes({0x64, 0, 98, 0x65, 0, 2, 0xff, 0xfe}),
+          Log::bytes({0x64, 0, 98, 0x65, 0, 2, 0x66, 0, 15, 1, 1, 1})}) {
         const auto found = parse_duckdb_log(bytes, "x.wal");
         ASSERT_FALSE(found);
         EXPECT_EQ(found.error().code, ErrorCode::corrupt);
@@ -126,7 +127,8 @@ TEST(DuckDbLog, RefusesEncryptedAndUnknownVersions) {
 
 TEST(DuckDbLog, ReadsTheLongVersionEntry) {
     Bytes bytes = Log::bytes({0x64, 0, 98, 0x65, 0, 2, 0x66, 0, 16});
-    for (int i = 0; i < 16; ++i) append(bytes, i % 2 ? Log::bytes({0xff, 1}) : Log::bytes({7}));    // LEB128: one or two bytes
+    for (int i = 0; i < 16; ++i)
+        append(bytes, i % 2 ? Log::bytes({0xff, 1}) : Log::bytes({7}));    // LEB128: one or two bytes
     append(bytes, Log::bytes({0x67, 0, 0x80, 2, 0xff, 0xff}));
     const auto found = parse_duckdb_log(bytes, "x.wal");
     ASSERT_TRUE(found) << found.error().message;

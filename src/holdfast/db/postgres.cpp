@@ -37,14 +37,20 @@ ErrorCode code_of(std::string_view state) {
 
 std::string_view hint_of(ErrorCode code) {
     switch (code) {
-        case ErrorCode::denied: return "check user and password_file in the configuration, and pg_hba.conf of the server";
-        case ErrorCode::disk_full: return "free space on the server's disk and start again";
-        case ErrorCode::unreachable: return "check that the server runs, and host and port in the configuration";
-        default: return {};
+        case ErrorCode::denied:
+            return "check user and password_file in the configuration, and pg_hba.conf of the server";
+        case ErrorCode::disk_full:
+            return "free space on the server's disk and start again";
+        case ErrorCode::unreachable:
+            return "check that the server runs, and host and port in the configuration";
+        default:
+            return {};
     }
 }
 
-void notice(void*, const PGresult* result) { log_debug("postgres", {{"notice", trimmed(PQresultErrorMessage(result))}}); }
+void notice(void*, const PGresult* result) {
+    log_debug("postgres", {{"notice", trimmed(PQresultErrorMessage(result))}});
+}
 
 // libpq 15 gives no SQLSTATE for a refused connection: what the server said must be read from its sentence. The
 // server's messages may be translated; the code then is unreachable, with the server's words in the message.
@@ -53,7 +59,8 @@ ErrorCode connect_code(std::string_view message) {
                              "Peer authentication failed", "Ident authentication failed", "authentication failed",
                              "permission denied for database", "is not permitted to log in", "pg_hba.conf rejects"})
         if (message.find(sign) != message.npos) return ErrorCode::denied;
-    if (message.find("role \"") != message.npos && message.find("does not exist") != message.npos) return ErrorCode::denied;
+    if (message.find("role \"") != message.npos && message.find("does not exist") != message.npos)
+        return ErrorCode::denied;
     if (message.find("database \"") != message.npos && message.find("does not exist") != message.npos)
         return ErrorCode::not_found;
     if (message.find("not currently accepting connections") != message.npos) return ErrorCode::denied;
@@ -97,8 +104,8 @@ struct PostgresConnection::State {
 
     Error broken() {
         sql_state.clear();
-        return {ErrorCode::unreachable, fmt::format("the connection to PostgreSQL {} broke: {}", where,
-                                                    trimmed(PQerrorMessage(connection))),
+        return {ErrorCode::unreachable,
+                fmt::format("the connection to PostgreSQL {} broke: {}", where, trimmed(PQerrorMessage(connection))),
                 std::string(hint_of(ErrorCode::unreachable))};
     }
 
@@ -158,8 +165,8 @@ PostgresConnection::~PostgresConnection() = default;
 
 Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& address, const Secret& password) {
     const std::string port = std::to_string(address.port);
-    const std::string timeout =
-        std::to_string(std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(address.connect_timeout).count()));
+    const std::string timeout = std::to_string(
+        std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(address.connect_timeout).count()));
     std::vector<const char*> names, values;
     const auto set = [&](const char* name, const char* value) {
         if (*value == 0) return;
@@ -188,7 +195,8 @@ Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& ad
     if (PQstatus(state->connection) != CONNECTION_OK) {
         const std::string said = trimmed(PQerrorMessage(state->connection));
         const ErrorCode code = PQconnectionNeedsPassword(state->connection) ? ErrorCode::denied : connect_code(said);
-        return fail(code, fmt::format("cannot connect to PostgreSQL {}: {}", state->where, said), std::string(hint_of(code)));
+        return fail(code, fmt::format("cannot connect to PostgreSQL {}: {}", state->where, said),
+                    std::string(hint_of(code)));
     }
     PQsetNoticeReceiver(state->connection, notice, nullptr);
     return PostgresConnection(std::move(state));
@@ -198,8 +206,8 @@ Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std
     if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
     std::vector<const char*> values;
     for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
-    if (!PQsendQueryParams(state_->connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
-                           nullptr, 0))
+    if (!PQsendQueryParams(state_->connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                           nullptr, nullptr, 0))
         return fail(state_->broken());
     HF_TRY(const ResultHandle result, state_->collect());
     PostgresRows rows(static_cast<std::size_t>(PQntuples(result.get())));

@@ -34,7 +34,7 @@ struct PostgresAddress {
 struct PostgresRow {
     std::vector<std::optional<std::string>> cells;    // nullopt: NULL
     const std::string& text(std::size_t column) const;    // "" for NULL
-    std::int64_t integer(std::size_t column) const;       // 0 for NULL
+    std::int64_t integer(std::size_t column) const;    // 0 for NULL
     bool boolean(std::size_t column) const { return text(column) == "t"; }
 };
 using PostgresRows = std::vector<PostgresRow>;

@@ -71,10 +71,12 @@ Result<std::vector<std::string>> split_script(std::string_view script) {
             start = at;
         }
         if (c == '\'' || c == '"') {
-            const bool escapes = c == '\'' && at > start && (script[at - 1] == 'E' || script[at - 1] == 'e') &&
-                                 (at - 1 == start || is_space(script[at - 2]) || script[at - 2] == '(' || script[at - 2] == ',');
+            const bool escapes =
+                c == '\'' && at > start && (script[at - 1] == 'E' || script[at - 1] == 'e') &&
+                (at - 1 == start || is_space(script[at - 2]) || script[at - 2] == '(' || script[at - 2] == ',');
             const std::size_t end = behind_quoted(script, at, escapes);
-            if (end == script.npos) return fail(ErrorCode::corrupt, fmt::format("a quote at byte {} of a script does not end", at));
+            if (end == script.npos)
+                return fail(ErrorCode::corrupt, fmt::format("a quote at byte {} of a script does not end", at));
             at = end;
             continue;
         }
@@ -94,7 +96,8 @@ GlobalStatement classify_global(std::string_view statement) {
     if (take(rest, "CREATE ROLE ")) return {Kind::create_role, take_word(rest)};
     if (take(rest, "ALTER ROLE ") || take(rest, "COMMENT ON ROLE ")) return {Kind::about_role, take_word(rest)};
     if (take(rest, "CREATE TABLESPACE ")) return {Kind::create_tablespace, take_word(rest)};
-    if (take(rest, "ALTER TABLESPACE ") || take(rest, "COMMENT ON TABLESPACE ")) return {Kind::about_tablespace, take_word(rest)};
+    if (take(rest, "ALTER TABLESPACE ") || take(rest, "COMMENT ON TABLESPACE "))
+        return {Kind::about_tablespace, take_word(rest)};
     const bool grant = rest.starts_with("GRANT ");
     if (!grant && !rest.starts_with("REVOKE ")) return {Kind::other, {}};
     // GRANT CREATE ON TABLESPACE t TO r; GRANT a TO b: a role named ON would come quoted.

@@ -9,11 +9,13 @@ using ::testing::ElementsAre;
 using Kind = GlobalStatement::Kind;
 
 TEST(PostgresScript, SplitsAtSemicolonsOutsideOfQuotesAndComments) {
-    const auto statements = split_script("-- it's a comment;\n\nSET a = on;\nCREATE ROLE \"a;\"\"b\";\n"
-                                         "COMMENT ON ROLE x IS 'it''s; two\n-- lines';ALTER ROLE y SET z TO E'\\';';\n");
+    const auto statements = split_script(
+        "-- it's a comment;\n\nSET a = on;\nCREATE ROLE \"a;\"\"b\";\n"
+        "COMMENT ON ROLE x IS 'it''s; two\n-- lines';ALTER ROLE y SET z TO E'\\';';\n");
     ASSERT_TRUE(statements) << statements.error().message;
-    EXPECT_THAT(*statements, ElementsAre("SET a = on;", "CREATE ROLE \"a;\"\"b\";",
-                                         "COMMENT ON ROLE x IS 'it''s; two\n-- lines';", "ALTER ROLE y SET z TO E'\\';';"));
+    EXPECT_THAT(*statements,
+                ElementsAre("SET a = on;", "CREATE ROLE \"a;\"\"b\";", "COMMENT ON ROLE x IS 'it''s; two\n-- lines';",
+                            "ALTER ROLE y SET z TO E'\\';';"));
 }
 
 TEST(PostgresScript, BackslashesOfPlainTextDoNotEscape) {
@@ -36,7 +38,8 @@ TEST(PostgresScript, OfNothingIsNothing) {
 }
 
 TEST(PostgresScript, RefusesWhatDoesNotEnd) {
-    for (const char* torn : {"SET a = on", "COMMENT ON ROLE x IS 'open;\n", "CREATE ROLE \"open;", "\\connect postgres\n"}) {
+    for (const char* torn :
+         {"SET a = on", "COMMENT ON ROLE x IS 'open;\n", "CREATE ROLE \"open;", "\\connect postgres\n"}) {
         const auto statements = split_script(torn);
         ASSERT_FALSE(statements) << torn;
         EXPECT_EQ(statements.error().code, ErrorCode::corrupt);

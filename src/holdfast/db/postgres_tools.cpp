@@ -24,8 +24,8 @@ Result<PostgresTool> look_at(const std::string& path) {
 }
 
 // libpq reads these, too; what we do not set ourselves must not change what a tool does.
-const std::vector<std::string> k_unwanted = {"PGDATABASE", "PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGCLIENTENCODING", "PGTZ",
-                                             "PGDATESTYLE"};
+const std::vector<std::string> k_unwanted = {"PGDATABASE",       "PGHOSTADDR", "PGOPTIONS",  "PGSERVICE",
+                                             "PGCLIENTENCODING", "PGTZ",       "PGDATESTYLE"};
 
 }    // namespace
 
@@ -44,9 +44,11 @@ Result<PostgresTool> find_postgres_tool(const std::string& name, int major, cons
         if (tool->major >= major) return tool;
         seen = fmt::format("; {} is of version {}", candidate, tool->version);
     }
-    return fail(ErrorCode::unsupported, fmt::format("no {} of version {} or newer{}{}", name, major,
-                                                    bin_folder.empty() ? "" : " in " + bin_folder, seen),
-                fmt::format("install postgresql-client-{}, or set bin_folder in the configuration to where {} lies", major, name));
+    return fail(ErrorCode::unsupported,
+                fmt::format("no {} of version {} or newer{}{}", name, major,
+                            bin_folder.empty() ? "" : " in " + bin_folder, seen),
+                fmt::format("install postgresql-client-{}, or set bin_folder in the configuration to where {} lies",
+                            major, name));
 }
 
 os::Command postgres_command(const PostgresTool& tool, const PostgresAddress& address, const Secret& password,

@@ -46,7 +46,8 @@ TEST(PostgresTool, TakesANewerOneThanTheServer) {
 }
 
 TEST(PostgresTool, GetsItsPasswordByTheEnvironmentAndNotInArguments) {
-    const auto command = postgres_command({"/x/pg_dump", "15.20", 15}, {"h", 5433, "u", "d"}, Secret("hunter2"), {"--list"});
+    const auto command =
+        postgres_command({"/x/pg_dump", "15.20", 15}, {"h", 5433, "u", "d"}, Secret("hunter2"), {"--list"});
     EXPECT_THAT(command.arguments, Not(Contains(HasSubstr("hunter2"))));
     EXPECT_THAT(command.environment, Contains(Pair("PGPASSWORD", "hunter2")));
     EXPECT_EQ(command.arguments.back(), "--list");

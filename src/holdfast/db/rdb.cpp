@@ -52,7 +52,8 @@ private:
             sound = sound && head[i] >= '0' && head[i] <= '9';
             version = version * 10 + static_cast<unsigned>(head[i] - '0');
         }
-        if (!sound || version == 0) return fail(ErrorCode::corrupt, "this is no RDB: it does not begin with REDIS and a version");
+        if (!sound || version == 0)
+            return fail(ErrorCode::corrupt, "this is no RDB: it does not begin with REDIS and a version");
         if (version > k_version_max)
             return fail(ErrorCode::unsupported,
                         fmt::format("the RDB has version {}, we know up to {}", version, k_version_max),
@@ -114,7 +115,8 @@ private:
                 HF_DO(input_.byte());
                 return {};
             }
-            default: return read_key(opcode);
+            default:
+                return read_key(opcode);
         }
     }
 
@@ -151,7 +153,8 @@ private:
 
     void count_type(std::string_view name) {
         // Most keys are of the type of the one before.
-        if (!last_type_ || last_type_->first != name) last_type_ = &*summary_.types.try_emplace(std::string(name)).first;
+        if (!last_type_ || last_type_->first != name)
+            last_type_ = &*summary_.types.try_emplace(std::string(name)).first;
         ++last_type_->second;
     }
 
@@ -161,8 +164,8 @@ private:
             HF_TRY(const auto stored, input_.little_endian<std::uint64_t>());
             summary_.has_checksum = stored != 0;
             if (stored != 0 && stored != computed)
-                return fail(ErrorCode::corrupt, fmt::format("the RDB's checksum is {:016x}, its content gives {:016x}",
-                                                            stored, computed));
+                return fail(ErrorCode::corrupt,
+                            fmt::format("the RDB's checksum is {:016x}, its content gives {:016x}", stored, computed));
         }
         HF_TRY(const bool at_end, input_.at_end());
         if (!at_end) return input_.corrupt("something follows its end");

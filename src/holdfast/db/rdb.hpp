@@ -27,7 +27,7 @@ namespace holdfast::db {
 /// One key, as it is handed to RdbOptions::on_key.
 struct RdbKey {
     std::uint64_t database = 0;
-    std::string_view name;           // lives as long as the call
+    std::string_view name;    // lives as long as the call
     std::int64_t expires_ms = -1;    // Unix time; -1: never
     Id hash;
 };
@@ -42,13 +42,13 @@ struct RdbSummary {
         bool operator==(const Database&) const = default;
     };
     unsigned version = 0;
-    std::string server_version;                   // aux redis-ver
-    std::map<std::uint64_t, Database> databases;  // those with keys
-    std::map<std::string, std::uint64_t> types;   // "string", "list", "set", "zset", "hash", "stream", "module"
+    std::string server_version;    // aux redis-ver
+    std::map<std::uint64_t, Database> databases;    // those with keys
+    std::map<std::string, std::uint64_t> types;    // "string", "list", "set", "zset", "hash", "stream", "module"
     std::uint64_t keys = 0, expires = 0;
-    std::uint64_t functions = 0;                  // libraries
+    std::uint64_t functions = 0;    // libraries
     RdbSum functions_sum, keys_sum;
-    bool has_checksum = false;                    // false: the server runs with rdbchecksum no
+    bool has_checksum = false;    // false: the server runs with rdbchecksum no
     std::uint64_t bytes = 0;
 
     /// 64 hex digits.

@@ -8,8 +8,8 @@ namespace holdfast::db {
 namespace {
 
 constexpr std::size_t k_buffer = std::size_t(64) << 10;
-constexpr std::uint64_t k_step = std::uint64_t(1) << 20;            // how far a string grows at a time
-constexpr std::uint64_t k_string_max = std::uint64_t(4) << 30;      // nothing in Redis is larger than 4 GiB
+constexpr std::uint64_t k_step = std::uint64_t(1) << 20;    // how far a string grows at a time
+constexpr std::uint64_t k_string_max = std::uint64_t(4) << 30;    // nothing in Redis is larger than 4 GiB
 
 // Three packed bytes unpack to 264 at most.
 constexpr std::uint64_t k_lzf_ratio_max = 100;
@@ -100,13 +100,16 @@ Status RdbInput::read(ByteSpan to) {
 Result<RdbInput::Header> RdbInput::header() {
     HF_TRY(const std::uint8_t first, byte());
     switch (first >> 6) {
-        case 0: return Header{first & 0x3fu, false};
+        case 0:
+            return Header{first & 0x3fu, false};
         case 1: {
             HF_TRY(const std::uint8_t second, byte());
             return Header{(first & 0x3fu) << 8 | second, false};
         }
-        case 3: return Header{first & 0x3fu, true};
-        default: break;
+        case 3:
+            return Header{first & 0x3fu, true};
+        default:
+            break;
     }
     if (first == 0x80) {
         HF_TRY(const auto value, little_endian<std::uint32_t>());
@@ -160,7 +163,8 @@ Result<std::string> RdbInput::encoded_string(std::uint64_t encoding) {
                 return corrupt("a compressed string does not unpack");
             return plain;
         }
-        default: return corrupt("a string of an unknown encoding");
+        default:
+            return corrupt("a string of an unknown encoding");
     }
 }
 

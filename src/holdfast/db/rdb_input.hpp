@@ -52,7 +52,7 @@ private:
     };
     Result<Header> header();
     Result<bool> refill();    // false at the end of the source
-    Status fill();            // at least one byte, or an error
+    Status fill();    // at least one byte, or an error
     Status append(std::string& to, std::uint64_t size);
     Result<std::string> encoded_string(std::uint64_t encoding);
 

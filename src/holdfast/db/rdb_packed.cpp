@@ -35,8 +35,7 @@ struct Cursor {
         const std::string_view taken = take(3);
         if (!ok) return 0;
         std::uint32_t value = 0;
-        for (std::size_t i = 0; i < 3; ++i)
-            value |= std::uint32_t(static_cast<unsigned char>(taken[i])) << (8 * i + 8);
+        for (std::size_t i = 0; i < 3; ++i) value |= std::uint32_t(static_cast<unsigned char>(taken[i])) << (8 * i + 8);
         return static_cast<std::int32_t>(value) >> 8;
     }
 };
@@ -91,12 +90,23 @@ Status each_of_listpack(std::string_view packed, const PackedElement& found) {
             is_text = true;
         } else {
             switch (first) {
-                case 0xf0: text = in.take(in.little_endian<std::uint32_t>()), is_text = true; break;
-                case 0xf1: number = in.little_endian<std::int16_t>(); break;
-                case 0xf2: number = in.int24(); break;
-                case 0xf3: number = in.little_endian<std::int32_t>(); break;
-                case 0xf4: number = in.little_endian<std::int64_t>(); break;
-                default: return broken(k_kind);
+                case 0xf0:
+                    text = in.take(in.little_endian<std::uint32_t>()), is_text = true;
+                    break;
+                case 0xf1:
+                    number = in.little_endian<std::int16_t>();
+                    break;
+                case 0xf2:
+                    number = in.int24();
+                    break;
+                case 0xf3:
+                    number = in.little_endian<std::int32_t>();
+                    break;
+                case 0xf4:
+                    number = in.little_endian<std::int64_t>();
+                    break;
+                default:
+                    return broken(k_kind);
             }
         }
         in.take(listpack_back_size(before - in.left.size()));
@@ -141,11 +151,21 @@ Status each_of_ziplist(std::string_view packed, const PackedElement& found) {
         } else {
             is_text = false;
             switch (first) {
-                case 0xc0: number = in.little_endian<std::int16_t>(); break;
-                case 0xd0: number = in.little_endian<std::int32_t>(); break;
-                case 0xe0: number = in.little_endian<std::int64_t>(); break;
-                case 0xf0: number = in.int24(); break;
-                case 0xfe: number = in.little_endian<std::int8_t>(); break;
+                case 0xc0:
+                    number = in.little_endian<std::int16_t>();
+                    break;
+                case 0xd0:
+                    number = in.little_endian<std::int32_t>();
+                    break;
+                case 0xe0:
+                    number = in.little_endian<std::int64_t>();
+                    break;
+                case 0xf0:
+                    number = in.int24();
+                    break;
+                case 0xfe:
+                    number = in.little_endian<std::int8_t>();
+                    break;
                 default:
                     if (first < 0xf1 || first > 0xfd) return broken(k_kind);
                     number = first - 0xf1;

@@ -46,7 +46,8 @@ public:
     bool take(std::string_view element) {
         switch (expected_) {
             case Expected::live:
-            case Expected::deleted: return next(expected_ == Expected::live ? Expected::deleted : Expected::master_count);
+            case Expected::deleted:
+                return next(expected_ == Expected::live ? Expected::deleted : Expected::master_count);
             case Expected::master_count:
                 if (!number(element) || number_ < 0 || std::size_t(number_) > k_fields_max) return false;
                 left_ = static_cast<std::size_t>(number_);
@@ -54,7 +55,8 @@ public:
             case Expected::master_field:
                 master_.emplace_back(element);
                 return --left_ > 0 || next(Expected::master_end);
-            case Expected::master_end: return element == "0" && next(Expected::flags);
+            case Expected::master_end:
+                return element == "0" && next(Expected::flags);
             case Expected::flags:
                 if (!number(element) || number_ < 0 || number_ > 3) return false;
                 deleted_ = (number_ & 1) != 0;
@@ -84,7 +86,8 @@ public:
                 }
                 if (--left_ == 0) return next(Expected::back_count);
                 return same_fields_ || next(Expected::field);
-            case Expected::back_count: return number(element) && next(Expected::flags);
+            case Expected::back_count:
+                return number(element) && next(Expected::flags);
         }
         return false;
     }
@@ -93,7 +96,17 @@ public:
 
 private:
     enum class Expected {
-        live, deleted, master_count, master_field, master_end, flags, milliseconds, sequence, count, field, value,
+        live,
+        deleted,
+        master_count,
+        master_field,
+        master_end,
+        flags,
+        milliseconds,
+        sequence,
+        count,
+        field,
+        value,
         back_count
     };
     bool next(Expected expected) {
@@ -198,9 +211,9 @@ Result<Id> read_rdb_stream(RdbInput& input, std::uint8_t type, RdbHashes& hashes
     if (length != entries) return input.corrupt("a stream has another number of entries than it says");
     HF_TRY(const StreamId last, read_id(input));
     if (type >= k_with_first_id) {
-        HF_DO(read_id(input));         // first: follows from the entries
-        HF_DO(read_id(input));         // greatest deleted
-        HF_DO(input.length());         // entries ever added
+        HF_DO(read_id(input));    // first: follows from the entries
+        HF_DO(read_id(input));    // greatest deleted
+        HF_DO(input.length());    // entries ever added
     }
     HF_TRY(const Id groups, read_groups(input, type, hashes.element));
     hashes.value.number(length);

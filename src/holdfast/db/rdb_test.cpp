@@ -28,7 +28,8 @@ std::string listpack(std::string_view entries, std::uint16_t count) {
     return le32(static_cast<std::uint32_t>(entries.size() + 7)) + le16(count) + std::string(entries) + '\xff';
 }
 std::string ziplist(std::string_view entries, std::uint16_t count) {
-    return le32(static_cast<std::uint32_t>(entries.size() + 11)) + le32(0) + le16(count) + std::string(entries) + '\xff';
+    return le32(static_cast<std::uint32_t>(entries.size() + 11)) + le32(0) + le16(count) + std::string(entries) +
+           '\xff';
 }
 std::string key(char type, std::string_view name, std::string_view value) {
     return type + text_of(name) + std::string(value);
@@ -59,10 +60,10 @@ TEST(Crc64Jones, HasItsCheckValue) {
 }
 
 TEST(Rdb, CountsKeysByDatabaseTypeAndExpiry) {
-    const std::string text = rdb("\xfa"s + text_of("redis-ver") + text_of("7.0.15") + "\xf5" + text_of("#!lua name=a") +
-                                 "\xfe\x00\xfb\x02\x01"s + key(0, "a", text_of("1")) + "\xfc"s + real(0.5) +
-                                 key(0, "b", text_of("2")) + "\xfe\x05"s + "\xfd"s + le32(1700000000) + "\xf8\x05"s +
-                                 "\xf9\x07"s + key(1, "l", "\x01"s + text_of("x")));
+    const std::string text =
+        rdb("\xfa"s + text_of("redis-ver") + text_of("7.0.15") + "\xf5" + text_of("#!lua name=a") +
+            "\xfe\x00\xfb\x02\x01"s + key(0, "a", text_of("1")) + "\xfc"s + real(0.5) + key(0, "b", text_of("2")) +
+            "\xfe\x05"s + "\xfd"s + le32(1700000000) + "\xf8\x05"s + "\xf9\x07"s + key(1, "l", "\x01"s + text_of("x")));
     std::vector<std::string> names;
     const auto summary = read(text, 1, {[&](const RdbKey& k) { names.emplace_back(k.name); }});
     ASSERT_TRUE(summary) << summary.error().message;
@@ -85,29 +86,37 @@ TEST(Rdb, GivesOneDigestWhateverTheEncoding) {
     EXPECT_EQ(digest_of(rdb(key(10, "k", text_of(zl)))), list);
     EXPECT_EQ(digest_of(rdb(key(14, "k", "\x01"s + text_of(zl)))), list);
     EXPECT_EQ(digest_of(rdb(key(18, "k", "\x01\x02"s + text_of(lp)))), list);
-    EXPECT_EQ(digest_of(rdb(key(18, "k", "\x03\x01"s + text_of("ab") + "\x01\xc0\x05"s + "\x02"s +
-                                             text_of(listpack("\xc3\xe8\x02"s + "\xdf\xf9\x02"s, 2))))), list);
+    EXPECT_EQ(digest_of(rdb(key(18, "k",
+                                "\x03\x01"s + text_of("ab") + "\x01\xc0\x05"s + "\x02"s +
+                                    text_of(listpack("\xc3\xe8\x02"s + "\xdf\xf9\x02"s, 2))))),
+              list);
 
     // The same elements as a set, in two orders, are another thing.
     const std::string set = digest_of(rdb(key(2, "k", plain)));
     EXPECT_NE(set, list);
     EXPECT_EQ(digest_of(rdb(key(20, "k", text_of(lp)))), set);
-    EXPECT_EQ(digest_of(rdb(key(2, "k", "\x04"s + text_of("-7") + text_of("1000") + text_of("ab") + text_of("5")))), set);
+    EXPECT_EQ(digest_of(rdb(key(2, "k", "\x04"s + text_of("-7") + text_of("1000") + text_of("ab") + text_of("5")))),
+              set);
 
     const std::string ints = digest_of(rdb(key(2, "k", "\x02"s + text_of("300") + text_of("-2"))));
     EXPECT_EQ(digest_of(rdb(key(11, "k", text_of(le32(2) + le32(2) + le16(0xfffe) + le16(300))))), ints);
 
     // Hash {ab: 5, 1000: -7}: zipmap, listpack, ziplist, table in the other order.
-    const std::string hash = digest_of(rdb(key(4, "k", "\x02"s + text_of("1000") + text_of("-7") + text_of("ab") + text_of("5"))));
+    const std::string hash =
+        digest_of(rdb(key(4, "k", "\x02"s + text_of("1000") + text_of("-7") + text_of("ab") + text_of("5"))));
     EXPECT_EQ(digest_of(rdb(key(16, "k", text_of(lp)))), hash);
     EXPECT_EQ(digest_of(rdb(key(13, "k", text_of(zl)))), hash);
-    EXPECT_EQ(digest_of(rdb(key(9, "k", text_of("\x02\x02"s + "ab" + "\x01\x00"s + "5" + "\x04"s + "1000" + "\x02\x03"s + "-7xxx\xff")))), hash);
+    EXPECT_EQ(
+        digest_of(rdb(key(
+            9, "k", text_of("\x02\x02"s + "ab" + "\x01\x00"s + "5" + "\x04"s + "1000" + "\x02\x03"s + "-7xxx\xff")))),
+        hash);
 
     // Sorted set {ab: 5, 1000: -7}: packed, with binary scores and with scores as text.
     const std::string zset = digest_of(rdb(key(17, "k", text_of(lp))));
     EXPECT_EQ(digest_of(rdb(key(12, "k", text_of(zl)))), zset);
     EXPECT_EQ(digest_of(rdb(key(5, "k", "\x02"s + text_of("1000") + real(-7) + text_of("ab") + real(5)))), zset);
-    EXPECT_EQ(digest_of(rdb(key(3, "k", "\x02"s + text_of("1000") + text_of("-7") + text_of("ab") + text_of("5.0")))), zset);
+    EXPECT_EQ(digest_of(rdb(key(3, "k", "\x02"s + text_of("1000") + text_of("-7") + text_of("ab") + text_of("5.0")))),
+              zset);
     EXPECT_EQ(digest_of(rdb(key(5, "z", "\x01"s + text_of("m") + real(-0.0)))),
               digest_of(rdb(key(5, "z", "\x01"s + text_of("m") + real(0)))));
     EXPECT_EQ(digest_of(rdb(key(3, "z", "\x01"s + text_of("m") + "\xfe"))),
@@ -119,8 +128,10 @@ TEST(Rdb, GivesOneDigestWhateverTheEncoding) {
               digest_of(rdb(key(0, "k", text_of(std::string(20, 'a'))))));
     // Lengths of 14, 32 and 64 bits.
     EXPECT_EQ(digest_of(rdb("\x00"s + text_of("k") + "\x40\x01"s + "x")), digest_of(rdb(key(0, "k", text_of("x")))));
-    EXPECT_EQ(digest_of(rdb("\x00"s + text_of("k") + "\x80\0\0\0\x01"s + "x")), digest_of(rdb(key(0, "k", text_of("x")))));
-    EXPECT_EQ(digest_of(rdb("\x00"s + text_of("k") + "\x81\0\0\0\0\0\0\0\x01"s + "x")), digest_of(rdb(key(0, "k", text_of("x")))));
+    EXPECT_EQ(digest_of(rdb("\x00"s + text_of("k") + "\x80\0\0\0\x01"s + "x")),
+              digest_of(rdb(key(0, "k", text_of("x")))));
+    EXPECT_EQ(digest_of(rdb("\x00"s + text_of("k") + "\x81\0\0\0\0\0\0\0\x01"s + "x")),
+              digest_of(rdb(key(0, "k", text_of("x")))));
 }
 
 TEST(Rdb, GivesAnotherDigestForAnyOtherContent) {
@@ -141,10 +152,10 @@ TEST(Rdb, GivesAnotherDigestForAnyOtherContent) {
 }
 
 TEST(Rdb, SkipsModulesByTheirOwnFraming) {
-    const std::string module = "\x81"s + "ABCDEFGH" + "\x01\x05"s + "\x02\x06"s + "\x03"s + le32(1) + "\x04"s + real(2) +
-                               "\x05"s + text_of("hi") + "\x00"s;
-    const auto summary = read(rdb("\xf7\x81"s + "ABCDEFGH" + "\x02\x01"s + "\x05"s + text_of("aux") + "\x00"s +
-                                  key(7, "m", module)));
+    const std::string module = "\x81"s + "ABCDEFGH" + "\x01\x05"s + "\x02\x06"s + "\x03"s + le32(1) + "\x04"s +
+                               real(2) + "\x05"s + text_of("hi") + "\x00"s;
+    const auto summary =
+        read(rdb("\xf7\x81"s + "ABCDEFGH" + "\x02\x01"s + "\x05"s + text_of("aux") + "\x00"s + key(7, "m", module)));
     ASSERT_TRUE(summary) << summary.error().message;
     EXPECT_EQ(summary->types.at("module"), 1u);
 }

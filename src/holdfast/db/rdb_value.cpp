@@ -180,27 +180,35 @@ Result<Id> read_plain(RdbInput& input, std::uint8_t type, RdbHashes& hashes) {
 
 std::string_view rdb_type_name(std::uint8_t type) {
     switch (type) {
-        case k_string: return "string";
+        case k_string:
+            return "string";
         case k_list:
         case k_list_ziplist:
         case k_list_quicklist:
-        case k_list_quicklist2: return "list";
+        case k_list_quicklist2:
+            return "list";
         case k_set:
         case k_set_intset:
-        case k_set_listpack: return "set";
+        case k_set_listpack:
+            return "set";
         case k_zset:
         case k_zset2:
         case k_zset_ziplist:
-        case k_zset_listpack: return "zset";
+        case k_zset_listpack:
+            return "zset";
         case k_hash:
         case k_hash_zipmap:
         case k_hash_ziplist:
-        case k_hash_listpack: return "hash";
+        case k_hash_listpack:
+            return "hash";
         case k_stream:
         case k_stream2:
-        case k_stream3: return "stream";
-        case k_module2: return "module";
-        default: return {};
+        case k_stream3:
+            return "stream";
+        case k_module2:
+            return "module";
+        default:
+            return {};
     }
 }
 
@@ -213,28 +221,39 @@ Result<Id> read_rdb_value(RdbInput& input, std::uint8_t type, RdbHashes& hashes)
         case k_list:
         case k_list_ziplist:
         case k_list_quicklist:
-        case k_list_quicklist2: return read_list(input, type, hashes);
+        case k_list_quicklist2:
+            return read_list(input, type, hashes);
         case k_set:
         case k_zset:
         case k_zset2:
-        case k_hash: return read_plain(input, type, hashes);
-        case k_set_intset: return read_packed_set(input, each_of_intset, hashes);
-        case k_set_listpack: return read_packed_set(input, each_of_listpack, hashes);
-        case k_zset_ziplist: return read_packed_zset(input, each_of_ziplist, hashes);
-        case k_zset_listpack: return read_packed_zset(input, each_of_listpack, hashes);
-        case k_hash_zipmap: return read_packed_hash(input, each_of_zipmap, hashes);
-        case k_hash_ziplist: return read_packed_hash(input, each_of_ziplist, hashes);
-        case k_hash_listpack: return read_packed_hash(input, each_of_listpack, hashes);
+        case k_hash:
+            return read_plain(input, type, hashes);
+        case k_set_intset:
+            return read_packed_set(input, each_of_intset, hashes);
+        case k_set_listpack:
+            return read_packed_set(input, each_of_listpack, hashes);
+        case k_zset_ziplist:
+            return read_packed_zset(input, each_of_ziplist, hashes);
+        case k_zset_listpack:
+            return read_packed_zset(input, each_of_listpack, hashes);
+        case k_hash_zipmap:
+            return read_packed_hash(input, each_of_zipmap, hashes);
+        case k_hash_ziplist:
+            return read_packed_hash(input, each_of_ziplist, hashes);
+        case k_hash_listpack:
+            return read_packed_hash(input, each_of_listpack, hashes);
         case k_stream:
         case k_stream2:
-        case k_stream3: return read_rdb_stream(input, type, hashes);
+        case k_stream3:
+            return read_rdb_stream(input, type, hashes);
         case k_module2: {
             HF_TRY(const std::uint64_t module, input.length());
             hashes.value.number(module);
             HF_DO(read_rdb_module(input, hashes.value));
             return hashes.value.finish();
         }
-        default: break;
+        default:
+            break;
     }
     HF_ASSERT(rdb_type_name(type).empty());
     return input.corrupt("a value of an unknown type");
@@ -246,7 +265,8 @@ Status read_rdb_module(RdbInput& input, RdbHash& hash) {
         HF_TRY(const std::uint64_t opcode, input.length());
         hash.number(opcode);
         switch (opcode) {
-            case 0: return {};
+            case 0:
+                return {};
             case 1:
             case 2: {
                 HF_TRY(const std::uint64_t number, input.length());
@@ -263,8 +283,11 @@ Status read_rdb_module(RdbInput& input, RdbHash& hash) {
                 hash.number(bits);
                 break;
             }
-            case 5: HF_DO(input.hash_string(hash)); break;
-            default: return input.corrupt("a module's value of an unknown kind");
+            case 5:
+                HF_DO(input.hash_string(hash));
+                break;
+            default:
+                return input.corrupt("a module's value of an unknown kind");
         }
     }
 }

@@ -111,8 +111,7 @@ Result<std::string> RedisClient::receive_line(Duration timeout, std::size_t size
     for (;;) {
         if (from_ == to_) {
             HF_TRY(const std::size_t n, fill(timeout));
-            if (n == 0)
-                return fail(ErrorCode::unreachable, peer_ + " closed the connection", "see the server's log");
+            if (n == 0) return fail(ErrorCode::unreachable, peer_ + " closed the connection", "see the server's log");
         }
         const char c = static_cast<char>(buffer_[from_++]);
         if (c == '\n') break;

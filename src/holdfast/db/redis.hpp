@@ -23,7 +23,7 @@ struct RedisLogin {
     std::uint16_t port = 6379;
     std::string socket;    // instead of host and port
     std::string user;
-    Secret password;       // empty: no AUTH
+    Secret password;    // empty: no AUTH
     Duration timeout = std::chrono::seconds(10);    // of the connect, and of each reply
 
     /// "redis at 127.0.0.1:6379", "redis at /run/redis.sock".

@@ -101,8 +101,6 @@ Result<std::size_t> RedisReplica::read(ByteSpan to) {
     return n;
 }
 
-Status RedisReplica::leave() {
-    return client_.send({"REPLCONF", "ACK", std::to_string(offset_)});
-}
+Status RedisReplica::leave() { return client_.send({"REPLCONF", "ACK", std::to_string(offset_)}); }
 
 }    // namespace holdfast::db

@@ -36,8 +36,8 @@ private:
     std::string replication_id_;
     std::uint64_t offset_ = 0, bytes_ = 0;
     std::uint64_t left_ = 0;    // with a length
-    std::string mark_;          // without
-    Bytes held_;                // its last 40 bytes may be the mark: they wait for what follows
+    std::string mark_;    // without
+    Bytes held_;    // its last 40 bytes may be the mark: they wait for what follows
     std::size_t held_size_ = 0;
 };
 

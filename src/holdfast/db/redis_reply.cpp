@@ -84,9 +84,15 @@ Status RedisReplyReader::take_line() {
     HF_DO(charge(k_item_cost + rest.size()));
     switch (line[0]) {
         case '+':
-        case '(': deliver(RedisReply(std::string(rest))); return {};
-        case '-': deliver(RedisReply(RedisRefusal{std::string(rest)})); return {};
-        case '_': deliver(RedisReply()); return {};
+        case '(':
+            deliver(RedisReply(std::string(rest)));
+            return {};
+        case '-':
+            deliver(RedisReply(RedisRefusal{std::string(rest)}));
+            return {};
+        case '_':
+            deliver(RedisReply());
+            return {};
         case '#':
             if (rest != "t" && rest != "f") return fail(not_resp("a boolean is neither t nor f"));
             deliver(RedisReply(rest == "t"));
@@ -131,7 +137,8 @@ Status RedisReplyReader::take_line() {
             if (count < 0 || count > std::int64_t(1) << 40) return fail(not_resp("an absurd number of items"));
             return open(static_cast<std::uint64_t>(count) * (pairs ? 2 : 1), line[0] == '|');
         }
-        default: return fail(not_resp(fmt::format("unknown type byte 0x{:02x}", static_cast<unsigned char>(line[0]))));
+        default:
+            return fail(not_resp(fmt::format("unknown type byte 0x{:02x}", static_cast<unsigned char>(line[0]))));
     }
 }
 

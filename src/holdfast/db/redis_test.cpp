@@ -70,7 +70,8 @@ TEST(Redis, TellsAWrongPasswordFromMissingRights) {
         EXPECT_THAT(client.error().message + client.error().hint, Not(HasSubstr("secret")));
     }
     EXPECT_EQ(RedisClient::connect(login(server))->command({"PING"}).error().code, ErrorCode::denied);
-    EXPECT_EQ(RedisClient::connect(login(server, "some", "word"))->command({"GET", "a"}).error().code, ErrorCode::denied);
+    EXPECT_EQ(RedisClient::connect(login(server, "some", "word"))->command({"GET", "a"}).error().code,
+              ErrorCode::denied);
 }
 
 TEST(Redis, SaysThatAServerIsNotThere) {

@@ -80,9 +80,8 @@ Result<std::size_t> read_full(int fd, ByteSpan to) {
 Result<std::size_t> pread_full(int fd, ByteSpan to, std::uint64_t offset) {
     std::size_t done = 0;
     while (done < to.size()) {
-        const ssize_t n = retry([&] {
-            return ::pread(fd, to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
-        });
+        const ssize_t n =
+            retry([&] { return ::pread(fd, to.data() + done, to.size() - done, static_cast<off_t>(offset + done)); });
         if (n < 0) return fail(errno_error(errno, "cannot read"));
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
@@ -101,8 +100,7 @@ Status write_all(int fd, ByteView from) {
 
 Status pwrite_all(int fd, ByteView from, std::uint64_t offset) {
     while (!from.empty()) {
-        const ssize_t n =
-            retry([&] { return ::pwrite(fd, from.data(), from.size(), static_cast<off_t>(offset)); });
+        const ssize_t n = retry([&] { return ::pwrite(fd, from.data(), from.size(), static_cast<off_t>(offset)); });
         if (n < 0) return fail(errno_error(errno, "cannot write"));
         from = from.subspan(static_cast<std::size_t>(n));
         offset += static_cast<std::uint64_t>(n);
@@ -119,12 +117,14 @@ Result<Bytes> read_file(const std::string& path, std::uint64_t size_max) {
     std::size_t size = 0;
     // Reads past st_size, too: it is 0 for files in /proc, and a file may grow.
     for (;;) {
-        const std::size_t more = size == 0 ? static_cast<std::size_t>(st.st_size) + 1 : std::max(size, std::size_t(4096));
+        const std::size_t more =
+            size == 0 ? static_cast<std::size_t>(st.st_size) + 1 : std::max(size, std::size_t(4096));
         content.resize(std::min<std::uint64_t>(size + more, size_max + 1));
         auto n = read_full(fd.get(), ByteSpan(content).subspan(size));
         if (!n) return fail(std::move(n).error().within(path));
         size += *n;
-        if (size > size_max) return fail(ErrorCode::corrupt, fmt::format("{} is larger than {}", path, human_size(size_max)));
+        if (size > size_max)
+            return fail(ErrorCode::corrupt, fmt::format("{} is larger than {}", path, human_size(size_max)));
         if (size < content.size()) break;
     }
     content.resize(size);
@@ -193,9 +193,7 @@ Status make_folders(const std::string& path, mode_t mode) {
     return {};
 }
 
-Status remove_tree(const std::string& path) {
-    return remove_below(AT_FDCWD, path, path);
-}
+Status remove_tree(const std::string& path) { return remove_below(AT_FDCWD, path, path); }
 
 Result<std::vector<std::string>> list_folder(const std::string& path) {
     DIR* dir = ::opendir(path.c_str());

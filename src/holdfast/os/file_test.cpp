@@ -34,9 +34,7 @@ TEST(ReadFile, RefusesWhatIsLargerThanAsked) {
     EXPECT_EQ(read_file(folder.path() + "/file", 7).error().code, ErrorCode::corrupt);
 }
 
-TEST(ReadFile, ReadsFilesWhoseSizeTheKernelDoesNotTell) {
-    EXPECT_FALSE(read_text("/proc/self/status")->empty());
-}
+TEST(ReadFile, ReadsFilesWhoseSizeTheKernelDoesNotTell) { EXPECT_FALSE(read_text("/proc/self/status")->empty()); }
 
 TEST(ReadFile, NamesWhatIsMissing) {
     const auto result = read_file("/nonexistent/file");

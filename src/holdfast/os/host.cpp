@@ -116,7 +116,7 @@ void SystemClock::sleep(Duration d) {
 std::atomic<bool> g_stop_requested = false;
 
 void install_signal_handlers() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { g_stop_requested.store(true, std::memory_order_relaxed); };
     // A second Ctrl-C ends the process at once.
     action.sa_flags = SA_RESETHAND;

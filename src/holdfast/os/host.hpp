@@ -14,13 +14,13 @@
 namespace holdfast::os {
 
 std::string host_name();
-std::string user_name();                 // of the effective user; the number if it has no name
-std::string user_name_of(uid_t uid);     // empty if none; cached, thread-safe
+std::string user_name();    // of the effective user; the number if it has no name
+std::string user_name_of(uid_t uid);    // empty if none; cached, thread-safe
 std::string group_name_of(gid_t gid);
-bool process_exists(pid_t pid);          // a process of another user counts, a zombie does not
+bool process_exists(pid_t pid);    // a process of another user counts, a zombie does not
 unsigned processor_count();
 std::optional<std::string> environment(const char* name);    // nullopt when unset or empty
-void random_bytes(ByteSpan to);          // from the kernel
+void random_bytes(ByteSpan to);    // from the kernel
 
 /// The machine's clocks: CLOCK_REALTIME and CLOCK_BOOTTIME.
 class SystemClock final : public Clock {

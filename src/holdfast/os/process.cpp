@@ -85,7 +85,8 @@ void drain(int output, int pidfd, Take take) {
 struct ChildFailure {
     int step = 0, number = 0;
 };
-constexpr std::string_view k_steps[] = {"", "cannot start", "cannot become the user for", "cannot enter the folder for"};
+constexpr std::string_view k_steps[] = {"", "cannot start", "cannot become the user for",
+                                        "cannot enter the folder for"};
 
 [[noreturn]] void child(const Prepared& prepared, int report) {
     const auto give_up = [&](int step) {
@@ -134,7 +135,8 @@ struct Process::State {
         if (!ended && pid > 0) {
             ::kill(pid, SIGKILL);
             int status;
-            while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+            while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+            }
         }
         if (errors_reader.joinable()) errors_reader.join();
     }
@@ -159,7 +161,8 @@ Result<Process> Process::start(const Command& command) {
     Prepared prepared;
     prepared.program = name.find('/') != std::string::npos ? name : find_program(name);
     if (prepared.program.empty())
-        return fail(ErrorCode::not_found, fmt::format("cannot find the program {}", name), "install it, or add it to PATH");
+        return fail(ErrorCode::not_found, fmt::format("cannot find the program {}", name),
+                    "install it, or add it to PATH");
     prepared.arguments = command.arguments;
     prepared.environment = merged_environment(command);
     for (std::string& argument : prepared.arguments) prepared.argv.push_back(argument.data());
@@ -296,13 +299,14 @@ Result<Finished> run(Command command, std::string_view input, std::optional<Dura
     bool timed_out = false;
     if (timeout) {
         HF_TRY(done, make_pipe());
-        watcher = std::thread([&, ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*timeout).count())] {
-            pollfd entry{done.read.get(), POLLIN, 0};
-            if (::poll(&entry, 1, ms) == 0) {
-                timed_out = true;
-                process.kill(SIGKILL);
-            }
-        });
+        watcher =
+            std::thread([&, ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*timeout).count())] {
+                pollfd entry{done.read.get(), POLLIN, 0};
+                if (::poll(&entry, 1, ms) == 0) {
+                    timed_out = true;
+                    process.kill(SIGKILL);
+                }
+            });
     }
     Finished finished;
     bool too_much = false;
@@ -331,7 +335,8 @@ Result<Finished> run(Command command, std::string_view input, std::optional<Dura
 
 std::string find_program(std::string_view name, const std::vector<std::string>& also) {
     std::vector<std::string> folders = also;
-    const std::string path = environment("PATH").value_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    const std::string path =
+        environment("PATH").value_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     for (std::size_t at = 0; at <= path.size();) {
         const std::size_t end = std::min(path.find(':', at), path.size());
         folders.push_back(path.substr(at, end - at));

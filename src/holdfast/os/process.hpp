@@ -22,20 +22,20 @@ enum class Stream { null, pipe, inherit };
 struct Command {
     std::vector<std::string> arguments;    // [0] is the program, looked up in PATH when it has no slash
     std::vector<std::pair<std::string, std::string>> environment;    // added to ours
-    std::vector<std::string> without_environment;                    // removed from ours
-    std::string folder;                                              // working directory; empty: ours
+    std::vector<std::string> without_environment;    // removed from ours
+    std::string folder;    // working directory; empty: ours
     std::string user;    // become this user (only root can); empty: stay
     Stream input = Stream::null;
     Stream output = Stream::pipe;
     Stream errors = Stream::pipe;    // pipe: drained by a thread, the last 8 KiB are kept for messages
-    std::string output_file;         // instead of `output`: append to this file, errors too when `errors` is null
-    bool die_with_parent = true;     // SIGKILL when the thread that started it ends
-    bool new_session = false;        // setsid: own process group, so that the whole group can be killed
+    std::string output_file;    // instead of `output`: append to this file, errors too when `errors` is null
+    bool die_with_parent = true;    // SIGKILL when the thread that started it ends
+    bool new_session = false;    // setsid: own process group, so that the whole group can be killed
 };
 
 struct ExitStatus {
-    int code = 0;        // when it exited
-    int signal = 0;      // when it was killed
+    int code = 0;    // when it exited
+    int signal = 0;    // when it was killed
     bool ok() const { return code == 0 && signal == 0; }
     std::string text() const;    // "exit status 3", "killed by signal 9"
 };
@@ -50,7 +50,7 @@ public:
     ~Process();    // kills (SIGKILL) and reaps what still runs
 
     pid_t pid() const;
-    int input() const;     // write end of its stdin, -1 without
+    int input() const;    // write end of its stdin, -1 without
     int output() const;    // read end of its stdout, -1 without
     void close_input();
     /// Waits; call once the output has been read. Errors only for timeouts (code unreachable).

@@ -52,9 +52,7 @@ TEST(Socket, TellsTheEndOfTheStream) {
     EXPECT_EQ(socket.read(buffer, 1s).value(), 0u);
 }
 
-TEST(Socket, RefusesAPathThatIsTooLong) {
-    EXPECT_FALSE(Socket::connect_unix(std::string(200, 'x'), 1s));
-}
+TEST(Socket, RefusesAPathThatIsTooLong) { EXPECT_FALSE(Socket::connect_unix(std::string(200, 'x'), 1s)); }
 
 }    // namespace
 }    // namespace holdfast::os

@@ -406,7 +406,8 @@ TEST_P(ClickHouseRestore, FailsClearlyWithoutTheServer) {
 }
 
 TEST_P(ClickHouseRestore, CopiesATableAtOneInstantWhileItIsWrittenAndMerged) {
-    // Batches of 100 consecutive numbers, one insert each: any instant holds the first k of them, whole.
+    // Batches of 100 consecutive numbers, one insert each: any instant holds the first k of them, whole. Parts come and
+    // go much faster than on a real server, but not faster than they can be read: that is refused, as it should be.
     run("CREATE TABLE d.t (n UInt64) ENGINE = MergeTree ORDER BY n");
     std::atomic<bool> stop = false;
     std::atomic<int> batches = 0;
@@ -416,13 +417,18 @@ TEST_P(ClickHouseRestore, CopiesATableAtOneInstantWhileItIsWrittenAndMerged) {
         return db::clickhouse::Client::connect(std::move(server)).value();
     };
     std::thread writer([&, client = open()]() mutable {
-        for (; !stop; ++batches)
+        for (; !stop; ++batches) {
             if (!client.execute(
                     fmt::format("INSERT INTO d.t SELECT number + {} FROM system.numbers LIMIT 100", batches * 100)))
                 break;
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
     });
     std::thread merger([&, client = open()]() mutable {
-        while (!stop) (void)client.execute("OPTIMIZE TABLE d.t FINAL");
+        while (!stop) {
+            (void)client.execute("OPTIMIZE TABLE d.t FINAL");
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        }
     });
     while (batches < 20) std::this_thread::yield();
     const int before = batches;

@@ -30,8 +30,10 @@ Result<Saved> find_saved(const policy::DuckDbConfig& config, const RestoreContex
     Saved saved;
     HF_TRY(saved.file, context.repository.find_node(context.snapshot.snapshot.tree, path));
     auto log = context.repository.find_node(context.snapshot.snapshot.tree, path + ".wal");
-    if (log) saved.log = *std::move(log);
-    else if (log.error().code != ErrorCode::not_found) return fail(log.error());
+    if (log)
+        saved.log = *std::move(log);
+    else if (log.error().code != ErrorCode::not_found)
+        return fail(log.error());
     // A copy without its log would be an older state that looks whole.
     if (!saved.log && context.facts["wal_bytes"].natural() > 0)
         return fail(ErrorCode::corrupt, fmt::format("the snapshot lacks {}.wal, which its manifest names", path),
@@ -53,11 +55,11 @@ Result<os::Fd> lock_target(const std::string& target) {
     const bool writable = opened.has_value();
     if (!writable) opened = os::open_file(target, O_RDONLY);
     HF_TRY(os::Fd file, std::move(opened));
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
     if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) return file;
     if (errno != EAGAIN && errno != EACCES) return fail(errno_error(errno, "cannot lock " + target));
-    struct flock holder {};
+    struct flock holder{};
     holder.l_type = F_WRLCK;
     std::string who = "another process";
     if (::fcntl(file.get(), F_OFD_GETLK, &holder) == 0 && holder.l_type != F_UNLCK && holder.l_pid > 0)
@@ -70,7 +72,8 @@ Result<os::Fd> check_target(const std::string& target, DuckDbPlace place, WhenEx
     if (place != DuckDbPlace::taken) return os::Fd();
     HF_TRY(const struct stat status, os::status_of(target));
     if (!S_ISREG(status.st_mode))
-        return fail(ErrorCode::exists, fmt::format("{} is there and is no file", target), "give [[duckdb]] another path");
+        return fail(ErrorCode::exists, fmt::format("{} is there and is no file", target),
+                    "give [[duckdb]] another path");
     if (existing == WhenExisting::refuse)
         return fail(ErrorCode::exists, fmt::format("{} is there already", target),
                     "--replace puts it aside, with its logs, and takes its place; --target FOLDER restores elsewhere");
@@ -82,8 +85,8 @@ Status check_space(const std::string& target, const Saved& saved) {
     const std::uint64_t needed = saved.file.size + (saved.log ? 2 * saved.log->size : 0);
     HF_TRY(const std::uint64_t free, os::free_space(os::parent_folder(target)));
     if (free >= needed) return {};
-    return fail(ErrorCode::disk_full, fmt::format("restoring {} takes {}, where {} is free", target, human_size(needed),
-                                                  human_size(free)),
+    return fail(ErrorCode::disk_full,
+                fmt::format("restoring {} takes {}, where {} is free", target, human_size(needed), human_size(free)),
                 "make room there; the old database is untouched");
 }
 
@@ -102,7 +105,8 @@ public:
     explicit Staged(std::string path) : path_(std::move(path)) {}
     ~Staged() {
         if (kept_) return;
-        for (const char* suffix : {"", ".wal", ".wal.checkpoint", ".wal.recovery", ".tmp"}) (void)os::remove_tree(path_ + suffix);
+        for (const char* suffix : {"", ".wal", ".wal.checkpoint", ".wal.recovery", ".tmp"})
+            (void)os::remove_tree(path_ + suffix);
     }
     Staged(const Staged&) = delete;
     Staged& operator=(const Staged&) = delete;
@@ -167,10 +171,12 @@ Result<bool> compare(const json::Value& saved, const json::Value& restored, cons
 Status give_owner(const std::string& staged, const std::string& target, DuckDbPlace place,
                   const std::optional<std::string>& aside, const json::Value& facts) {
     const std::string old = place == DuckDbPlace::taken ? target : aside.value_or("");
-    if (const auto status = old.empty() ? Result<struct stat>(fail(ErrorCode::not_found, "")) : os::status_of(old); status) {
+    if (const auto status = old.empty() ? Result<struct stat>(fail(ErrorCode::not_found, "")) : os::status_of(old);
+        status) {
         if (::chown(staged.c_str(), status->st_uid, status->st_gid) != 0 && ::geteuid() == 0)
             return fail(errno_error(errno, "cannot give " + staged + " to its owner"));
-        if (::chmod(staged.c_str(), status->st_mode & 07777) != 0) return fail(errno_error(errno, "cannot chmod " + staged));
+        if (::chmod(staged.c_str(), status->st_mode & 07777) != 0)
+            return fail(errno_error(errno, "cannot chmod " + staged));
         return {};
     }
     unsigned mode = 0600;
@@ -208,7 +214,8 @@ Result<std::vector<PlanStep>> plan_duckdb(const policy::DuckDbConfig& config, co
     if (place == DuckDbPlace::guarded)
         steps.push_back({fmt::format("finish the interrupted restore of {}", target), 0, false});
     else if (place == DuckDbPlace::taken)
-        steps.push_back({fmt::format("put {} and its logs aside, and the restored file in its place", target), 0, true});
+        steps.push_back(
+            {fmt::format("put {} and its logs aside, and the restored file in its place", target), 0, true});
     else
         steps.push_back({fmt::format("put the restored file at {}{}", target,
                                      has_leftover_log(target) ? ", the log that lies there aside" : ""),
@@ -248,15 +255,17 @@ Result<json::Value> restore_duckdb(const policy::DuckDbConfig& config, const Res
     const auto switched = switch_duckdb({target, staged.path(), aside_for(target, context.clock.now()), {}});
     if (!switched) {
         // While a guard stands at the target, the new file stays, too: it is whole. Else all is as it was.
-        if (const auto now = look_at_duckdb(target); now && *now != DuckDbPlace::guarded) (void)clear_unfinished_duckdb(target);
+        if (const auto now = look_at_duckdb(target); now && *now != DuckDbPlace::guarded)
+            (void)clear_unfinished_duckdb(target);
         return fail(switched.error());
     }
     const auto& aside = *switched;
-    json::Value result = json::Value::object({{"path", target},
-                                              {"bytes", saved.bytes()},
-                                              {"tables", (*restored)["tables"]},
-                                              {"library", (*restored)["library"]},
-                                              {"digests_compared", digests_compared && context.facts["proof"].text() == "digest"}});
+    json::Value result =
+        json::Value::object({{"path", target},
+                             {"bytes", saved.bytes()},
+                             {"tables", (*restored)["tables"]},
+                             {"library", (*restored)["library"]},
+                             {"digests_compared", digests_compared && context.facts["proof"].text() == "digest"}});
     if (aside) result.set("old_one_is_at", *aside);
     return result;
 }

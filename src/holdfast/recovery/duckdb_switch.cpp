@@ -16,8 +16,9 @@ namespace {
 // DuckDB 1.4 has only the first; all three may stand beside a file.
 constexpr std::array<std::string_view, 3> k_log_suffixes = {".wal", ".wal.checkpoint", ".wal.recovery"};
 
-constexpr std::string_view k_guard_start = "holdfast: this DuckDB database is being replaced by a restore.\n"
-                                           "Run the restore again to finish it. The old database is whole in: ";
+constexpr std::string_view k_guard_start =
+    "holdfast: this DuckDB database is being replaced by a restore.\n"
+    "Run the restore again to finish it. The old database is whole in: ";
 
 std::string folder_of(const std::string& path) { return os::parent_folder(path); }
 
@@ -82,8 +83,9 @@ Status exchange(const std::string& target, const std::string& aside) {
     if (::renameat2(AT_FDCWD, target.c_str(), AT_FDCWD, aside.c_str(), RENAME_EXCHANGE) == 0)
         return os::sync_folder(folder_of(target));
     if (errno == EINVAL || errno == ENOSYS)
-        return fail(ErrorCode::unsupported, fmt::format("the file system of {} cannot exchange two names at once", target),
-                    "stop all programs that use the database, move the file and its .wal* away together, restore again");
+        return fail(
+            ErrorCode::unsupported, fmt::format("the file system of {} cannot exchange two names at once", target),
+            "stop all programs that use the database, move the file and its .wal* away together, restore again");
     return fail(errno_error(errno, fmt::format("cannot exchange {} and {}", target, aside)));
 }
 
@@ -110,10 +112,12 @@ Result<std::optional<std::string>> clear_unfinished_duckdb(const std::string& ta
     HF_TRY(const auto entries, os::list_folder(folder));
     for (const std::string& entry : entries) {
         const std::string path = folder + "/" + entry;
-        if (entry.starts_with(staged_duckdb(name, ""))) HF_DO(os::remove_tree(path));    // DuckDB may have made a folder
+        if (entry.starts_with(staged_duckdb(name, "")))
+            HF_DO(os::remove_tree(path));    // DuckDB may have made a folder
         // A guard under an aside name was never exchanged: the logs beside it are second names of X's own.
         if (entry.starts_with(name + ".replaced-") && read_guard(path)) {
-            for (const std::string_view suffix : k_log_suffixes) HF_DO(remove_if_there(fmt::format("{}{}", path, suffix)));
+            for (const std::string_view suffix : k_log_suffixes)
+                HF_DO(remove_if_there(fmt::format("{}{}", path, suffix)));
             HF_DO(remove_if_there(path));
         }
     }
@@ -136,7 +140,9 @@ Result<std::optional<std::string>> switch_duckdb(const DuckDbSwitch& paths) {
             HF_DO(step(3));
             aside = paths.aside;
             break;
-        case DuckDbPlace::guarded: aside = read_guard(paths.target); break;
+        case DuckDbPlace::guarded:
+            aside = read_guard(paths.target);
+            break;
         case DuckDbPlace::empty:
             if (has_leftover_log(paths.target)) aside = paths.aside;
             break;

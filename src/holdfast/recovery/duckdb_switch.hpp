@@ -24,7 +24,7 @@ namespace holdfast::recovery {
 struct DuckDbSwitch {
     std::string target;    // X
     std::string staged;    // the new file, in the same folder, whole and durable
-    std::string aside;     // where the old one goes; must not exist
+    std::string aside;    // where the old one goes; must not exist
     /// For tests: called after each step; an error stops there, as a kill would.
     std::function<Status(int step)> after_step;
 };

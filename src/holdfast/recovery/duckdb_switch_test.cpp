@@ -11,9 +11,9 @@
 namespace holdfast::recovery {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::check_writer_copy;
 using testing::DuckDbWriter;
+using ::testing::HasSubstr;
 using testing::run_duckdb;
 
 class DuckDbSwitching : public ::testing::Test {
@@ -34,7 +34,7 @@ protected:
     void make_new() { ASSERT_TRUE(run_duckdb(staged_, "CREATE TABLE restored AS SELECT 42 AS a")); }
 
     bool is_new(const std::string& path) {
-        return run_duckdb(path, "SELECT CASE WHEN count(*) = 1 THEN 1 ELSE error('no') END FROM restored") .has_value();
+        return run_duckdb(path, "SELECT CASE WHEN count(*) = 1 THEN 1 ELSE error('no') END FROM restored").has_value();
     }
     Result<std::optional<std::string>> switch_over(int stop_after, const std::string& time = "1") {
         return switch_duckdb({target_, staged_, target_ + ".replaced-" + time, [&](int step) -> Status {
@@ -110,9 +110,10 @@ TEST_F(DuckDbSwitching, PutsALogWithoutItsFileAside) {
 
 TEST_F(DuckDbSwitching, KeepsAFileThatAppearedMeanwhile) {
     make_new();
-    const auto done = switch_duckdb({target_, staged_, target_ + ".replaced-1", [&](int step) -> Status {
-                                         return step == 4 ? run_duckdb(target_, "CREATE TABLE other AS SELECT 1") : Status();
-                                     }});
+    const auto done =
+        switch_duckdb({target_, staged_, target_ + ".replaced-1", [&](int step) -> Status {
+                           return step == 4 ? run_duckdb(target_, "CREATE TABLE other AS SELECT 1") : Status();
+                       }});
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::exists);
     EXPECT_TRUE(run_duckdb(target_, "FROM other"));
@@ -120,8 +121,9 @@ TEST_F(DuckDbSwitching, KeepsAFileThatAppearedMeanwhile) {
 }
 
 TEST_F(DuckDbSwitching, DoesNotFollowAGuardOutOfItsFolder) {
-    ASSERT_TRUE(os::write_file(target_, as_bytes("holdfast: this DuckDB database is being replaced by a restore.\n"
-                                                 "Run the restore again to finish it. The old database is whole in: ../y\n")));
+    ASSERT_TRUE(
+        os::write_file(target_, as_bytes("holdfast: this DuckDB database is being replaced by a restore.\n"
+                                         "Run the restore again to finish it. The old database is whole in: ../y\n")));
     EXPECT_EQ(look_at_duckdb(target_).value(), DuckDbPlace::taken);
 }
 

@@ -21,9 +21,9 @@ namespace holdfast::recovery {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 using testing::check_writer_copy;
 using testing::DuckDbWriter;
+using ::testing::HasSubstr;
 using testing::run_duckdb;
 
 class DuckDbRestore : public ::testing::Test {
@@ -31,7 +31,8 @@ protected:
     void SetUp() override {
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         config_.name = "live";
@@ -65,7 +66,10 @@ protected:
         ASSERT_TRUE(os::make_folders(data_));
     }
     RestoreContext context(const vault::Repository& repository, WhenExisting existing) {
-        return {repository, snapshot_, facts_, clock_, "duckdb", folder_.path() + "/scratch", existing, [](std::string_view) {}};
+        return {repository, snapshot_,
+                facts_,     clock_,
+                "duckdb",   folder_.path() + "/scratch",
+                existing,   [](std::string_view) {}};
     }
     Result<json::Value> restore(WhenExisting existing = WhenExisting::refuse) {
         return restore_duckdb(config_, context(*repository_, existing));
@@ -218,7 +222,8 @@ TEST_F(DuckDbRestore, RefusesACopyWithoutItsLog) {
 TEST_F(DuckDbRestore, ByHandWithResticIsTheSame) {
     back_up_writer();
     os::Command restic;
-    restic.arguments = {"restic", "--no-cache", "restore", "latest", "--include", "/duckdb", "--target", data_ + "/x.new"};
+    restic.arguments = {"restic",    "--no-cache", "restore",  "latest",
+                        "--include", "/duckdb",    "--target", data_ + "/x.new"};
     restic.environment = {{"RESTIC_REPOSITORY", folder_.path() + "/vault"}, {"RESTIC_PASSWORD", "pw"}};
     const auto ran = os::run(restic, {}, 60s);
     ASSERT_TRUE(ran) << ran.error().message;
@@ -245,7 +250,8 @@ TEST_F(DuckDbRestore, KilledAtAnyMomentIsCompletedByTheNextRun) {
         const auto old = check_writer_copy(file_).value();
         const pid_t child = ::fork();
         if (child == 0) {
-            auto opened = vault::Repository::open(*storage::open_backend(folder_.path() + "/vault"), Secret("pw"), clock_);
+            auto opened =
+                vault::Repository::open(*storage::open_backend(folder_.path() + "/vault"), Secret("pw"), clock_);
             if (!opened || !(*opened)->load_index()) ::_exit(2);
             const auto done = restore_duckdb(config_, context(**opened, WhenExisting::switch_over));
             ::_exit(done ? 0 : 1);
@@ -277,7 +283,8 @@ TEST_F(DuckDbRestore, KilledAtAnyMomentIsCompletedByTheNextRun) {
         bool old_is_there = false;
         for (const std::string& name : names()) {
             EXPECT_THAT(name, ::testing::Not(HasSubstr("holdfast-restore")));
-            if (!name.starts_with("live.duckdb.replaced-") || name.contains(".wal")) continue;    // .wal, .wal.checkpoint
+            if (!name.starts_with("live.duckdb.replaced-") || name.contains(".wal"))
+                continue;    // .wal, .wal.checkpoint
             const auto lanes = check_writer_copy(data_ + "/" + name);
             ASSERT_TRUE(lanes) << lanes.error().message;
             old_is_there |= *lanes == old;

@@ -35,7 +35,8 @@ Result<format::Node> find_file(const RestoreContext& context, const std::string&
     const std::string path = fmt::format("/{}/{}", context.folder, file);
     HF_TRY(format::Node node, context.repository.find_node(context.snapshot.snapshot.tree, path));
     if (node.type != format::NodeType::file || node.size != bytes)
-        return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not the file that its manifest describes", path),
+        return fail(ErrorCode::corrupt,
+                    fmt::format("{} of the snapshot is not the file that its manifest describes", path),
                     "restore from another snapshot");
     return node;
 }
@@ -61,8 +62,10 @@ Result<std::vector<Work>> list_work(const RestoreContext& context, const db::Pos
 Status refuse_what_exists(const std::vector<Work>& works) {
     std::string taken, used;
     for (const Work& work : works) {
-        if (work.target.place == PostgresPlace::taken) taken += (taken.empty() ? "" : ", ") + work.name;
-        else if (work.target.sessions > 0 && !work.nothing_to_do) used += (used.empty() ? "" : ", ") + work.name;
+        if (work.target.place == PostgresPlace::taken)
+            taken += (taken.empty() ? "" : ", ") + work.name;
+        else if (work.target.sessions > 0 && !work.nothing_to_do)
+            used += (used.empty() ? "" : ", ") + work.name;
     }
     // NS-17: "database already exists"
     if (!taken.empty())
@@ -77,13 +80,15 @@ Status refuse_what_exists(const std::vector<Work>& works) {
 
 Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContext& context) {
     HF_TRY(Secret password, db::read_secret(config.password.file, config.password.command));
-    db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database}, std::move(password)};
+    db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
+                              std::move(password)};
     HF_TRY(auto home, connect_beside(access, ""));
     // pg_restore must know the archive's format, and should know the server it talks to.
     int dumped_by = 0;
     const std::string version = context.facts["pg_dump_version"].text();
     std::from_chars(version.data(), version.data() + version.size(), dumped_by);
-    HF_TRY(auto tool, db::find_postgres_tool("pg_restore", std::max(home.server_major(), dumped_by), config.bin_folder));
+    HF_TRY(auto tool,
+           db::find_postgres_tool("pg_restore", std::max(home.server_major(), dumped_by), config.bin_folder));
     std::optional<format::Node> globals;
     if (const json::Value& facts = context.facts["globals"]; facts.is_object()) {
         HF_TRY(globals, find_file(context, facts["file"].text(), facts["bytes"].natural()));
@@ -97,13 +102,17 @@ std::string describe(const Work& work) {
     const std::string size = human_size(work.dump.size);
     if (work.nothing_to_do) return fmt::format("leave database {} as it is: empty there and in the backup", work.name);
     switch (work.target.place) {
-        case PostgresPlace::free: return fmt::format("create database {} and load {}", work.name, size);
-        case PostgresPlace::empty: return fmt::format("load {} and put it in the place of the empty database {}", size, work.name);
-        case PostgresPlace::taken: break;
+        case PostgresPlace::free:
+            return fmt::format("create database {} and load {}", work.name, size);
+        case PostgresPlace::empty:
+            return fmt::format("load {} and put it in the place of the empty database {}", size, work.name);
+        case PostgresPlace::taken:
+            break;
     }
-    return fmt::format("load {} beside database {}, compare it, end {} sessions, keep the present one as {}_replaced_… and "
-                       "take its place",
-                       size, work.name, work.target.sessions, work.name);
+    return fmt::format(
+        "load {} beside database {}, compare it, end {} sessions, keep the present one as {}_replaced_… and "
+        "take its place",
+        size, work.name, work.target.sessions, work.name);
 }
 
 // From here on a failure leaves no new database behind.
@@ -123,8 +132,9 @@ Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config
     HF_TRY(const Plan plan, make_plan(config, context));
     std::vector<PlanStep> steps;
     if (plan.globals)
-        steps.push_back({"create the roles, memberships and tablespaces that are missing; existing roles keep their passwords",
-                         plan.globals->size, false});
+        steps.push_back(
+            {"create the roles, memberships and tablespaces that are missing; existing roles keep their passwords",
+             plan.globals->size, false});
     for (const Work& work : plan.databases)
         steps.push_back({describe(work), work.nothing_to_do ? 0 : work.dump.size,
                          !work.nothing_to_do && work.target.place == PostgresPlace::taken});
@@ -167,19 +177,21 @@ Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const
         const Work& work = plan.databases[i];
         if (!work.nothing_to_do) {
             const bool replace = context.existing == WhenExisting::switch_over;
-            auto kept = switch_database(plan.access, work.name, work.beside, work.target.place, replace, context.clock.now());
+            auto kept =
+                switch_database(plan.access, work.name, work.beside, work.target.place, replace, context.clock.now());
             if (!kept) {
                 drop_loaded(plan, i, plan.databases.size(), context);
-                return fail(std::move(kept).error().within(
-                    fmt::format("database {} was restored and compared, but could not take its place ({} of {} others have)",
-                                work.name, i, plan.databases.size() - 1)));
+                return fail(std::move(kept).error().within(fmt::format(
+                    "database {} was restored and compared, but could not take its place ({} of {} others have)",
+                    work.name, i, plan.databases.size() - 1)));
             }
             constexpr const char* k_hows[] = {"created", "took the place of an empty one", "took the place of another"};
             reports[i].set("how", k_hows[static_cast<int>(work.target.place)]);
             if (!kept->empty()) reports[i].set("kept_as", *kept);
-            context.say(kept->empty() ? fmt::format("database {} is back", work.name)
-                                      : fmt::format("database {} is back; the one before is kept as {}, closed to connections",
-                                                    work.name, *kept));
+            context.say(kept->empty()
+                            ? fmt::format("database {} is back", work.name)
+                            : fmt::format("database {} is back; the one before is kept as {}, closed to connections",
+                                          work.name, *kept));
         }
         databases.push(std::move(reports[i]));
     }

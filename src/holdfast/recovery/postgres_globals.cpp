@@ -56,7 +56,8 @@ Result<json::Value> restore_globals(db::PostgresConnection& connection, std::str
     }
     for (const std::string& statement : statements) {
         const auto about = db::classify_global(statement);
-        if (about.kind != Kind::membership && about.kind != Kind::create_tablespace && about.kind != Kind::about_tablespace)
+        if (about.kind != Kind::membership && about.kind != Kind::create_tablespace &&
+            about.kind != Kind::about_tablespace)
             continue;
         const bool tablespace = about.kind != Kind::membership;
         if (tablespace && (tablespaces.contains(about.name) || tablespaces_missing.contains(about.name))) continue;

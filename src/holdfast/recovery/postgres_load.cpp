@@ -85,14 +85,16 @@ Status prove(db::PostgresConnection& connection, const json::Value& facts, const
     if (differences.empty()) return {};
     constexpr std::size_t k_told_max = 5;
     std::string told;
-    for (std::size_t i = 0; i < std::min(differences.size(), k_told_max); ++i) told += (i == 0 ? "" : "; ") + differences[i];
+    for (std::size_t i = 0; i < std::min(differences.size(), k_told_max); ++i)
+        told += (i == 0 ? "" : "; ") + differences[i];
     if (differences.size() > k_told_max) told += fmt::format("; and {} more", differences.size() - k_told_max);
     return fail(ErrorCode::mismatch, fmt::format("database {} is not what was backed up: {}", database, told),
                 "nothing was replaced; run `holdfast check --read-data`, and try an older snapshot");
 }
 
 // Statistics do not come with a dump; without them the first queries are planned blindly.
-Status load_and_prove(const PostgresLoad& load, const format::Node& dump, const json::Value& facts, const std::string& beside) {
+Status load_and_prove(const PostgresLoad& load, const format::Node& dump, const json::Value& facts,
+                      const std::string& beside) {
     HF_DO(run_pg_restore(load, dump, beside));
     HF_TRY(auto connection, load.access.connect(beside));
     HF_DO(prove(connection, facts, facts["name"].text()));

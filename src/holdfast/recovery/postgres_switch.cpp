@@ -21,7 +21,8 @@ Result<std::string> aside_name(db::PostgresConnection& home, const std::string& 
     for (int attempt = 1;; ++attempt) {
         const std::string suffix = "_replaced_" + time + (attempt == 1 ? "" : fmt::format("_{}", attempt));
         std::size_t length = std::min(database.size(), k_name_max - suffix.size());
-        while (length < database.size() && length > 0 && (static_cast<unsigned char>(database[length]) & 0xC0) == 0x80) --length;
+        while (length < database.size() && length > 0 && (static_cast<unsigned char>(database[length]) & 0xC0) == 0x80)
+            --length;
         const std::string name = database.substr(0, length) + suffix;
         HF_TRY(const auto taken, home.query("SELECT FROM pg_database WHERE datname = $1", {name}));
         if (taken.empty()) return name;
@@ -59,15 +60,18 @@ Result<db::PostgresConnection> connect_beside(const db::PostgresAccess& access, 
     return fail(std::move(*error));
 }
 
-Result<PostgresTarget> look_at_target(const db::PostgresAccess& access, db::PostgresConnection& home, const std::string& database) {
+Result<PostgresTarget> look_at_target(const db::PostgresAccess& access, db::PostgresConnection& home,
+                                      const std::string& database) {
     HF_TRY(const auto rows, home.query("SELECT datallowconn FROM pg_database WHERE datname = $1", {database}));
     PostgresTarget target;
     if (rows.empty()) return target;
     target.place = PostgresPlace::taken;
-    HF_TRY(const auto sessions,
-           home.query("SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' AND pid <> "
-                      "pg_backend_pid()",
-                      {database}));
+    HF_TRY(
+        const auto sessions,
+        home.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' AND pid <> "
+            "pg_backend_pid()",
+            {database}));
     target.sessions = sessions[0].integer(0);
     if (!rows[0].boolean(0)) return target;
     HF_TRY(auto inside, access.connect(database));
@@ -76,8 +80,8 @@ Result<PostgresTarget> look_at_target(const db::PostgresAccess& access, db::Post
     return target;
 }
 
-Result<std::string> switch_database(const db::PostgresAccess& access, const std::string& database, const std::string& beside,
-                                    PostgresPlace place, bool end_sessions, Timestamp now) {
+Result<std::string> switch_database(const db::PostgresAccess& access, const std::string& database,
+                                    const std::string& beside, PostgresPlace place, bool end_sessions, Timestamp now) {
     HF_TRY(auto home, connect_beside(access, database));
     const std::string take_place =
         fmt::format("ALTER DATABASE {} RENAME TO {}", quote_identifier(beside), quote_identifier(database));
@@ -91,15 +95,17 @@ Result<std::string> switch_database(const db::PostgresAccess& access, const std:
         HF_TRY(auto second, connect_beside(access, database));
         ender.emplace(std::move(second), database);
     }
-    auto switched = home.execute(fmt::format("BEGIN; ALTER DATABASE {} RENAME TO {}; {}; ALTER DATABASE {} ALLOW_CONNECTIONS {}; "
-                                             "COMMIT",
-                                             quote_identifier(database), quote_identifier(aside), take_place,
-                                             quote_identifier(aside), place == PostgresPlace::empty ? "true" : "false"));
+    auto switched =
+        home.execute(fmt::format("BEGIN; ALTER DATABASE {} RENAME TO {}; {}; ALTER DATABASE {} ALLOW_CONNECTIONS {}; "
+                                 "COMMIT",
+                                 quote_identifier(database), quote_identifier(aside), take_place,
+                                 quote_identifier(aside), place == PostgresPlace::empty ? "true" : "false"));
     ender.reset();
     if (!switched) {
         if (home.sql_state() == "55006")
-            return fail(ErrorCode::exists, fmt::format("database {} is in use: {}", database, switched.error().message),
-                        "end its sessions and prepared transactions, or restore with --replace, which ends the sessions");
+            return fail(
+                ErrorCode::exists, fmt::format("database {} is in use: {}", database, switched.error().message),
+                "end its sessions and prepared transactions, or restore with --replace, which ends the sessions");
         return fail(std::move(switched).error());
     }
     if (place != PostgresPlace::empty) return aside;

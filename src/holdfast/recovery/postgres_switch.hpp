@@ -10,7 +10,7 @@
 namespace holdfast::recovery {
 
 enum class PostgresPlace {
-    free,     // no database of that name
+    free,    // no database of that name
     empty,    // one without user objects
     taken,    // one with content, or closed to us
 };
@@ -29,7 +29,7 @@ Result<db::PostgresConnection> connect_beside(const db::PostgresAccess& access, 
 /// Puts `beside` in the place of `database`. What was there is renamed to "<database>_replaced_<time>", closed to
 /// connections and told as the result; empty when the place was free, or held an empty database (which is dropped).
 /// `end_sessions`: those of the old database are ended; else sessions there are an error (exists).
-Result<std::string> switch_database(const db::PostgresAccess& access, const std::string& database, const std::string& beside,
-                                    PostgresPlace place, bool end_sessions, Timestamp now);
+Result<std::string> switch_database(const db::PostgresAccess& access, const std::string& database,
+                                    const std::string& beside, PostgresPlace place, bool end_sessions, Timestamp now);
 
 }    // namespace holdfast::recovery

@@ -85,7 +85,8 @@ protected:
         server_.emplace(*std::move(started));
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         ASSERT_TRUE(os::write_file(folder_.path() + "/password", as_bytes(server_->password() + "\n")));
@@ -113,8 +114,10 @@ protected:
         return Captured{std::move(stored), std::move(snapshot)};
     }
     RestoreContext context(const Captured& captured, WhenExisting existing) {
-        return {*repository_, captured.snapshot, captured.facts, clock_, "postgres", folder_.path() + "/scratch", existing,
-                [this](std::string_view said) { said_ += fmt::format("{}\n", said); }};
+        return {*repository_,   captured.snapshot,
+                captured.facts, clock_,
+                "postgres",     folder_.path() + "/scratch",
+                existing,       [this](std::string_view said) { said_ += fmt::format("{}\n", said); }};
     }
     Result<json::Value> restore(const Captured& captured, WhenExisting existing = WhenExisting::refuse) {
         return restore_postgres(config_, context(captured, existing));
@@ -122,8 +125,11 @@ protected:
     Result<std::vector<PlanStep>> plan(const Captured& captured, WhenExisting existing = WhenExisting::refuse) {
         return plan_postgres(config_, context(captured, existing));
     }
-    std::string databases() { return sql("template1", "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database "
-                                                      "WHERE NOT datistemplate"); }
+    std::string databases() {
+        return sql("template1",
+                   "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database "
+                   "WHERE NOT datistemplate");
+    }
 
     os::SystemClock clock_;
     os::TempFolder folder_ = *os::TempFolder::create("hf-postgres-restore-");
@@ -134,22 +140,24 @@ protected:
 };
 
 void expect_equal_content(const json::Value& a, const json::Value& b) {
-    for (const char* part : {"tables", "objects", "large_objects", "materialized_views", "sequences", "extensions", "properties"})
+    for (const char* part :
+         {"tables", "objects", "large_objects", "materialized_views", "sequences", "extensions", "properties"})
         EXPECT_EQ(dump(a[part]), dump(b[part])) << a["name"].text();
 }
 
 // EA-17, MT-16, NS-01
 TEST_F(PostgresRestore, BringsEverythingBackToAnEmptyServer) {
-    sql("postgres", "CREATE ROLE desk LOGIN PASSWORD 'd'; CREATE ROLE \"odd role\" IN ROLE desk; CREATE ROLE viewer; "
-                    "ALTER ROLE desk SET work_mem = '7MB'; COMMENT ON ROLE desk IS 'it''s; the desk'; "
-                    "CREATE DATABASE trading OWNER desk CONNECTION LIMIT 42 TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'; "
-                    "CREATE DATABASE \"odd 'na\"\"me=x/y\"; CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0; "
-                    "CREATE DATABASE bytes ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0; CREATE DATABASE empty; "
-                    "ALTER DATABASE trading SET search_path = \"$user\", \"Odd \"\"Schema\", public; "
-                    "ALTER DATABASE trading SET work_mem = '9MB'; ALTER ROLE desk IN DATABASE trading SET my.own = 'it''s'; "
-                    "COMMENT ON DATABASE trading IS 'the desk''s'; REVOKE ALL ON DATABASE trading FROM PUBLIC; "
-                    "GRANT CONNECT ON DATABASE trading TO viewer WITH GRANT OPTION; "
-                    "ALTER DATABASE trading SET default_transaction_read_only = on");
+    sql("postgres",
+        "CREATE ROLE desk LOGIN PASSWORD 'd'; CREATE ROLE \"odd role\" IN ROLE desk; CREATE ROLE viewer; "
+        "ALTER ROLE desk SET work_mem = '7MB'; COMMENT ON ROLE desk IS 'it''s; the desk'; "
+        "CREATE DATABASE trading OWNER desk CONNECTION LIMIT 42 TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'; "
+        "CREATE DATABASE \"odd 'na\"\"me=x/y\"; CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0; "
+        "CREATE DATABASE bytes ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0; CREATE DATABASE empty; "
+        "ALTER DATABASE trading SET search_path = \"$user\", \"Odd \"\"Schema\", public; "
+        "ALTER DATABASE trading SET work_mem = '9MB'; ALTER ROLE desk IN DATABASE trading SET my.own = 'it''s'; "
+        "COMMENT ON DATABASE trading IS 'the desk''s'; REVOKE ALL ON DATABASE trading FROM PUBLIC; "
+        "GRANT CONNECT ON DATABASE trading TO viewer WITH GRANT OPTION; "
+        "ALTER DATABASE trading SET default_transaction_read_only = on");
     sql("trading", "SET default_transaction_read_only = off; SET search_path = public; " + std::string(k_odd_objects));
     sql("odd 'na\"me=x/y", "CREATE TABLE t AS SELECT 1 AS a");
     sql("latin", "SET client_encoding = 'UTF8'; CREATE TABLE t AS SELECT 'ü'::text AS a");
@@ -181,15 +189,19 @@ TEST_F(PostgresRestore, BringsEverythingBackToAnEmptyServer) {
     EXPECT_TRUE((*restored)["globals"]["warnings"].items().empty()) << dump((*restored)["globals"], 2);
 
     // It works, not only looks the same: roles with their passwords, triggers, identity, sequences, foreign keys.
-    EXPECT_EQ(sql("postgres", "SELECT a.rolpassword LIKE 'SCRAM%', r.rolconfig::text FROM pg_authid a JOIN pg_roles r USING (rolname) "
-                              "WHERE rolname = 'desk'"),
-              "t|{work_mem=7MB}");
-    sql("trading", "SET default_transaction_read_only = off; SET search_path = public; UPDATE instruments SET note = 'n' WHERE id "
-                   "= 1; INSERT INTO instruments(symbol) VALUES ('NQ')");
+    EXPECT_EQ(
+        sql("postgres",
+            "SELECT a.rolpassword LIKE 'SCRAM%', r.rolconfig::text FROM pg_authid a JOIN pg_roles r USING (rolname) "
+            "WHERE rolname = 'desk'"),
+        "t|{work_mem=7MB}");
+    sql("trading",
+        "SET default_transaction_read_only = off; SET search_path = public; UPDATE instruments SET note = 'n' WHERE id "
+        "= 1; INSERT INTO instruments(symbol) VALUES ('NQ')");
     EXPECT_EQ(sql("trading", "SELECT note FROM public.instruments WHERE id = 1"), "n!");
     EXPECT_EQ(sql("trading", "SELECT id FROM public.instruments WHERE symbol = 'NQ'"), "5");
-    EXPECT_FALSE(server_->sql("trading", "SET default_transaction_read_only = off; INSERT INTO public.trades(at, instrument, qty, "
-                                         "px) VALUES (now(), 99, 1, 1)"));
+    EXPECT_FALSE(server_->sql("trading",
+                              "SET default_transaction_read_only = off; INSERT INTO public.trades(at, instrument, qty, "
+                              "px) VALUES (now(), 99, 1, 1)"));
     EXPECT_EQ(sql("trading", "SHOW search_path"), "\"$user\", \"Odd \"\"Schema\", public");
     EXPECT_NE(sql("trading", "SELECT count(*) FROM pg_stats WHERE tablename = 'trades'"), "0");    // analysed
 }
@@ -278,13 +290,15 @@ TEST_F(PostgresRestore, TakesThePlaceOfAnEmptyDatabaseOnlyWhenNobodyIsInIt) {
         command.input = os::Stream::pipe;
         auto session = os::Process::start(command);
         ASSERT_TRUE(session);
-        while (sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'trading'") == "0") {}
+        while (sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'trading'") == "0") {
+        }
         const auto refused = restore(*captured);
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().code, ErrorCode::exists);
         EXPECT_THAT(refused.error().message, HasSubstr("connected"));
     }
-    while (sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'trading'") != "0") {}
+    while (sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'trading'") != "0") {
+    }
     const auto restored = restore(*captured);
     ASSERT_TRUE(restored) << restored.error().message;
     EXPECT_EQ(sql("trading", "SELECT a FROM t"), "1");
@@ -331,8 +345,8 @@ TEST_F(PostgresRestore, KilledHalfWayLeavesTheOldOneAndWorksTheNextTime) {
     // The server dies while pg_restore loads.
     std::jthread killer([&](std::stop_token stop) {
         while (!stop.stop_requested()) {
-            const auto loading = server_->sql("template1", "SELECT count(*) FROM pg_stat_activity WHERE datname = '" + beside +
-                                                               "' AND query LIKE 'COPY%'");
+            const auto loading = server_->sql("template1", "SELECT count(*) FROM pg_stat_activity WHERE datname = '" +
+                                                               beside + "' AND query LIKE 'COPY%'");
             if (loading && loading->starts_with("1")) break;
         }
         server_->kill();

@@ -74,7 +74,8 @@ public:
         HF_DO(os::make_folders(staging));
         return Workplace(std::move(lock), staging);
     }
-    Workplace(Workplace&& other) noexcept : lock_(std::move(other.lock_)), staging_(std::exchange(other.staging_, {})) {}
+    Workplace(Workplace&& other) noexcept
+        : lock_(std::move(other.lock_)), staging_(std::exchange(other.staging_, {})) {}
     Workplace& operator=(Workplace&&) = delete;
     ~Workplace() {
         if (!staging_.empty()) static_cast<void>(os::remove_tree(staging_));
@@ -102,10 +103,11 @@ Result<db::RdbSummary> check_file(const RestoreContext& context, const std::stri
     const std::uint64_t keys = context.facts["keys"].natural();
     const std::string digest = context.facts["digest"].text();
     if (summary.keys == keys && summary.digest() == digest) return summary;
-    return fail(ErrorCode::mismatch,
-                fmt::format("{}/dump.rdb in the snapshot holds {} keys with digest {}, its manifest says {} keys and {}",
-                            context.folder, summary.keys, summary.digest().substr(0, 8), keys, digest.substr(0, 8)),
-                "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced");
+    return fail(
+        ErrorCode::mismatch,
+        fmt::format("{}/dump.rdb in the snapshot holds {} keys with digest {}, its manifest says {} keys and {}",
+                    context.folder, summary.keys, summary.digest().substr(0, 8), keys, digest.substr(0, 8)),
+        "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced");
 }
 
 // A server that came up with nothing has read other files than those we wrote: the usual cause has a remedy.
@@ -114,8 +116,9 @@ Error explain(Error error, const RedisInstance& instance, const std::optional<st
     if (now && error.code == ErrorCode::mismatch && !instance.files.append_only) {
         const auto reply = now->ask({"CONFIG", "GET", "appendonly"});
         if (reply && reply->items().size() == 2 && reply->items()[1].text() == "yes")
-            error.hint = "it runs with appendonly yes and therefore did not read dump.rdb: stop it, set append_only = true "
-                         "in [[redis]], and restore again";
+            error.hint =
+                "it runs with appendonly yes and therefore did not read dump.rdb: stop it, set append_only = true "
+                "in [[redis]], and restore again";
     }
     error.hint += fmt::format("{}the restored files are in {}{}", error.hint.empty() ? "" : "; ", instance.files.folder,
                               aside ? ", the old ones in " + *aside : std::string());
@@ -153,19 +156,23 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
 
     const std::string data = redis_data_in(instance.files);
     std::vector<PlanStep> steps;
-    steps.push_back({fmt::format("restore {} beside the data in {} and check it", human_size(saved.size), instance.files.folder),
-                     saved.size, false});
-    if (config.start_command.empty()) steps.push_back({"load it in a server of our own and compare every key", 0, false});
+    steps.push_back(
+        {fmt::format("restore {} beside the data in {} and check it", human_size(saved.size), instance.files.folder),
+         saved.size, false});
+    if (config.start_command.empty())
+        steps.push_back({"load it in a server of our own and compare every key", 0, false});
     if (instance.running)
         steps.push_back({fmt::format("stop {}{}", instance.login.text(),
-                                     config.stop_command.empty() ? " (SHUTDOWN NOSAVE)" : " with stop_command"), 0, true});
-    std::string what = instance.files.append_only ? fmt::format("put {} and {} in place", instance.files.rdb,
-                                                                instance.files.append_folder)
-                                                  : fmt::format("put {} in place", instance.files.rdb);
+                                     config.stop_command.empty() ? " (SHUTDOWN NOSAVE)" : " with stop_command"),
+                         0, true});
+    std::string what = instance.files.append_only
+                           ? fmt::format("put {} and {} in place", instance.files.rdb, instance.files.append_folder)
+                           : fmt::format("put {} in place", instance.files.rdb);
     if (!data.empty()) what += fmt::format(", and {} aside", data);
     steps.push_back({std::move(what), 0, !data.empty()});
     steps.push_back({config.start_command.empty() ? "leave starting it to you (no start_command)"
-                                                  : "start it with start_command and compare every key", 0, false});
+                                                  : "start it with start_command and compare every key",
+                     0, false});
     return steps;
 }
 

@@ -55,7 +55,8 @@ Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::st
             expected.add(key.hash);
     }};
     HF_TRY(const db::RdbSummary file, db::read_rdb_file(rdb_file, choose));
-    if (expected == comparison.server.keys_sum && file.functions_sum == comparison.server.functions_sum) return comparison;
+    if (expected == comparison.server.keys_sum && file.functions_sum == comparison.server.functions_sum)
+        return comparison;
 
     const std::uint64_t keys = file.keys - comparison.expired;
     std::string what;
@@ -97,14 +98,16 @@ Result<RedisComparison> prove_redis_file(const std::string& rdb_file, const std:
         return fail(ErrorCode::not_found, "there is no redis-server on this machine that could load the restored file",
                     "install it, or set start_command in [[redis]]: the restored instance itself is then compared");
     HF_TRY(const db::RdbSummary file, db::read_rdb_file(rdb_file));
-    const std::uint64_t databases = file.databases.empty() ? 16 : std::max<std::uint64_t>(16, file.databases.rbegin()->first + 1);
+    const std::uint64_t databases =
+        file.databases.empty() ? 16 : std::max<std::uint64_t>(16, file.databases.rbegin()->first + 1);
 
     // A path for the socket that is short enough: 107 bytes is all that the kernel takes.
     HF_TRY(const os::TempFolder sockets, os::TempFolder::create("hf-redis-", "/tmp"));
     HF_DO(os::make_folders(folder));
     if (::link(rdb_file.c_str(), (folder + "/proof.rdb").c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot link {} into {}", rdb_file, folder)));
-    const std::string socket = sockets.path() + "/s", log = sockets.path() + "/log", settings = sockets.path() + "/conf";
+    const std::string socket = sockets.path() + "/s", log = sockets.path() + "/log",
+                      settings = sockets.path() + "/conf";
     HF_DO(os::write_file(settings, as_bytes(fmt::format("port 0\nunixsocket {}\nunixsocketperm 700\ndir \"{}\"\n"
                                                         "dbfilename proof.rdb\nsave \"\"\nappendonly no\nmaxmemory 0\n"
                                                         "databases {}\nrepl-diskless-sync yes\n"

@@ -75,8 +75,8 @@ Result<std::optional<std::string>> put_aside(const RedisFiles& files, Owner owne
     if (redis_data_in(files).empty()) return std::optional<std::string>();
     const std::string aside = aside_for(files.folder, now);
     HF_DO(make_folder(aside, owner));
-    for (const auto& [path, name] : {std::pair(files.rdb_path(), files.rdb),
-                                     std::pair(files.old_append_path(), files.append_file)})
+    for (const auto& [path, name] :
+         {std::pair(files.rdb_path(), files.rdb), std::pair(files.old_append_path(), files.append_file)})
         if (is_file(path)) HF_DO(link_or_copy(path, aside + "/" + name));
     const auto appended = files_in(files.append_path());
     if (!appended.empty()) {
@@ -183,7 +183,8 @@ Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, c
     if (is_file(files.old_append_path())) HF_DO(os::remove_tree(files.old_append_path()));
     if (files.append_only) {
         for (const std::string& name : files_in(files.append_path()))
-            if (name != names.base && name != names.incr && name != names.manifest) HF_DO(os::remove_tree(append + name));
+            if (name != names.base && name != names.incr && name != names.manifest)
+                HF_DO(os::remove_tree(append + name));
         HF_DO(os::sync_folder(files.append_path()));
     } else {
         HF_DO(os::remove_tree(files.append_path()));

@@ -19,10 +19,10 @@ namespace holdfast::recovery {
 
 struct RedisFiles {
     std::string folder;
-    std::string rdb = "dump.rdb";                  // dbfilename
-    std::string append_folder = "appendonlydir";   // appenddirname
+    std::string rdb = "dump.rdb";    // dbfilename
+    std::string append_folder = "appendonlydir";    // appenddirname
     std::string append_file = "appendonly.aof";    // appendfilename
-    bool append_only = false;                      // the server runs with appendonly yes
+    bool append_only = false;    // the server runs with appendonly yes
 
     std::string rdb_path() const { return folder + "/" + rdb; }
     std::string append_path() const { return folder + "/" + append_folder; }

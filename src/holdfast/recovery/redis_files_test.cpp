@@ -80,13 +80,15 @@ TEST_F(RedisFilesSwitch, ReplacesAnAppendOnlyServersFilesAndKeepsTheOld) {
     EXPECT_EQ(appended(), "new rdb||");
     EXPECT_EQ(read("dump.rdb"), "new rdb");
     EXPECT_EQ(os::list_folder(files_.append_path()).value(),
-              (std::vector<std::string>{"appendonly.aof.8.base.rdb", "appendonly.aof.8.incr.aof", "appendonly.aof.manifest"}));
+              (std::vector<std::string>{"appendonly.aof.8.base.rdb", "appendonly.aof.8.incr.aof",
+                                        "appendonly.aof.manifest"}));
     EXPECT_EQ(os::list_folder(files_.folder).value(),
               (std::vector<std::string>{"appendonlydir", "dump.rdb", "replaced-19700101T000000"}));
     EXPECT_EQ(read("replaced-19700101T000000/dump.rdb"), "old rdb");
     EXPECT_EQ(read("replaced-19700101T000000/appendonly.aof"), "older still");
     EXPECT_EQ(read("replaced-19700101T000000/appendonlydir/appendonly.aof.7.incr.aof"), "old incr");
-    EXPECT_EQ(read("replaced-19700101T000000/appendonlydir/appendonly.aof.manifest").substr(0, 30), "file appendonly.aof.3.base.rdb");
+    EXPECT_EQ(read("replaced-19700101T000000/appendonlydir/appendonly.aof.manifest").substr(0, 30),
+              "file appendonly.aof.3.base.rdb");
 
     ASSERT_TRUE(replace());    // a second one in the same second has a folder of its own
     EXPECT_EQ(read("replaced-19700101T000000-2/dump.rdb"), "new rdb");

@@ -66,9 +66,10 @@ Status ask_server(db::RedisClient& client, RedisInstance& instance) {
     const auto theirs = os::status_of(folder), ours = os::status_of(files.folder);
     if (folder.empty() || !theirs || !ours) return {};
     if (theirs->st_dev == ours->st_dev && theirs->st_ino == ours->st_ino) return {};
-    return fail(ErrorCode::config,
-                fmt::format("{} keeps its files in {}, and data_folder is {}", instance.login.text(), folder, files.folder),
-                "correct data_folder in [[redis]]: the server would never read what is restored there");
+    return fail(
+        ErrorCode::config,
+        fmt::format("{} keeps its files in {}, and data_folder is {}", instance.login.text(), folder, files.folder),
+        "correct data_folder in [[redis]]: the server would never read what is restored there");
 }
 
 }    // namespace
@@ -96,7 +97,8 @@ Result<RedisInstance> look_at_redis(const policy::RedisConfig& config) {
                                      : instance.login.text() + " is down, so that it cannot say where its files lie",
                     "set data_folder in [[redis]] to the server's `dir`");
     // An AOF that is there is the server's own, whatever we were told: it would win over any dump.rdb.
-    if (!instance.running && os::exists(files.append_path() + "/" + files.append_file + ".manifest")) files.append_only = true;
+    if (!instance.running && os::exists(files.append_path() + "/" + files.append_file + ".manifest"))
+        files.append_only = true;
     return instance;
 }
 
@@ -106,9 +108,10 @@ Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instan
         command.arguments = config.stop_command;
         HF_TRY(const os::Finished finished, os::run(std::move(command), {}, k_command_max));
         if (!finished.status.ok())
-            return fail(ErrorCode::store,
-                        fmt::format("stop_command of {} failed ({}): {}", config.name, finished.status.text(), finished.errors),
-                        "stop the server yourself, then restore again");
+            return fail(
+                ErrorCode::store,
+                fmt::format("stop_command of {} failed ({}): {}", config.name, finished.status.text(), finished.errors),
+                "stop the server yourself, then restore again");
     } else {
         HF_TRY(db::RedisClient client, db::RedisClient::connect(instance.login));
         // Only a refusal is answered; a server that obeys hangs up.
@@ -123,12 +126,14 @@ Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instan
         if (clock.instant() >= deadline)
             return fail(ErrorCode::locked, instance.login.text() + " still answers after it was stopped",
                         "does something restart it? Stop that first");
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while waiting for the end of " + instance.login.text());
+        if (os::stop_requested())
+            return fail(ErrorCode::cancelled, "stopped while waiting for the end of " + instance.login.text());
         clock.sleep(50ms);
     }
 }
 
-Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch, Clock& clock) {
+Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch,
+                   Clock& clock) {
     os::Command command;
     command.arguments = config.start_command;
     // Into a file: a pipe that the server inherits would never end.
@@ -143,9 +148,10 @@ Status start_redis(const policy::RedisConfig& config, const RedisInstance& insta
                     "let it start the server in the background (systemctl, or daemonize yes)");
     if (!status->ok()) {
         const auto output = os::read_text(command.output_file);
-        return fail(ErrorCode::store,
-                    fmt::format("start_command of {} failed ({}): {}", config.name, status->text(), output ? *output : ""),
-                    "the restored files are in place: start the server yourself");
+        return fail(
+            ErrorCode::store,
+            fmt::format("start_command of {} failed ({}): {}", config.name, status->text(), output ? *output : ""),
+            "the restored files are in place: start the server yourself");
     }
     return wait_for_redis(instance.login, clock, k_silence_max);
 }

@@ -14,7 +14,7 @@ struct RedisInstance {
     db::RedisLogin login;
     bool running = false;
     std::optional<std::uint64_t> keys;    // when it runs and lets us ask
-    RedisFiles files;                     // from the server where it tells, else from the configuration
+    RedisFiles files;    // from the server where it tells, else from the configuration
 };
 
 /// Asks the server, if it is up, and the configuration. Errors: config when nobody knows the folder; denied; unreachable
@@ -24,6 +24,7 @@ Result<RedisInstance> look_at_redis(const policy::RedisConfig& config);
 /// stop_command, or SHUTDOWN NOSAVE when there is none; returns when nothing answers any more.
 Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instance, Clock& clock);
 /// start_command; returns when it has loaded its data. `scratch` takes the command's output.
-Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch, Clock& clock);
+Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch,
+                   Clock& clock);
 
 }    // namespace holdfast::recovery

@@ -1,9 +1,9 @@
 // Redis out of a real repository into real servers.
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -30,7 +30,8 @@ protected:
     void SetUp() override {
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         ASSERT_TRUE(os::make_folders(scratch_));
@@ -196,7 +197,8 @@ TEST_F(RedisRestore, ThatComesUpWithZeroKeysIsAMismatchWithTheRemedy) {
     const auto restored = restore();
     ASSERT_FALSE(restored);
     EXPECT_EQ(restored.error().code, ErrorCode::mismatch);
-    EXPECT_THAT(restored.error().message, HasSubstr("holds 0 keys and not " + std::to_string(facts_["keys"].natural())));
+    EXPECT_THAT(restored.error().message,
+                HasSubstr("holds 0 keys and not " + std::to_string(facts_["keys"].natural())));
     EXPECT_THAT(restored.error().hint, HasSubstr("append_only = true"));
     EXPECT_TRUE(os::exists(in_data("dump.rdb")));
 
@@ -280,9 +282,11 @@ TEST_F(RedisRestore, LeavesOutWhatHasExpiredAndNothingElse) {
     start_by_command();
     fill();
     const std::string soon = std::to_string(clock_.now().nanoseconds / 1'000'000 + 1500);
-    ASSERT_TRUE(server_->talk({{"SET", "short", "1", "PXAT", soon}, {"SELECT", "3"}, {"SET", "short", "2", "PXAT", soon}}));
+    ASSERT_TRUE(
+        server_->talk({{"SET", "short", "1", "PXAT", soon}, {"SELECT", "3"}, {"SET", "short", "2", "PXAT", soon}}));
     back_up();
-    ASSERT_EQ(server_->talk({{"EXISTS", "short"}}).value(), ":1\r\n") << "the backup took longer than the test allows for";
+    ASSERT_EQ(server_->talk({{"EXISTS", "short"}}).value(), ":1\r\n")
+        << "the backup took longer than the test allows for";
     kill_and_wipe();
     while (clock_.now().nanoseconds / 1'000'000 <= std::stoll(soon)) clock_.sleep(20ms);
     const auto restored = restore();
@@ -390,8 +394,10 @@ TEST_F(RedisRestore, ComparisonSeesAnyDifference) {
     db::RedisLogin login;
     login.port = server_->port();
     ASSERT_TRUE(compare_redis(login, file, clock_));
-    const testing::RedisCommands changes = {{"SET", "extra", "key"},        {"DEL", "extra"},
-                                            {"HSET", "hash:large", "0", "other"}, {"DEL", "hash:small"},
+    const testing::RedisCommands changes = {{"SET", "extra", "key"},
+                                            {"DEL", "extra"},
+                                            {"HSET", "hash:large", "0", "other"},
+                                            {"DEL", "hash:small"},
                                             {"FUNCTION", "FLUSH"}};
     const std::vector<bool> equal = {false, true, false, false, false};
     for (std::size_t i = 0; i < changes.size(); ++i) {

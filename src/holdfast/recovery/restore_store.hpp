@@ -26,16 +26,16 @@ struct RestoreContext {
     const vault::SnapshotEntry& snapshot;
     const json::Value& facts;    // the manifest's facts of this component
     Clock& clock;
-    std::string folder;          // of the component in the snapshot
-    std::string scratch;         // for temporary files, on a disk
+    std::string folder;    // of the component in the snapshot
+    std::string scratch;    // for temporary files, on a disk
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view)> say;    // progress, a sentence at a time; never empty
 };
 
 struct PlanStep {
-    std::string what;            // "create database trading_restored and load 120 MiB"
-    std::uint64_t bytes = 0;     // read from the repository
-    bool replaces = false;       // something live would be put aside
+    std::string what;    // "create database trading_restored and load 120 MiB"
+    std::uint64_t bytes = 0;    // read from the repository
+    bool replaces = false;    // something live would be put aside
 };
 
 /// What the restore would do to the store as it is now. Errors: unreachable, denied, exists (when refused) …

@@ -18,7 +18,7 @@ namespace holdfast::source {
 struct CaptureContext {
     vault::Backup& backup;
     Clock& clock;
-    std::string folder;     // of this component in the snapshot: "postgres"
+    std::string folder;    // of this component in the snapshot: "postgres"
     std::string scratch;    // a folder for verification copies, on a disk
 };
 

@@ -18,9 +18,12 @@ constexpr std::uint64_t k_scratch_reserve = std::uint64_t(64) << 20;    // for w
 
 db::DuckDbCheck::Depth depth_of(policy::Proof proof) {
     switch (proof) {
-        case policy::Proof::digest: return db::DuckDbCheck::Depth::digest;
-        case policy::Proof::count: return db::DuckDbCheck::Depth::count;
-        case policy::Proof::none: break;
+        case policy::Proof::digest:
+            return db::DuckDbCheck::Depth::digest;
+        case policy::Proof::count:
+            return db::DuckDbCheck::Depth::count;
+        case policy::Proof::none:
+            break;
     }
     return db::DuckDbCheck::Depth::catalog;
 }
@@ -54,8 +57,8 @@ Status check_scratch(const std::string& path, const struct stat& file, const std
                 "set scratch_folder in holdfast.toml to a folder on a larger disk");
 }
 
-Result<std::unique_ptr<vault::StreamWriter>> stream(vault::Backup& backup, const std::string& from, const std::string& to,
-                                                    const vault::StreamOptions& options) {
+Result<std::unique_ptr<vault::StreamWriter>> stream(vault::Backup& backup, const std::string& from,
+                                                    const std::string& to, const vault::StreamOptions& options) {
     HF_TRY(const os::Fd file, os::open_file(from, O_RDONLY));
     HF_TRY(auto writer, backup.start_stream(to, options));
     Bytes buffer(std::size_t(1) << 20);
@@ -129,7 +132,8 @@ Result<json::Value> capture_duckdb(const policy::DuckDbConfig& config, CaptureCo
     if (!facts && facts.error().code == ErrorCode::corrupt) {
         Error error = facts.error();
         if (error.hint.empty())
-            error.hint = "the live database is damaged: see docs/operations/restore-duckdb-by-hand.md, and keep its files";
+            error.hint =
+                "the live database is damaged: see docs/operations/restore-duckdb-by-hand.md, and keep its files";
         return fail(std::move(error));
     }
     return facts;

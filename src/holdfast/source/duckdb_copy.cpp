@@ -153,7 +153,7 @@ private:
 
     // Asks for the lock that DuckDB holds; takes none.
     static bool is_open_somewhere(int file) {
-        struct flock lock {};
+        struct flock lock{};
         lock.l_type = F_WRLCK;
         return ::fcntl(file, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
     }
@@ -184,8 +184,8 @@ private:
                    db::parse_duckdb_log(checkpoint_image.bytes(), path_ + ".wal.checkpoint"));
             // All of the first log is in the file, and there is no second one: or it was renamed over the first between
             // the two reads, after the header that we saw. One commit in some hundred copies was lost by that.
-            const bool may_be_renamed =
-                log.marker_root && *log.marker_root == root && checkpoint_image.bytes().empty() && is_open_somewhere(file);
+            const bool may_be_renamed = log.marker_root && *log.marker_root == root &&
+                                        checkpoint_image.bytes().empty() && is_open_somewhere(file);
             const auto joined = may_be_renamed ? std::nullopt : db::join_duckdb_logs(log, checkpoint_log, root);
             if (joined) {
                 copy.wal_bytes = joined->size();
@@ -215,7 +215,8 @@ private:
     Status write_pieces(const db::JoinedLog& joined) {
         const std::string path = to_ + ".wal";
         if (joined.pieces.empty()) {
-            if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(errno_error(errno, "cannot remove " + path));
+            if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+                return fail(errno_error(errno, "cannot remove " + path));
             return {};
         }
         HF_TRY(const os::Fd out, os::open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
@@ -231,7 +232,8 @@ private:
         HF_DO(os::write_all(out.get(), start));
         for (std::uint64_t at = start.size(); at < copy.file_bytes;) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while copying " + path_);
-            HF_TRY(const std::size_t got, copy_slice(file, out.get(), at, std::min<std::uint64_t>(k_slice, copy.file_bytes - at)));
+            HF_TRY(const std::size_t got,
+                   copy_slice(file, out.get(), at, std::min<std::uint64_t>(k_slice, copy.file_bytes - at)));
             if (got == 0) return moved_on();
             at += got;
         }

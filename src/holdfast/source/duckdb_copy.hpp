@@ -22,7 +22,7 @@ namespace holdfast::source {
 struct DuckDbCopy {
     db::DuckDbHeaders headers;
     std::uint64_t file_bytes = 0;
-    std::uint64_t wal_bytes = 0;     // 0: there is no log beside the copy
+    std::uint64_t wal_bytes = 0;    // 0: there is no log beside the copy
     std::uint64_t wal_commits = 0;
     unsigned tries = 0;
 };

@@ -13,8 +13,8 @@
 namespace holdfast::source {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::DuckDbWriter;
+using ::testing::HasSubstr;
 
 struct Load {
     const char* name;
@@ -59,13 +59,18 @@ TEST_P(LiveDuckDb, IsCopiedWholeWhileItCommits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Loads, LiveDuckDb,
-    ::testing::Values(Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 20},
-                      Load{"MixedGrown", DuckDbWriter::Load::mixed, {"checkpoint_threshold=100KB", "ballast_mib=96"}, 20},
-                      Load{"MixedV15", DuckDbWriter::Load::mixed,
-                           {"checkpoint_threshold=1MB", "storage_compatibility_version=v1.5.0"}, 15},
-                      Load{"Inserts", DuckDbWriter::Load::inserts, {"checkpoint_threshold=50KB"}, 25},
-                      Load{"InsertsV14", DuckDbWriter::Load::inserts,
-                           {"checkpoint_threshold=50KB", "storage_compatibility_version=v1.4.0"}, 15}),
+    ::testing::Values(
+        Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 20},
+        Load{"MixedGrown", DuckDbWriter::Load::mixed, {"checkpoint_threshold=100KB", "ballast_mib=96"}, 20},
+        Load{"MixedV15",
+             DuckDbWriter::Load::mixed,
+             {"checkpoint_threshold=1MB", "storage_compatibility_version=v1.5.0"},
+             15},
+        Load{"Inserts", DuckDbWriter::Load::inserts, {"checkpoint_threshold=50KB"}, 25},
+        Load{"InsertsV14",
+             DuckDbWriter::Load::inserts,
+             {"checkpoint_threshold=50KB", "storage_compatibility_version=v1.4.0"},
+             15}),
     [](const auto& load) { return std::string(load.param.name); });
 
 class DuckDbCopyOfFile : public ::testing::Test {
@@ -173,7 +178,7 @@ Bytes with_marker(Bytes log, std::uint64_t root) {
 // Somebody has it open, as far as anyone can tell from outside.
 Result<os::Fd> hold_open(const std::string& path) {
     HF_TRY(os::Fd file, os::open_file(path, O_RDWR));
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = F_WRLCK;
     if (::fcntl(file.get(), F_OFD_SETLK, &lock) != 0) return fail(errno_error(errno, "cannot lock " + path));
     return file;

@@ -14,8 +14,8 @@
 namespace holdfast::source {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::DuckDbWriter;
+using ::testing::HasSubstr;
 using testing::run_duckdb;
 
 struct Captured {
@@ -29,7 +29,8 @@ protected:
     void SetUp() override {
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         config_.name = "live";
@@ -121,7 +122,8 @@ TEST_F(DuckDbCapture, FactsTellVersionsPositionsAndContent) {
 }
 
 TEST_F(DuckDbCapture, OfUnchangedOrSlightlyChangedDataAddsFewBlocks) {
-    ASSERT_TRUE(run_duckdb(file_, "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS m, random() AS x FROM range(1200000) r(i)"));
+    ASSERT_TRUE(
+        run_duckdb(file_, "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS m, random() AS x FROM range(1200000) r(i)"));
     const auto first = capture();
     ASSERT_TRUE(first) << first.error().message;
     const std::uint64_t all = first->facts["file_bytes"].natural();

@@ -38,9 +38,10 @@ Result<Selection> select(std::vector<PostgresDatabase> all, const policy::Postgr
     for (const auto* names : {&config.databases, &config.exclude_databases})
         for (const std::string& name : *names)
             if (std::ranges::none_of(all, [&](const auto& database) { return database.name == name; }))
-                return fail(ErrorCode::not_found,
-                            fmt::format("database {} of [[postgres]] {} does not exist on the server", name, config.name),
-                            "correct databases or exclude_databases in the configuration");
+                return fail(
+                    ErrorCode::not_found,
+                    fmt::format("database {} of [[postgres]] {} does not exist on the server", name, config.name),
+                    "correct databases or exclude_databases in the configuration");
     Selection selection;
     for (PostgresDatabase& database : all) {
         if (!config.databases.empty() && !named(config.databases, database.name)) continue;
@@ -56,7 +57,8 @@ Result<Selection> select(std::vector<PostgresDatabase> all, const policy::Postgr
         } else if (!asked && database.is_template) {
             continue;
         } else if (!asked && is_leftover(database.name)) {
-            selection.skipped.push(json::Value::object({{"name", database.name}, {"why", "left by an interrupted restore"}}));
+            selection.skipped.push(
+                json::Value::object({{"name", database.name}, {"why", "left by an interrupted restore"}}));
         } else {
             selection.databases.push_back(std::move(database));
         }
@@ -70,7 +72,8 @@ Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresC
     // pg_read_all_data may read pg_authid, verifiers included; a lesser role may not, and gets the roles without them.
     HF_TRY(const auto may, connection.query("SELECT has_table_privilege('pg_authid', 'SELECT')"));
     const bool passwords = may[0].boolean(0);
-    std::vector<std::string> arguments = {"--globals-only", "--database=" + db::database_option(config.maintenance_database)};
+    std::vector<std::string> arguments = {"--globals-only",
+                                          "--database=" + db::database_option(config.maintenance_database)};
     if (!passwords) arguments.emplace_back("--no-role-passwords");
     HF_TRY(const auto done, os::run(postgres_command(tool, access.address, access.password, arguments)));
     if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
@@ -86,7 +89,8 @@ Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresC
 
 Result<json::Value> capture_postgres(const policy::PostgresConfig& config, CaptureContext& context) {
     HF_TRY(Secret password, db::read_secret(config.password.file, config.password.command));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database}, std::move(password)};
+    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
+                                    std::move(password)};
     HF_TRY(auto connection, access.connect(config.maintenance_database));
     if (connection.server_major() < k_major_min)
         return fail(ErrorCode::unsupported, fmt::format("PostgreSQL {} is too old", connection.server_major()),

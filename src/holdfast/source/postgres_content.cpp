@@ -13,28 +13,31 @@ using db::quote_identifier;
 // Conditions on n (pg_namespace), and on an object of a catalogue that may belong to an extension.
 constexpr std::string_view k_user_schema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 std::string no_extension(std::string_view catalogue, std::string_view oid) {
-    return fmt::format("NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND e.objid = {} "
-                       "AND e.deptype = 'e')",
-                       catalogue, oid);
+    return fmt::format(
+        "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND e.objid = {} "
+        "AND e.deptype = 'e')",
+        catalogue, oid);
 }
 
 std::string user_relations(std::string_view columns, std::string_view condition, std::string_view from = "pg_class c") {
-    return fmt::format("SELECT {} FROM {} JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {} AND {} AND {} "
-                       "AND c.relpersistence <> 't'",
-                       columns, from, condition, k_user_schema, no_extension("pg_class", "c.oid"));
+    return fmt::format(
+        "SELECT {} FROM {} JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {} AND {} AND {} "
+        "AND c.relpersistence <> 't'",
+        columns, from, condition, k_user_schema, no_extension("pg_class", "c.oid"));
 }
 
 std::string functions(std::string_view columns) {
-    return fmt::format("SELECT {} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} AND {}", columns,
-                       k_user_schema, no_extension("pg_proc", "p.oid"));
+    return fmt::format("SELECT {} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} AND {}",
+                       columns, k_user_schema, no_extension("pg_proc", "p.oid"));
 }
 
 // Row types of tables and array types come and go with what they belong to.
 std::string types(std::string_view columns) {
-    return fmt::format("SELECT {} FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
-                       "LEFT JOIN pg_class c ON c.oid = t.typrelid "
-                       "WHERE {} AND {} AND (t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c')",
-                       columns, k_user_schema, no_extension("pg_type", "t.oid"));
+    return fmt::format(
+        "SELECT {} FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+        "LEFT JOIN pg_class c ON c.oid = t.typrelid "
+        "WHERE {} AND {} AND (t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c')",
+        columns, k_user_schema, no_extension("pg_type", "t.oid"));
 }
 
 std::string schemas(std::string_view columns) {
@@ -55,9 +58,10 @@ Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::
         } else if (proof == policy::Proof::digest) {
             // OFFSET 0 keeps the planner from writing a row as text twice. ROW(x.*) and not x: a column may be named x.
             HF_TRY(const auto rows,
-                   connection.query("SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM (SELECT "
-                                    "ROW(hf_row.*)::text COLLATE \"C\" AS r FROM ONLY " +
-                                    name + " AS hf_row OFFSET 0) AS hf_rows"));
+                   connection.query(
+                       "SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM (SELECT "
+                       "ROW(hf_row.*)::text COLLATE \"C\" AS r FROM ONLY " +
+                       name + " AS hf_row OFFSET 0) AS hf_rows"));
             entry.set("rows", rows[0].integer(0));
             entry.set("digest", rows[0].integer(0) == 0 ? "0:0" : rows[0].text(1) + ':' + rows[0].text(2));
         }
@@ -68,7 +72,8 @@ Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::
 
 Result<json::Value> count_objects(db::PostgresConnection& connection) {
     const auto on_tables = [](std::string_view catalogue, std::string_view column, std::string_view condition) {
-        return user_relations("count(*)", condition, fmt::format("{} x JOIN pg_class c ON c.oid = x.{}", catalogue, column));
+        return user_relations("count(*)", condition,
+                              fmt::format("{} x JOIN pg_class c ON c.oid = x.{}", catalogue, column));
     };
     // Invalid indexes (a failed CREATE INDEX CONCURRENTLY) are not dumped.
     const std::pair<const char*, std::string> kinds[] = {
@@ -98,10 +103,11 @@ Result<json::Value> describe_large_objects(db::PostgresConnection& connection, p
     auto described = json::Value::object({{"count", counted[0].integer(0)}});
     if (proof == policy::Proof::digest && counted[0].boolean(1) && connection.server_major() >= 14) {
         HF_TRY(const auto rows,
-               connection.query("SELECT coalesce(sum(hashtextextended(r, 0)), 0), coalesce(sum(hashtextextended(r, 1)), 0) FROM "
-                                "(SELECT (loid::text || ':' || pageno::text || ':' || encode(d, 'hex')) COLLATE \"C\" AS r FROM "
-                                "(SELECT loid, pageno, rtrim(data, '\\x00'::bytea) AS d FROM pg_largeobject) AS p "
-                                "WHERE length(d) > 0 OFFSET 0) AS q"));
+               connection.query(
+                   "SELECT coalesce(sum(hashtextextended(r, 0)), 0), coalesce(sum(hashtextextended(r, 1)), 0) FROM "
+                   "(SELECT (loid::text || ':' || pageno::text || ':' || encode(d, 'hex')) COLLATE \"C\" AS r FROM "
+                   "(SELECT loid, pageno, rtrim(data, '\\x00'::bytea) AS d FROM pg_largeobject) AS p "
+                   "WHERE length(d) > 0 OFFSET 0) AS q"));
         described.set("digest", rows[0].text(0) + ':' + rows[0].text(1));
     }
     return described;
@@ -149,8 +155,9 @@ Status pin_text_form(db::PostgresConnection& connection) {
 
 Result<json::Value> describe_content(db::PostgresConnection& connection, policy::Proof proof) {
     HF_TRY(auto tables, describe_tables(connection, proof));
-    HF_TRY(const auto views, connection.query(user_relations("n.nspname, c.relname, c.relispopulated", "c.relkind = 'm'") +
-                                              " ORDER BY 1, 2"));
+    HF_TRY(const auto views,
+           connection.query(user_relations("n.nspname, c.relname, c.relispopulated", "c.relkind = 'm'") +
+                            " ORDER BY 1, 2"));
     auto materialized = json::Value::array();
     for (const auto& view : views)
         materialized.push(
@@ -169,11 +176,12 @@ Result<json::Value> describe_content(db::PostgresConnection& connection, policy:
 }
 
 Result<json::Value> read_sequences(db::PostgresConnection& connection) {
-    HF_TRY(const auto names, connection.query(user_relations("n.nspname, c.relname", "c.relkind = 'S'") + " ORDER BY 1, 2"));
+    HF_TRY(const auto names,
+           connection.query(user_relations("n.nspname, c.relname", "c.relkind = 'S'") + " ORDER BY 1, 2"));
     auto sequences = json::Value::array();
     for (const auto& name : names) {
-        HF_TRY(const auto rows, connection.query("SELECT last_value, is_called FROM " + quote_identifier(name.text(0)) + '.' +
-                                                 quote_identifier(name.text(1))));
+        HF_TRY(const auto rows, connection.query("SELECT last_value, is_called FROM " + quote_identifier(name.text(0)) +
+                                                 '.' + quote_identifier(name.text(1))));
         sequences.push(json::Value::object({{"schema", name.text(0)},
                                             {"name", name.text(1)},
                                             {"value", rows[0].integer(0)},
@@ -183,11 +191,10 @@ Result<json::Value> read_sequences(db::PostgresConnection& connection) {
 }
 
 Result<std::int64_t> count_user_objects(db::PostgresConnection& connection) {
-    HF_TRY(const auto rows,
-           connection.query(fmt::format("SELECT ({}) + ({}) + ({}) + ({} AND n.nspname <> 'public') "
-                                        "+ (SELECT count(*) FROM pg_largeobject_metadata)",
-                                        user_relations("count(*)", "true"), functions("count(*)"), types("count(*)"),
-                                        schemas("count(*)"))));
+    HF_TRY(const auto rows, connection.query(fmt::format("SELECT ({}) + ({}) + ({}) + ({} AND n.nspname <> 'public') "
+                                                         "+ (SELECT count(*) FROM pg_largeobject_metadata)",
+                                                         user_relations("count(*)", "true"), functions("count(*)"),
+                                                         types("count(*)"), schemas("count(*)"))));
     return rows[0].integer(0);
 }
 
@@ -205,18 +212,21 @@ std::vector<std::string> compare_content(const json::Value& expected, const json
     }
     for (const auto& [kind, count] : expected["objects"].members())
         if (count.integer() != found["objects"][kind].integer(-1))
-            differences.push_back(fmt::format("{} {} instead of {}", found["objects"][kind].integer(), kind, count.integer()));
+            differences.push_back(
+                fmt::format("{} {} instead of {}", found["objects"][kind].integer(), kind, count.integer()));
     const json::Value& large = expected["large_objects"];
     const json::Value& other = found["large_objects"];
     if (large["count"].integer() != other["count"].integer(-1))
         differences.push_back(
             fmt::format("{} large objects instead of {}", other["count"].integer(), large["count"].integer()));
-    else if (!large["digest"].is_null() && !other["digest"].is_null() && large["digest"].text() != other["digest"].text())
+    else if (!large["digest"].is_null() && !other["digest"].is_null() &&
+             large["digest"].text() != other["digest"].text())
         differences.push_back("as many large objects, but another content");
     return differences;
 }
 
-std::vector<std::string> compare_sequences(const json::Value& before, const json::Value& after, const json::Value& found) {
+std::vector<std::string> compare_sequences(const json::Value& before, const json::Value& after,
+                                           const json::Value& found) {
     std::vector<std::string> differences;
     const auto later = by_name(after), there = by_name(found);
     for (const json::Value& sequence : before.items()) {

@@ -31,6 +31,7 @@ Result<std::int64_t> count_user_objects(db::PostgresConnection& connection);
 std::vector<std::string> compare_content(const json::Value& expected, const json::Value& found);
 /// `before` and `after` were read around the dump: where they differ, a value between is right, so that only equal ones
 /// are compared.
-std::vector<std::string> compare_sequences(const json::Value& before, const json::Value& after, const json::Value& found);
+std::vector<std::string> compare_sequences(const json::Value& before, const json::Value& after,
+                                           const json::Value& found);
 
 }    // namespace holdfast::source

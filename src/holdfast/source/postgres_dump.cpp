@@ -22,37 +22,41 @@ constexpr std::string_view k_magic = "PGDMP";
 // What pg_dump would stumble over later, named all at once and before anything is written.
 Status check_rights(db::PostgresConnection& connection, const std::string& database) {
     HF_TRY(const auto closed,
-           connection.query("SELECT n.nspname || '.' || c.relname || CASE WHEN row_security_active(c.oid) THEN ' (row-level "
-                            "security)' ELSE '' END FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                            "WHERE c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
-                            "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
-                            "AND ((c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
-                            "OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) ORDER BY 1"));
+           connection.query(
+               "SELECT n.nspname || '.' || c.relname || CASE WHEN row_security_active(c.oid) THEN ' (row-level "
+               "security)' ELSE '' END FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+               "WHERE c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
+               "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
+               "AND ((c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
+               "OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) ORDER BY 1"));
     constexpr std::size_t k_named_max = 20;
     std::string names;
     for (std::size_t i = 0; i < std::min(closed.size(), k_named_max); ++i)
         names += (i == 0 ? "" : ", ") + closed[i].text(0);
     if (closed.size() > k_named_max) names += fmt::format(" and {} more", closed.size() - k_named_max);
     HF_TRY(const auto objects,
-           connection.query("SELECT count(*) FROM pg_largeobject_metadata m WHERE NOT pg_has_role(m.lomowner, 'USAGE') AND NOT "
-                            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AND NOT EXISTS (SELECT FROM "
-                            "aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR "
-                            "pg_has_role(a.grantee, 'USAGE')))"));
+           connection.query(
+               "SELECT count(*) FROM pg_largeobject_metadata m WHERE NOT pg_has_role(m.lomowner, 'USAGE') AND NOT "
+               "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AND NOT EXISTS (SELECT FROM "
+               "aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR "
+               "pg_has_role(a.grantee, 'USAGE')))"));
     if (const auto count = objects[0].integer(0); count != 0)
         names += fmt::format("{}{} large objects", names.empty() ? "" : ", ", count);
     if (names.empty()) return {};
-    return fail(ErrorCode::denied, fmt::format("the backup role may not read in database {}: {}", database, names),
-                "GRANT pg_read_all_data TO the role; tables with row-level security also need ALTER ROLE … BYPASSRLS, large "
-                "objects a superuser");
+    return fail(
+        ErrorCode::denied, fmt::format("the backup role may not read in database {}: {}", database, names),
+        "GRANT pg_read_all_data TO the role; tables with row-level security also need ALTER ROLE … BYPASSRLS, large "
+        "objects a superuser");
 }
 
 // Opens the transaction whose snapshot everything uses; the locks come before the snapshot.
 Status open_moment(db::PostgresConnection& connection) {
     for (int attempt = 1;; ++attempt) {
         HF_TRY(const auto tables,
-               connection.query("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-                                "c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
-                                "'information_schema' ORDER BY 1, 2"));
+               connection.query(
+                   "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+                   "c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
+                   "'information_schema' ORDER BY 1, 2"));
         std::string names;
         for (const auto& table : tables)
             names += fmt::format("{}ONLY {}.{}", names.empty() ? "" : ", ", quote_identifier(table.text(0)),
@@ -122,8 +126,8 @@ std::string dump_file_name(std::string_view database) {
     std::string name;
     for (const char c : database) {
         const auto byte = static_cast<unsigned char>(c);
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
-                           (c == '.' && !name.empty()) || byte >= 0x80;
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                           c == '-' || (c == '.' && !name.empty()) || byte >= 0x80;
         if (plain)
             name += c;
         else
@@ -142,8 +146,9 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     HF_DO(check_rights(connection, database));
     HF_DO(open_moment(connection));
     HF_TRY(const auto moment,
-           connection.query("SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE "
-                            "pg_current_wal_lsn() END, pg_is_in_recovery()"));
+           connection.query(
+               "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE "
+               "pg_current_wal_lsn() END, pg_is_in_recovery()"));
     HF_TRY(auto sequences, read_sequences(connection));
     HF_TRY(const auto objects, count_user_objects(connection));
 
@@ -152,11 +157,10 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     options.mode = 0600;    // it holds everything that the role may read
     HF_TRY(auto writer, context.backup.start_stream(context.folder + '/' + file, options));
     // If an ALTER TABLE queues between our locks and pg_dump's, neither would ever end: pg_dump must give up.
-    HF_TRY(auto process,
-           os::Process::start(postgres_command(pg_dump, address, access.password,
-                                               {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
-                                                "--snapshot=" + moment[0].text(0),
-                                                "--dbname=" + db::database_option(database)})));
+    HF_TRY(auto process, os::Process::start(postgres_command(
+                             pg_dump, address, access.password,
+                             {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
+                              "--snapshot=" + moment[0].text(0), "--dbname=" + db::database_option(database)})));
     Description description(connection, proof);
     HF_TRY(const std::uint64_t size, stream(process, *writer));
     HF_TRY(const auto ended, wait_for(process));
@@ -170,7 +174,8 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
         }
         return fail(std::move(error));
     }
-    if (size < k_magic.size()) return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
+    if (size < k_magic.size())
+        return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
     HF_TRY(auto facts, description.take());
     HF_TRY(auto sequences_after, read_sequences(connection));
     HF_DO(connection.execute("COMMIT"));

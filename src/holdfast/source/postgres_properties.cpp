@@ -8,22 +8,24 @@ json::Value text_or_null(const db::PostgresRow& row, std::size_t column) {
 }
 
 Result<json::Value> rights_of(db::PostgresConnection& connection, const std::string& oid) {
-    HF_TRY(const auto rows, connection.query("SELECT coalesce(r.rolname, ''), a.privilege_type, a.is_grantable FROM pg_database d, "
-                                             "aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE d.oid = $1::oid "
-                                             "ORDER BY 1, 2",
-                                             {oid}));
+    HF_TRY(const auto rows,
+           connection.query("SELECT coalesce(r.rolname, ''), a.privilege_type, a.is_grantable FROM pg_database d, "
+                            "aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE d.oid = $1::oid "
+                            "ORDER BY 1, 2",
+                            {oid}));
     auto rights = json::Value::array();
     for (const auto& row : rows)
-        rights.push(json::Value::object(
-            {{"grantee", row.text(0)}, {"privilege", row.text(1)}, {"grantable", row.boolean(2)}}));
+        rights.push(
+            json::Value::object({{"grantee", row.text(0)}, {"privilege", row.text(1)}, {"grantable", row.boolean(2)}}));
     return rights;
 }
 
 Result<json::Value> settings_of(db::PostgresConnection& connection, const std::string& oid) {
-    HF_TRY(const auto rows, connection.query("SELECT coalesce(r.rolname, ''), c.setting FROM pg_db_role_setting s "
-                                             "CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting) LEFT JOIN pg_roles r ON r.oid = "
-                                             "s.setrole WHERE s.setdatabase = $1::oid ORDER BY 1, 2",
-                                             {oid}));
+    HF_TRY(const auto rows,
+           connection.query("SELECT coalesce(r.rolname, ''), c.setting FROM pg_db_role_setting s "
+                            "CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting) LEFT JOIN pg_roles r ON r.oid = "
+                            "s.setrole WHERE s.setdatabase = $1::oid ORDER BY 1, 2",
+                            {oid}));
     auto settings = json::Value::array();
     for (const auto& row : rows) {
         const std::string& setting = row.text(1);
@@ -45,7 +47,8 @@ Result<std::vector<PostgresDatabase>> list_databases(db::PostgresConnection& con
            connection.query("SELECT d.oid, d.datname, d.datallowconn, d.datistemplate, pg_get_userbyid(d.datdba), "
                             "pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname, d.datconnlimit, "
                             "shobj_description(d.oid, 'pg_database'), d.datacl IS NULL, " +
-                            locale + " FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace ORDER BY d.datname"));
+                            locale +
+                            " FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace ORDER BY d.datname"));
     std::vector<PostgresDatabase> databases;
     for (const auto& row : rows) {
         auto properties = json::Value::object({{"owner", row.text(4)},

@@ -42,7 +42,8 @@ protected:
         server_.emplace(*std::move(started));
         auto backend = storage::open_backend(folder_.path() + "/vault");
         ASSERT_TRUE(backend);
-        auto made = vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
+        auto made =
+            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
         ASSERT_TRUE(made) << made.error().message;
         repository_ = *std::move(made);
         ASSERT_TRUE(os::write_file(password_file_, as_bytes(server_->password() + "\n")));
@@ -92,8 +93,9 @@ protected:
 // EA-12, NS-01
 TEST_F(PostgresCapture, TakesEveryDatabaseWithItsFacts) {
     sql("postgres", "CREATE DATABASE trading; CREATE DATABASE \"odd/na me\"; CREATE ROLE desk LOGIN PASSWORD 'secret'");
-    sql("trading", "CREATE TABLE t AS SELECT n AS id, n * 1.5 AS price FROM generate_series(1, 1000) n; CREATE SEQUENCE s; "
-                   "SELECT nextval('s'); CREATE VIEW v AS TABLE t; SELECT lo_from_bytea(0, 'large')");
+    sql("trading",
+        "CREATE TABLE t AS SELECT n AS id, n * 1.5 AS price FROM generate_series(1, 1000) n; CREATE SEQUENCE s; "
+        "SELECT nextval('s'); CREATE VIEW v AS TABLE t; SELECT lo_from_bytea(0, 'large')");
     const auto captured = capture();
     ASSERT_TRUE(captured) << captured.error().message;
     const json::Value& facts = captured->facts;
@@ -117,7 +119,8 @@ TEST_F(PostgresCapture, TakesEveryDatabaseWithItsFacts) {
 }
 
 TEST_F(PostgresCapture, OfUnchangedDataAddsAlmostNothing) {
-    sql("postgres", "CREATE TABLE t AS SELECT n AS id, md5(n::text) AS a, random() AS b FROM generate_series(1, 200000) n");
+    sql("postgres",
+        "CREATE TABLE t AS SELECT n AS id, md5(n::text) AS a, random() AS b FROM generate_series(1, 200000) n");
     const auto first = capture();
     ASSERT_TRUE(first) << first.error().message;
     const std::uint64_t bytes = first->facts["databases"].items()[0]["bytes"].natural();
@@ -125,21 +128,25 @@ TEST_F(PostgresCapture, OfUnchangedDataAddsAlmostNothing) {
     const auto second = capture();
     ASSERT_TRUE(second);
     EXPECT_LT(second->facts["databases"].items()[0]["bytes_added"].natural(), bytes / 10);    // the head holds the time
-    EXPECT_EQ(dump(second->facts["databases"].items()[0]["tables"]), dump(first->facts["databases"].items()[0]["tables"]));
+    EXPECT_EQ(dump(second->facts["databases"].items()[0]["tables"]),
+              dump(first->facts["databases"].items()[0]["tables"]));
     sql("postgres", "UPDATE t SET b = -1 WHERE id BETWEEN 100000 AND 102000");    // these rows move to the end
     const auto third = capture();
     ASSERT_TRUE(third);
     EXPECT_LT(third->facts["databases"].items()[0]["bytes_added"].natural(), bytes / 2);
-    EXPECT_NE(dump(third->facts["databases"].items()[0]["tables"]), dump(first->facts["databases"].items()[0]["tables"]));
+    EXPECT_NE(dump(third->facts["databases"].items()[0]["tables"]),
+              dump(first->facts["databases"].items()[0]["tables"]));
 }
 
 // Rows that come while it runs are in neither the dump nor the count.
 TEST_F(PostgresCapture, CountsAndDumpAreOfOneMoment) {
-    sql("postgres", "CREATE TABLE t(id bigserial PRIMARY KEY, pad text DEFAULT repeat('x', 200)); "
-                    "INSERT INTO t(pad) SELECT repeat('y', 200) FROM generate_series(1, 50000)");
+    sql("postgres",
+        "CREATE TABLE t(id bigserial PRIMARY KEY, pad text DEFAULT repeat('x', 200)); "
+        "INSERT INTO t(pad) SELECT repeat('y', 200) FROM generate_series(1, 50000)");
     std::jthread writer([this](std::stop_token stop) {
         while (!stop.stop_requested())
-            static_cast<void>(server_->sql("postgres", "INSERT INTO t SELECT FROM generate_series(1, 500)").has_value());
+            static_cast<void>(
+                server_->sql("postgres", "INSERT INTO t SELECT FROM generate_series(1, 500)").has_value());
     });
     for (int round = 0; round < 3; ++round) {
         const auto captured = capture();
@@ -147,14 +154,16 @@ TEST_F(PostgresCapture, CountsAndDumpAreOfOneMoment) {
         const std::string dumped = content("/postgres/postgres.dump");
         std::int64_t rows = 0;
         for (const char pad : {'x', 'y'})
-            for (std::size_t at = 0; (at = dumped.find('\t' + std::string(200, pad) + '\n', at)) != dumped.npos; ++at) ++rows;
+            for (std::size_t at = 0; (at = dumped.find('\t' + std::string(200, pad) + '\n', at)) != dumped.npos; ++at)
+                ++rows;
         EXPECT_EQ(captured->facts["databases"].items()[0]["tables"].items()[0]["rows"].integer(), rows);
     }
 }
 
 TEST_F(PostgresCapture, SelectsAndLeavesOut) {
-    sql("postgres", "CREATE DATABASE a; CREATE DATABASE b; CREATE DATABASE closed ALLOW_CONNECTIONS false; "
-                    "CREATE DATABASE a_holdfast_0123abcd; CREATE DATABASE a_holdfast_me");
+    sql("postgres",
+        "CREATE DATABASE a; CREATE DATABASE b; CREATE DATABASE closed ALLOW_CONNECTIONS false; "
+        "CREATE DATABASE a_holdfast_0123abcd; CREATE DATABASE a_holdfast_me");
     const auto names = [](const json::Value& facts) {
         std::vector<std::string> found;
         for (const json::Value& database : facts["databases"].items()) found.push_back(database["name"].text());
@@ -217,9 +226,10 @@ TEST_F(PostgresCapture, NoMatchingPgDumpIsUnsupported) {
 }
 
 TEST_F(PostgresCapture, NamesEveryTableThatTheRoleMayNotRead) {
-    sql("postgres", "CREATE ROLE poor LOGIN PASSWORD 'p'; CREATE TABLE closed_a(i int); CREATE TABLE open_b(i int); "
-                    "CREATE SCHEMA hidden; CREATE TABLE hidden.c(i int); GRANT SELECT ON open_b, hidden.c TO poor; "
-                    "SELECT lo_from_bytea(0, 'x')");
+    sql("postgres",
+        "CREATE ROLE poor LOGIN PASSWORD 'p'; CREATE TABLE closed_a(i int); CREATE TABLE open_b(i int); "
+        "CREATE SCHEMA hidden; CREATE TABLE hidden.c(i int); GRANT SELECT ON open_b, hidden.c TO poor; "
+        "SELECT lo_from_bytea(0, 'x')");
     ASSERT_TRUE(os::write_file(password_file_, as_bytes("p\n")));
     config_.user = "poor";
     const Error error = failure();
@@ -232,8 +242,9 @@ TEST_F(PostgresCapture, NamesEveryTableThatTheRoleMayNotRead) {
 }
 
 TEST_F(PostgresCapture, RowLevelSecurityIsNoSilentGap) {
-    sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data; CREATE TABLE orders(i int, owner text); "
-                    "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON orders USING (owner = current_user)");
+    sql("postgres",
+        "CREATE ROLE reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data; CREATE TABLE orders(i int, owner text); "
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON orders USING (owner = current_user)");
     ASSERT_TRUE(os::write_file(password_file_, as_bytes("p\n")));
     config_.user = "reader";
     const Error error = failure();
@@ -243,8 +254,9 @@ TEST_F(PostgresCapture, RowLevelSecurityIsNoSilentGap) {
 
 // Facts, section 12: pg_read_all_data is enough, role passwords included; a lesser role gets the roles without them.
 TEST_F(PostgresCapture, WorksWithoutASuperuser) {
-    sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data; CREATE ROLE own LOGIN PASSWORD 'p'; "
-                    "CREATE TABLE t AS SELECT 1; GRANT SELECT ON t TO own");
+    sql("postgres",
+        "CREATE ROLE reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data; CREATE ROLE own LOGIN PASSWORD 'p'; "
+        "CREATE TABLE t AS SELECT 1; GRANT SELECT ON t TO own");
     ASSERT_TRUE(os::write_file(password_file_, as_bytes("p\n")));
     config_.user = "reader";
     const auto captured = capture();
@@ -260,14 +272,16 @@ TEST_F(PostgresCapture, WorksWithoutASuperuser) {
 
 // EA-12: no partial file is ever taken for a backup.
 TEST_F(PostgresCapture, AServerKilledInTheMiddleLeavesNoFile) {
-    sql("postgres", "CREATE TABLE big AS SELECT n AS id, md5(n::text) || repeat(md5((n + 1)::text), 20) AS a FROM "
-                    "generate_series(1, 300000) n");    // 200 MB
+    sql("postgres",
+        "CREATE TABLE big AS SELECT n AS id, md5(n::text) || repeat(md5((n + 1)::text), 20) AS a FROM "
+        "generate_series(1, 300000) n");    // 200 MB
     HF_ASSERT(repository_->load_index(true).has_value());
     auto backup = vault::Backup::start(*repository_, {});
     ASSERT_TRUE(backup);
     CaptureContext context{**backup, clock_, "postgres", folder_.path() + "/scratch"};
     std::jthread killer([&](std::stop_token stop) {
-        while (!stop.stop_requested() && (*backup)->progress().bytes_added < 20'000'000) clock_.sleep(std::chrono::milliseconds(1));
+        while (!stop.stop_requested() && (*backup)->progress().bytes_added < 20'000'000)
+            clock_.sleep(std::chrono::milliseconds(1));
         server_->kill();
     });
     const auto facts = capture_postgres(config_, context);
@@ -289,9 +303,10 @@ TEST_F(PostgresCapture, ADumpThatEndsEarlyOrFailsIsNone) {
     const std::string bin = folder_.path() + "/bin";
     ASSERT_TRUE(os::make_folders(bin));
     const auto fake = [&](std::string_view body) {
-        const std::string script = fmt::format("#!/bin/sh\ncase $1 in --version) exec /usr/lib/postgresql/15/bin/pg_dump "
-                                               "--version;; esac\n{}\n",
-                                               body);
+        const std::string script = fmt::format(
+            "#!/bin/sh\ncase $1 in --version) exec /usr/lib/postgresql/15/bin/pg_dump "
+            "--version;; esac\n{}\n",
+            body);
         ASSERT_TRUE(os::write_file(bin + "/pg_dump", as_bytes(script), 0755));
     };
     config_.bin_folder = bin;
@@ -314,10 +329,11 @@ TEST_F(PostgresCapture, ThePasswordIsInNoArgument) {
     const std::string bin = folder_.path() + "/bin", seen = folder_.path() + "/seen";
     ASSERT_TRUE(os::make_folders(bin));
     for (const char* tool : {"pg_dump", "pg_dumpall"})
-        ASSERT_TRUE(os::write_file(bin + '/' + tool,
-                                   as_bytes(fmt::format("#!/bin/sh\necho \"$0 $*\" >> {}\nexec /usr/lib/postgresql/15/bin/{} \"$@\"\n",
-                                                        seen, tool)),
-                                   0755));
+        ASSERT_TRUE(os::write_file(
+            bin + '/' + tool,
+            as_bytes(fmt::format("#!/bin/sh\necho \"$0 $*\" >> {}\nexec /usr/lib/postgresql/15/bin/{} \"$@\"\n", seen,
+                                 tool)),
+            0755));
     config_.bin_folder = bin;
     ASSERT_TRUE(capture());
     const std::string arguments = *os::read_text(seen);
@@ -338,12 +354,14 @@ TEST(PostgresContent, ComparesWhatMatters) {
     const auto base = parse(R"({"tables":[{"schema":"a","name":"t","rows":2,"digest":"1:2"}],"objects":{"views":1},
         "materialized_views":[{"schema":"a","name":"m","populated":true}],"large_objects":{"count":0,"digest":"0:0"}})");
     EXPECT_THAT(compare_content(base, base), IsEmpty());
-    const auto other = parse(R"({"tables":[{"schema":"a","name":"t","rows":2,"digest":"1:3"},{"schema":"a","name":"u","rows":0}],
+    const auto other =
+        parse(R"({"tables":[{"schema":"a","name":"t","rows":2,"digest":"1:3"},{"schema":"a","name":"u","rows":0}],
         "objects":{"views":2},"materialized_views":[{"schema":"a","name":"m","populated":false}],
         "large_objects":{"count":1}})");
-    EXPECT_THAT(compare_content(base, other),
-                ElementsAre("a.t: as many rows, but another content", "table a.u should not be there",
-                            "materialized view a.m is not populated", "2 views instead of 1", "1 large objects instead of 0"));
+    EXPECT_THAT(
+        compare_content(base, other),
+        ElementsAre("a.t: as many rows, but another content", "table a.u should not be there",
+                    "materialized view a.m is not populated", "2 views instead of 1", "1 large objects instead of 0"));
     const auto counted = parse(R"({"tables":[{"schema":"a","name":"t","rows":1,"digest":"1:2"}]})");
     EXPECT_THAT(compare_content(base, counted), Not(IsEmpty()));
     EXPECT_THAT(compare_content(base, parse("{}")), Not(IsEmpty()));
@@ -351,8 +369,8 @@ TEST(PostgresContent, ComparesWhatMatters) {
 
 TEST(PostgresContent, SequencesThatMovedDuringTheDumpAreNotCompared) {
     const auto at = [](int value) {
-        return json::Value(json::Array{json::Value::object(
-            {{"schema", "a"}, {"name", "s"}, {"value", value}, {"called", true}})});
+        return json::Value(
+            json::Array{json::Value::object({{"schema", "a"}, {"name", "s"}, {"value", value}, {"called", true}})});
     };
     EXPECT_THAT(compare_sequences(at(5), at(5), at(5)), IsEmpty());
     EXPECT_THAT(compare_sequences(at(5), at(5), at(4)), ElementsAre("sequence a.s stands at 4 instead of 5"));

@@ -117,8 +117,8 @@ TEST_F(CaptureRedis, StoresAWholeRdbWithItsFactsInBothFramings) {
 }
 
 TEST_F(CaptureRedis, TakesSettingsAndUsersButNoSecretOfTheSettings) {
-    auto server = start({"requirepass top-secret", "masterauth other-secret", "user some on >word +get ~a*"},
-                        {"top-secret"});
+    auto server =
+        start({"requirepass top-secret", "masterauth other-secret", "user some on >word +get ~a*"}, {"top-secret"});
     const Captured captured = capture(config_of(server, "", "top-secret\n"));
     ASSERT_TRUE(captured.facts) << captured.facts.error().message;
     EXPECT_THAT(captured.settings, HasSubstr("\"maxmemory-policy\""));

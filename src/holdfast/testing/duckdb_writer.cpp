@@ -44,7 +44,7 @@ struct DuckDbWriter::State {
     os::Process process;
     mutable std::mutex mutex;
     std::map<int, std::int64_t> lanes;    // guarded by mutex
-    bool ended = false;                   // guarded by mutex
+    bool ended = false;    // guarded by mutex
     std::thread reader;
 
     void read_lines() {

@@ -16,7 +16,8 @@ class DuckDbWriter {
 public:
     enum class Load { mixed, inserts };
     /// Returns once the tables are there and the first commits are acknowledged. `settings`: "checkpoint_threshold=1MB".
-    static Result<DuckDbWriter> start(const std::string& file, Load load, const std::vector<std::string>& settings = {});
+    static Result<DuckDbWriter> start(const std::string& file, Load load,
+                                      const std::vector<std::string>& settings = {});
     DuckDbWriter(DuckDbWriter&&) noexcept;
     ~DuckDbWriter();
 

@@ -25,7 +25,8 @@ Status give_to(const std::string& path, const std::string& user) {
     if (user.empty()) return {};
     const passwd* entry = ::getpwnam(user.c_str());
     if (!entry) return fail(ErrorCode::not_found, fmt::format("there is no user {}", user), "install PostgreSQL");
-    if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) return fail(errno_error(errno, "cannot chown " + path));
+    if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0)
+        return fail(errno_error(errno, "cannot chown " + path));
     return {};
 }
 
@@ -102,10 +103,9 @@ struct PostgresServer::State {
         const std::string password_file = where + "/password";
         HF_DO(os::write_file(password_file, as_bytes(password)));
         HF_DO(give_to(password_file, user));
-        const os::Command command =
-            run_as_user({program("initdb"), "-D", where + "/data", "-U", k_user, "--auth-local=trust",
-                         "--auth-host=scram-sha-256", "--pwfile=" + password_file, "--encoding=UTF8", "--locale=C.UTF-8",
-                         "--no-sync", "--no-instructions"});
+        const os::Command command = run_as_user(
+            {program("initdb"), "-D", where + "/data", "-U", k_user, "--auth-local=trust", "--auth-host=scram-sha-256",
+             "--pwfile=" + password_file, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"});
         HF_TRY(const auto done, os::run(command, {}, k_deadline * 2));
         if (!done.status.ok())
             return fail(ErrorCode::store, fmt::format("initdb failed, {}: {}", done.status.text(), done.errors));
@@ -113,10 +113,9 @@ struct PostgresServer::State {
     }
 
     Status launch() {
-        os::Command command =
-            run_as_user({program("postgres"), "-D", data(), "-p", std::to_string(port), "-k", folder->path(), "-c",
-                         "listen_addresses=127.0.0.1", "-c", options.fsync ? "fsync=on" : "fsync=off", "-c",
-                         "max_wal_size=4GB"});
+        os::Command command = run_as_user({program("postgres"), "-D", data(), "-p", std::to_string(port), "-k",
+                                           folder->path(), "-c", "listen_addresses=127.0.0.1", "-c",
+                                           options.fsync ? "fsync=on" : "fsync=off", "-c", "max_wal_size=4GB"});
         command.errors = os::Stream::null;
         for (const std::string& setting : options.settings) {
             command.arguments.push_back("-c");
@@ -175,8 +174,21 @@ const std::string& PostgresServer::password() const { return state_->password; }
 std::string PostgresServer::log_tail() const { return state_->log_tail(); }
 
 std::vector<std::string> PostgresServer::psql_arguments(const std::string& database) const {
-    return {state_->program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", socket_folder(), "-p",
-            std::to_string(port()), "-U", k_user, "-d", database_option(database)};
+    return {state_->program("psql"),
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            socket_folder(),
+            "-p",
+            std::to_string(port()),
+            "-U",
+            k_user,
+            "-d",
+            database_option(database)};
 }
 
 Result<std::string> PostgresServer::sql(const std::string& database, std::string_view script) const {

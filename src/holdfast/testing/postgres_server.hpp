@@ -32,7 +32,7 @@ public:
 
     std::uint16_t port() const;
     const std::string& socket_folder() const;    // `host` for a connection that needs no password
-    const std::string& password() const;         // of postgres over TCP
+    const std::string& password() const;    // of postgres over TCP
     std::string log_tail() const;
 
     /// Runs a script by psql in one database, stopping at its first error; returns what it printed (unaligned, no
@@ -41,10 +41,10 @@ public:
     /// psql's connection settings, for a program that runs on its own.
     std::vector<std::string> psql_arguments(const std::string& database) const;
 
-    Status stop();       // fast shutdown
-    void kill();         // SIGKILL to the postmaster and every backend
+    Status stop();    // fast shutdown
+    void kill();    // SIGKILL to the postmaster and every backend
     Status restart();    // after stop() or kill(): the same cluster, the same port
-    Status wipe();       // kill, then a new empty cluster on the same port
+    Status wipe();    // kill, then a new empty cluster on the same port
 
 private:
     struct State;

@@ -14,9 +14,9 @@ std::string random_text(std::mt19937_64& random, std::size_t size) {
 }
 
 void add_strings(RedisCommands& to, std::mt19937_64& random) {
-    for (const char* number : {"0", "-1", "127", "-128", "128", "32767", "-32768", "2147483647", "-2147483648",
-                               "2147483648", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
-                               "007", "-0", "1.5"})
+    for (const char* number :
+         {"0", "-1", "127", "-128", "128", "32767", "-32768", "2147483647", "-2147483648", "2147483648",
+          "9223372036854775807", "-9223372036854775808", "9223372036854775808", "007", "-0", "1.5"})
         to.push_back({"SET", std::string("int:") + number, number});
     to.push_back({"SET", "empty", ""});
     to.push_back({"SET", "", "the key has no name"});
@@ -85,16 +85,17 @@ void add_streams(RedisCommands& to, unsigned scale) {
 RedisCommands every_redis_type(unsigned scale) {
     std::mt19937_64 random(42);
     RedisCommands commands;
-    commands.push_back({"FUNCTION", "LOAD", "#!lua name=desk\nredis.register_function('put', function(keys, args) "
-                                            "return redis.call('SET', keys[1], args[1]) end)"});
+    commands.push_back({"FUNCTION", "LOAD",
+                        "#!lua name=desk\nredis.register_function('put', function(keys, args) "
+                        "return redis.call('SET', keys[1], args[1]) end)"});
     add_strings(commands, random);
     add_collections(commands, random, scale);
     add_streams(commands, scale);
     commands.push_back({"SELECT", "3"});
     commands.push_back({"SET", "session", "another database"});
     for (unsigned n = 0; n < 500 * scale; ++n)
-        commands.push_back({"SET", "order:" + to_string(n), "state " + to_string(random() % 100), "EX",
-                            to_string(80000 + n)});
+        commands.push_back(
+            {"SET", "order:" + to_string(n), "state " + to_string(random() % 100), "EX", to_string(80000 + n)});
     commands.push_back({"SELECT", "15"});
     commands.push_back({"LPUSH", "queue", "1", "2", "3"});
     return commands;

@@ -112,7 +112,8 @@ Status RedisServer::wait_until_up() {
         const bool ended = state_->process && state_->process->wait(Duration::zero()).has_value();
         if (ended || std::chrono::steady_clock::now() > deadline) {
             state_->process.reset();
-            return fail(ErrorCode::store, fmt::format("redis-server on port {} did not come up", state_->port), log_tail());
+            return fail(ErrorCode::store, fmt::format("redis-server on port {} did not come up", state_->port),
+                        log_tail());
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
