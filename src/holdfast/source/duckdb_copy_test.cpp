@@ -59,18 +59,17 @@ TEST_P(LiveDuckDb, IsCopiedWholeWhileItCommits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Loads, LiveDuckDb,
-    ::testing::Values(
-        Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 20},
-        Load{"MixedGrown", DuckDbWriter::Load::mixed, {"checkpoint_threshold=100KB", "ballast_mib=96"}, 20},
-        Load{"MixedV15",
-             DuckDbWriter::Load::mixed,
-             {"checkpoint_threshold=1MB", "storage_compatibility_version=v1.5.0"},
-             15},
-        Load{"Inserts", DuckDbWriter::Load::inserts, {"checkpoint_threshold=50KB"}, 25},
-        Load{"InsertsV14",
-             DuckDbWriter::Load::inserts,
-             {"checkpoint_threshold=50KB", "storage_compatibility_version=v1.4.0"},
-             15}),
+    ::testing::Values(Load{"Mixed", DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"}, 20},
+                      Load{"MixedGrown", DuckDbWriter::Load::mixed, {"checkpoint_threshold=4MB", "ballast_mib=32"}, 20},
+                      Load{"MixedV15",
+                           DuckDbWriter::Load::mixed,
+                           {"checkpoint_threshold=1MB", "storage_compatibility_version=v1.5.0"},
+                           15},
+                      Load{"Inserts", DuckDbWriter::Load::inserts, {"checkpoint_threshold=50KB"}, 25},
+                      Load{"InsertsV14",
+                           DuckDbWriter::Load::inserts,
+                           {"checkpoint_threshold=50KB", "storage_compatibility_version=v1.4.0"},
+                           15}),
     [](const auto& load) { return std::string(load.param.name); });
 
 class DuckDbCopyOfFile : public ::testing::Test {
