@@ -9,6 +9,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/socket.hpp"
 #include "holdfast/testing/clickhouse_engine.hpp"
+#include "holdfast/testing/freeze.hpp"
 
 namespace holdfast::db::clickhouse {
 
@@ -158,7 +159,7 @@ TEST_P(ClickHouseClient, GivesASilentServerUp) {
     patient.idle_max = 500ms;
     auto client = Client::connect(std::move(patient));
     ASSERT_TRUE(client) << client.error().message;
-    ASSERT_EQ(::kill(engine_->pid(), SIGSTOP), 0);
+    ASSERT_TRUE(testing::freeze(engine_->pid()));
     const auto rows = client->rows("SELECT 1");
     ::kill(engine_->pid(), SIGCONT);
     ASSERT_FALSE(rows);
@@ -168,7 +169,7 @@ TEST_P(ClickHouseClient, GivesASilentServerUp) {
 TEST_P(ClickHouseClient, BreaksOffWhenItIsToldToStop) {
     auto client = Client::connect(server());
     ASSERT_TRUE(client) << client.error().message;
-    ASSERT_EQ(::kill(engine_->pid(), SIGSTOP), 0);    // so that no answer can be faster than the stop
+    ASSERT_TRUE(testing::freeze(engine_->pid()));    // so that no answer can be faster than the stop
     os::g_stop_requested = true;
     const auto rows = client->rows("SELECT 1");
     os::g_stop_requested = false;
