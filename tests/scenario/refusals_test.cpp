@@ -112,5 +112,12 @@ TEST_F(Refusals, ErrorsAreJsonWhenJsonWasAskedFor) {
     EXPECT_EQ(holdfast({"bakup", "--json"}).json()["error"]["code"].text(), "usage");
 }
 
+TEST_F(Refusals, FileOptionsOfARestoreNeedATarget) {
+    make_repository();
+    const Answer answer = holdfast({"restore", "latest", "--include", "/a"});
+    EXPECT_EQ(answer.exit, 2);
+    EXPECT_THAT(answer.errors, HasSubstr("--target FOLDER"));
+}
+
 }    // namespace
 }    // namespace holdfast::scenario

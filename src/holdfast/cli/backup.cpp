@@ -16,6 +16,13 @@
 namespace holdfast::cli {
 namespace {
 
+struct BackupArguments {
+    std::vector<std::string> paths;    // not empty: plain paths, no configuration
+    std::vector<std::string> only, without, tags, exclude;
+    std::string host, parent;
+    bool one_file_system = false, force = false;
+};
+
 using namespace std::chrono_literals;
 
 ProgressState progress_state(const vault::BackupProgress& now) {
@@ -219,10 +226,44 @@ Result<int> backup_paths(const Session& session, const BackupArguments& argument
     return print_paths_report(session, report, seconds(session.clock.instant() - started));
 }
 
-}    // namespace
-
 Result<int> run_backup(const Session& session, const BackupArguments& arguments) {
     return arguments.paths.empty() ? backup_configured(session, arguments) : backup_paths(session, arguments);
 }
+
+class BackupCommand final : public Command {
+    std::string_view name() const override { return "backup"; }
+    std::string_view help() const override { return "save the stack (or plain paths) as one snapshot"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast backup                                  everything in holdfast.toml
+  holdfast backup --only redis --tag before-deploy
+  holdfast backup --without clickhouse --without logs
+  holdfast backup /etc /home --exclude '*.tmp'     plain paths, as restic does
+
+Exit code 3: a component failed or a file could not be read. What succeeded is saved; the snapshot is tagged
+"incomplete", and its manifest.json says which part failed and why.
+)";
+    }
+    void declare(Options& options) override {
+        options.arguments("PATH", arguments_.paths, Options::Need::optional,
+                          "plain files and folders instead of the configured stack");
+        options.list("--only", arguments_.only, "COMPONENT", "only this component, by name or kind");
+        options.list("--without", arguments_.without, "COMPONENT", "all but this component");
+        options.list("--tag", arguments_.tags, "TAG", "mark the snapshot");
+        options.list("-e,--exclude", arguments_.exclude, "PATTERN", "leave out what fits this pattern");
+        options.flag("-x,--one-file-system", arguments_.one_file_system, "do not enter other file systems");
+        options.value("-H,--host", arguments_.host, "HOST", "host name to write into the snapshot");
+        options.value("--parent", arguments_.parent, "SNAPSHOT",
+                      "snapshot to compare with (default: the newest of these paths)");
+        options.flag("-f,--force", arguments_.force, "read every file, also unchanged ones");
+    }
+    Result<int> run(const Session& session) override { return run_backup(session, arguments_); }
+
+    BackupArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> backup_command() { return std::make_unique<BackupCommand>(); }
 
 }    // namespace holdfast::cli

@@ -8,6 +8,11 @@
 #include "holdfast/cli/snapshot_json.hpp"
 
 namespace holdfast::cli {
+namespace {
+
+struct CheckArguments {
+    bool read_data = false;
+};
 
 Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     const Instant started = session.clock.instant();
@@ -54,5 +59,26 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
             "          exists, put its good copy of the named files in place of the damaged ones\n");
     return exit;
 }
+
+class CheckCommand final : public Command {
+    std::string_view name() const override { return "check"; }
+    std::string_view help() const override { return "is everything that the snapshots need there and whole?"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast check                                   structure: every snapshot, tree and pack is there and fits
+  holdfast check --read-data                       and every byte is read, decrypted and hashed
+)";
+    }
+    void declare(Options& options) override {
+        options.flag("--read-data", arguments_.read_data, "read, decrypt and hash every blob");
+    }
+    Result<int> run(const Session& session) override { return run_check(session, arguments_); }
+
+    CheckArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> check_command() { return std::make_unique<CheckCommand>(); }
 
 }    // namespace holdfast::cli

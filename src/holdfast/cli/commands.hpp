@@ -1,19 +1,25 @@
 #pragma once
-// One function a command. Each prints its result and returns the exit status; what it returns as an error is printed by
-// run(), as text or JSON.
+// All commands, in the order in which the help lists them.
 
-#include "holdfast/base/result.hpp"
-#include "holdfast/cli/invocation.hpp"
-#include "holdfast/cli/session.hpp"
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "holdfast/cli/command.hpp"
 
 namespace holdfast::cli {
 
-Result<int> run_init(const Session& session, const InitArguments& arguments);
-Result<int> run_backup(const Session& session, const BackupArguments& arguments);
-Result<int> run_snapshots(const Session& session, const SnapshotsArguments& arguments);
-Result<int> run_ls(const Session& session, const LsArguments& arguments);
-Result<int> run_restore(const Session& session, const RestoreArguments& arguments);
-Result<int> run_check(const Session& session, const CheckArguments& arguments);
+std::unique_ptr<Command> init_command();
+std::unique_ptr<Command> backup_command();
+std::unique_ptr<Command> snapshots_command();
+std::unique_ptr<Command> ls_command();
+std::unique_ptr<Command> restore_command();
+std::unique_ptr<Command> check_command();
+
+std::vector<std::unique_ptr<Command>> all_commands();
+/// What a group of commands is about, for "key" of "key add"; empty if there is no such group.
+std::string_view group_help(std::string_view group);
+
 /// `holdfast internal errors`: docs/errors.md, from the error table.
 Result<int> run_internal(const std::vector<std::string>& arguments);
 

@@ -1,12 +1,11 @@
 #pragma once
-// What --help teaches below the options: examples, exit codes, environment. Text only.
+// What --help teaches below the options of the program itself. Commands bring their own examples. Text only.
 
 #include <string_view>
 
 namespace holdfast::cli {
 
 std::string_view general_footer();
-/// Examples for one command; empty for unknown ones.
-std::string_view footer_of(std::string_view command);
+std::string_view completion_footer();
 
 }    // namespace holdfast::cli

@@ -13,6 +13,13 @@
 namespace holdfast::cli {
 namespace {
 
+struct InitArguments {
+    std::string stack;
+    std::vector<std::string> search;    // further folders in which DuckDB files are looked for
+    bool generate_password = false;
+    bool no_detect = false;
+};
+
 // 160 random bits in letters and digits that cannot be mistaken for one another.
 Secret random_password() {
     static constexpr std::string_view k_alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -222,8 +229,6 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     return 0;
 }
 
-}    // namespace
-
 Result<int> run_init(const Session& session, const InitArguments& arguments) {
     const bool named = !session.global.config.empty() || os::environment("HOLDFAST_CONFIG");
     if (!named && !repository_location(session.global, nullptr).empty())
@@ -238,5 +243,35 @@ Result<int> run_init(const Session& session, const InitArguments& arguments) {
                     "write location = \"/path\" into its [repository], or use --repo");
     return init_repository(session, arguments, &loaded.config);
 }
+
+class InitCommand final : public Command {
+    std::string_view name() const override { return "init"; }
+    std::string_view help() const override { return "look what runs here, write holdfast.toml, make the repository"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast init                                    ./holdfast.toml, ./holdfast.password and a vault, all made for you
+  holdfast init --config /etc/holdfast/holdfast.toml --repo /srv/vault
+  holdfast init --repo /srv/vault                  only the repository; the password is asked for twice
+  holdfast init --repo /srv/vault --password-file /root/pw --generate-password
+
+Nothing that exists is overwritten. If holdfast.toml is already there, the repository that it names is made.
+Keep a copy of the password away from this machine: without it nobody can read the vault.
+)";
+    }
+    void declare(Options& options) override {
+        options.value("--stack", arguments_.stack, "NAME", "name of the stack (default: the host's name)");
+        options.list("--search", arguments_.search, "FOLDER", "look for DuckDB files below this folder, too");
+        options.flag("--generate-password", arguments_.generate_password,
+                     "make the --password-file with a random password");
+        options.flag("--no-detect", arguments_.no_detect, "write a configuration without looking for stores");
+    }
+    Result<int> run(const Session& session) override { return run_init(session, arguments_); }
+
+    InitArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> init_command() { return std::make_unique<InitCommand>(); }
 
 }    // namespace holdfast::cli

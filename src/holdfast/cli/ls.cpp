@@ -8,6 +8,12 @@
 namespace holdfast::cli {
 namespace {
 
+struct LsArguments {
+    std::string snapshot, path = "/";
+    FilterArguments filter;
+    bool long_form = false;
+};
+
 std::string_view type_name(format::NodeType type) {
     switch (type) {
         case format::NodeType::file:
@@ -89,8 +95,6 @@ private:
     json::Value* const entries_;
 };
 
-}    // namespace
-
 Result<int> run_ls(const Session& session, const LsArguments& arguments) {
     HF_TRY(const auto repository, open_repository(session));
     HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
@@ -105,5 +109,29 @@ Result<int> run_ls(const Session& session, const LsArguments& arguments) {
         print_json(json::Value::object({{"snapshot", snapshot_json(entry)}, {"entries", std::move(entries)}}));
     return 0;
 }
+
+class LsCommand final : public Command {
+    std::string_view name() const override { return "ls"; }
+    std::string_view help() const override { return "list the files of a snapshot"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast ls latest
+  holdfast ls -l 1a2b3c4d /postgres
+)";
+    }
+    void declare(Options& options) override {
+        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required, "ID or latest");
+        options.argument("PATH", arguments_.path, Options::Need::optional, "only what lies here and below");
+        options.flag("-l,--long", arguments_.long_form, "mode, owner, size and time");
+        options.filter(arguments_.filter);
+    }
+    Result<int> run(const Session& session) override { return run_ls(session, arguments_); }
+
+    LsArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> ls_command() { return std::make_unique<LsCommand>(); }
 
 }    // namespace holdfast::cli

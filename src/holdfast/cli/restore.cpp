@@ -91,9 +91,10 @@ Result<int> restore_files(const Session& session, const RestoreArguments& argume
     return 0;
 }
 
-}    // namespace
-
 Result<int> run_restore(const Session& session, const RestoreArguments& arguments) {
+    if (arguments.target.empty() && (arguments.overwrite || !arguments.include.empty()))
+        return fail(ErrorCode::usage, "--include and --overwrite go with --target",
+                    "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
         HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
@@ -114,5 +115,39 @@ Result<int> run_restore(const Session& session, const RestoreArguments& argument
     HF_DO(repository->load_index());
     return restore_stores(session, arguments, loaded.config, *repository, entry);
 }
+
+class RestoreCommand final : public Command {
+    std::string_view name() const override { return "restore"; }
+    std::string_view help() const override { return "bring a snapshot back, into the stores or as plain files"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast restore latest --dry-run                what would be done, and what would be replaced
+  holdfast restore latest                          into the stores that holdfast.toml names; asks first
+  holdfast restore latest --only redis --yes       no question (needed where there is no terminal)
+  holdfast restore latest --yes --replace          live stores are put aside and replaced; the old ones are kept
+  holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
+  holdfast restore latest --target /tmp/back --include /etc/nginx
+)";
+    }
+    void declare(Options& options) override {
+        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required, "ID or latest");
+        options.list("--only", arguments_.only, "COMPONENT", "only this component, by name or kind");
+        options.value("-t,--target", arguments_.target, "FOLDER",
+                      "lay plain files out below this folder; touch no store");
+        options.list("-i,--include", arguments_.include, "PATH", "with --target: only this path");
+        options.flag("-n,--dry-run", arguments_.dry_run, "say what would be done, and stop");
+        options.flag("-y,--yes", arguments_.yes, "do not ask");
+        options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
+        options.flag("--overwrite", arguments_.overwrite, "with --target: replace files that are in the way");
+        options.filter(arguments_.filter);
+    }
+    Result<int> run(const Session& session) override { return run_restore(session, arguments_); }
+
+    RestoreArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> restore_command() { return std::make_unique<RestoreCommand>(); }
 
 }    // namespace holdfast::cli

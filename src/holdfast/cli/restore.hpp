@@ -1,10 +1,17 @@
 #pragma once
 // The two ways back: as plain files below a target, or into the stores that the configuration names.
 
-#include "holdfast/cli/invocation.hpp"
+#include "holdfast/cli/options.hpp"
 #include "holdfast/cli/session.hpp"
 
 namespace holdfast::cli {
+
+struct RestoreArguments {
+    std::string snapshot, target;
+    std::vector<std::string> only, include;
+    FilterArguments filter;
+    bool dry_run = false, yes = false, replace = false, overwrite = false;
+};
 
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,

@@ -4,6 +4,7 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/invocation.hpp"
 #include "holdfast/cli/output.hpp"
 
 namespace holdfast::cli {
@@ -20,37 +21,18 @@ void set_up_log(const GlobalOptions& global, const Clock& clock) {
     set_log(std::move(options));
 }
 
-Result<int> dispatch(const Invocation& invocation, Clock& clock) {
-    const Session session{invocation.global, clock};
-    switch (invocation.command) {
-        case Invocation::Command::print:
-            print(invocation.text);
-            return 0;
-        case Invocation::Command::init:
-            return run_init(session, invocation.init);
-        case Invocation::Command::backup:
-            return run_backup(session, invocation.backup);
-        case Invocation::Command::snapshots:
-            return run_snapshots(session, invocation.snapshots);
-        case Invocation::Command::ls:
-            return run_ls(session, invocation.ls);
-        case Invocation::Command::restore:
-            return run_restore(session, invocation.restore);
-        case Invocation::Command::check:
-            return run_check(session, invocation.check);
-        case Invocation::Command::internal:
-            return run_internal(invocation.internal);
-    }
-    return fail(ErrorCode::internal, "no such command");
+Result<int> dispatch(Invocation& invocation, Clock& clock) {
+    if (invocation.internal) return run_internal(*invocation.internal);
+    if (invocation.command) return invocation.command->run({invocation.global, clock});
+    print(invocation.text);
+    return 0;
 }
 
 }    // namespace
 
-std::string program_version() { return "holdfast " HF_VERSION; }
-
 int run(std::vector<std::string> arguments, Clock& clock) {
     bool json = false;
-    const Result<Invocation> invocation = parse_arguments(std::move(arguments), json);
+    Result<Invocation> invocation = parse_arguments(std::move(arguments), all_commands(), json);
     if (!invocation) return report_error(invocation.error(), json);
     set_up_log(invocation->global, clock);
     const Result<int> status = dispatch(*invocation, clock);

@@ -10,7 +10,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/secret.hpp"
-#include "holdfast/cli/invocation.hpp"
+#include "holdfast/cli/options.hpp"
 #include "holdfast/policy/config.hpp"
 #include "holdfast/vault/repository.hpp"
 

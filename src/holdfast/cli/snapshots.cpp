@@ -10,6 +10,11 @@
 namespace holdfast::cli {
 namespace {
 
+struct SnapshotsArguments {
+    FilterArguments filter;
+    std::int64_t latest = 0;    // 0: all
+};
+
 bool fits(const format::Snapshot& snapshot, const FilterArguments& filter) {
     const auto has_all = [](const std::vector<std::string>& all, const std::vector<std::string>& wanted) {
         return std::ranges::all_of(wanted,
@@ -34,8 +39,6 @@ std::string table(const std::vector<vault::SnapshotEntry>& entries) {
     return table.text(1);
 }
 
-}    // namespace
-
 Result<int> run_snapshots(const Session& session, const SnapshotsArguments& arguments) {
     HF_TRY(const auto repository, open_repository(session));
     bool damaged = false;
@@ -44,7 +47,7 @@ Result<int> run_snapshots(const Session& session, const SnapshotsArguments& argu
         log_error("a snapshot cannot be read", {{"snapshot", id.brief()}, {"why", error.message}});
     }));
     std::erase_if(entries, [&](const vault::SnapshotEntry& entry) { return !fits(entry.snapshot, arguments.filter); });
-    if (arguments.latest > 0 && entries.size() > arguments.latest)
+    if (arguments.latest > 0 && std::ssize(entries) > arguments.latest)
         entries.erase(entries.begin(), entries.end() - arguments.latest);
     if (session.global.json) {
         json::Value list = json::Value::array();
@@ -59,5 +62,28 @@ Result<int> run_snapshots(const Session& session, const SnapshotsArguments& argu
     }
     return damaged ? 3 : 0;
 }
+
+class SnapshotsCommand final : public Command {
+    std::string_view name() const override { return "snapshots"; }
+    std::string_view help() const override { return "list snapshots"; }
+    std::string_view examples() const override {
+        return R"(Examples
+  holdfast snapshots
+  holdfast snapshots --tag before-deploy --latest 3
+  holdfast snapshots --json | jq '.snapshots[-1].id'
+)";
+    }
+    void declare(Options& options) override {
+        options.filter(arguments_.filter);
+        options.number("--latest", arguments_.latest, 0, "N", "only the newest N");
+    }
+    Result<int> run(const Session& session) override { return run_snapshots(session, arguments_); }
+
+    SnapshotsArguments arguments_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> snapshots_command() { return std::make_unique<SnapshotsCommand>(); }
 
 }    // namespace holdfast::cli

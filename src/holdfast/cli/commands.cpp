@@ -1,0 +1,20 @@
+#include "holdfast/cli/commands.hpp"
+
+namespace holdfast::cli {
+
+std::vector<std::unique_ptr<Command>> all_commands() {
+    std::vector<std::unique_ptr<Command>> all;
+    all.push_back(init_command());
+    all.push_back(backup_command());
+    all.push_back(snapshots_command());
+    all.push_back(ls_command());
+    all.push_back(restore_command());
+    all.push_back(check_command());
+    return all;
+}
+
+std::string_view group_help(std::string_view) { return {}; }
+
+std::string program_version() { return "holdfast " HF_VERSION; }
+
+}    // namespace holdfast::cli

@@ -1,0 +1,11 @@
+#include "holdfast/cli/options.hpp"
+
+namespace holdfast::cli {
+
+void Options::filter(FilterArguments& to) {
+    value("-H,--host", to.host, "HOST", "only snapshots of this host");
+    list("--tag", to.tags, "TAG", "only snapshots with this tag (again: and this one)");
+    list("--path", to.paths, "PATH", "only snapshots of exactly these paths");
+}
+
+}    // namespace holdfast::cli
