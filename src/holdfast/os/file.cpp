@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 
 namespace holdfast::os {
@@ -162,15 +163,21 @@ AtomicFile::~AtomicFile() {
 Result<AtomicFile> AtomicFile::create(const std::string& path, mode_t mode) {
     std::string temporary = path + "-tmp-" + random_suffix();
     HF_TRY(Fd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+    crash_point("file.created");
     return AtomicFile(std::move(fd), std::move(temporary), path);
 }
 
 Status AtomicFile::commit() {
+    crash_point("file.before_fsync");
     HF_DO(sync_fd(fd_.get(), path_));
+    crash_point("file.before_rename");
     if (::rename(temporary_.c_str(), path_.c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot rename {} to {}", temporary_, path_)));
     temporary_.clear();
-    return sync_folder(parent_folder(path_));
+    crash_point("file.renamed");
+    HF_DO(sync_folder(parent_folder(path_)));
+    crash_point("file.folder_synced");
+    return {};
 }
 
 Status write_file(const std::string& path, ByteView bytes, mode_t mode) {

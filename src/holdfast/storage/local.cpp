@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
@@ -106,6 +107,7 @@ public:
             HF_DO(backend_.make_folder(folder));
             status = open_in(folder);
         }
+        os::crash_point("local.started", folder_of(kind_));
         return status;
     }
 
@@ -113,6 +115,7 @@ public:
         if (auto status = os::write_all(fd_.get(), bytes); !status)
             return fail(
                 std::move(status).error().within(fmt::format("writing to the repository {}", backend_.location_)));
+        os::crash_point("local.written", folder_of(kind_));
         written_ += bytes.size();
         if (written_ - started_ >= k_writeback_step) {
             // Only a hint to the kernel: whether it worked shows in fsync.
@@ -126,12 +129,14 @@ public:
     Status commit(const Id& id) override {
         const std::string path = backend_.path_of({kind_, id});
         if (kind_ != FileKind::lock) HF_DO(os::sync_fd(fd_.get(), path));
+        os::crash_point("local.before_name", folder_of(kind_));
         auto status = give_name(path);
         if (!status && is_missing(status.error())) {
             HF_DO(backend_.make_folder(os::parent_folder(path)));
             status = give_name(path);
         }
         HF_DO(std::move(status));
+        os::crash_point("local.named", folder_of(kind_));
         if (kind_ != FileKind::lock) backend_.remember(os::parent_folder(path));
         fd_.reset();
         return {};
@@ -268,7 +273,9 @@ Status LocalBackend::list(FileKind kind, const std::function<void(const Id&, std
 
 Status LocalBackend::remove(const FileName& name) {
     const std::string path = path_of(name);
+    os::crash_point("local.before_remove", folder_of(name.kind));
     if (::unlink(path.c_str()) != 0) return fail(errno_error(errno, "cannot remove " + path));
+    os::crash_point("local.removed", folder_of(name.kind));
     if (name.kind != FileKind::lock) remember(os::parent_folder(path));
     return {};
 }
@@ -285,6 +292,7 @@ Status LocalBackend::sync() {
             unsynced_.merge(folders);
             return status;
         }
+        os::crash_point("local.folder_synced");
     }
     return {};
 }

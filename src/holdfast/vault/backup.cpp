@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/disk_node.hpp"
@@ -293,8 +294,11 @@ Result<Backup::Outcome> Backup::commit(const std::vector<std::string>& tags) {
     // The index must survive a power failure before anything names what is in it.
     HF_DO(state.lock->still_held());
     HF_DO(state.repository.backend().sync());
+    os::crash_point("backup.index_synced");
     HF_TRY(const Id id, state.repository.write_document(storage::FileKind::snapshot, format::encode(snapshot)));
+    os::crash_point("backup.snapshot_written");
     HF_DO(state.repository.backend().sync());
+    os::crash_point("backup.snapshot_synced");
     state.lock.reset();
     return Outcome{id, summary};
 }

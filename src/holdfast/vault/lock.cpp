@@ -11,6 +11,7 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/format/documents.hpp"
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 
 namespace holdfast::vault {
@@ -92,6 +93,7 @@ public:
         HF_TRY(auto before, conflict(repository_, mode_, std::nullopt));
         if (before) return before;
         HF_TRY(own_, write());
+        os::crash_point("lock.written");
         settle();
         HF_TRY(auto after, conflict(repository_, mode_, own_));
         if (after) return after;
@@ -161,6 +163,7 @@ private:
             }
         }
         const Id old = *std::exchange(own_, fresh);
+        os::crash_point("lock.renewed");
         discard(old);
         const std::scoped_lock lock(mutex_);
         refreshed_at_ = now;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "holdfast/base/log.hpp"
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/keys.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -282,7 +283,9 @@ Status Pipeline::write_index() {
     indexed_at_ = repository_.clock().instant();
     if (unindexed_.empty()) return {};
     HF_DO(lock_.still_held());
+    os::crash_point("backup.packs_written");
     HF_DO(repository_.backend().sync());
+    os::crash_point("backup.packs_synced");
     while (!unindexed_.empty()) {
         std::size_t blobs = 0, packs = 0;
         while (packs < unindexed_.size() && (packs == 0 || blobs + unindexed_[packs].blobs.size() <= k_index_blobs_max))
@@ -292,6 +295,7 @@ Status Pipeline::write_index() {
                                                   std::make_move_iterator(end));
         unindexed_.erase(unindexed_.begin(), end);
         HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
+        os::crash_point("backup.index_written");
         log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});
         for (const format::IndexPack& pack : part) repository_.state().index.add(pack);
         const std::scoped_lock lock(repository_.state().index_files_mutex);

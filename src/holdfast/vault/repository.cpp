@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/keys.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -79,7 +80,9 @@ Result<std::unique_ptr<Repository>> Repository::init(std::unique_ptr<storage::Ba
     HF_DO(remove_leftover_keys(*backend));
 
     const format::Key master = random_master_key();
+    os::crash_point("init.layout_made");
     HF_DO(write_key_file(*backend, master, password, options.cost, clock.now()));
+    os::crash_point("init.key_written");
     format::Config config;
     os::random_bytes(config.id.bytes);
     config.polynomial = options.polynomial ? *options.polynomial : random_polynomial();
@@ -88,7 +91,9 @@ Result<std::unique_ptr<Repository>> Repository::init(std::unique_ptr<storage::Ba
     format::Cipher(master).seal(as_bytes(json), random_nonce(), envelope);
     // The config makes it a repository, so the key has to be safe before it.
     HF_DO(backend->sync());
+    os::crash_point("init.key_synced");
     HF_DO(backend->put({FileKind::config, {}}, envelope));
+    os::crash_point("init.config_written");
     HF_DO(backend->sync());
 
     auto state = std::make_unique<State>(std::move(backend), clock, master);

@@ -11,6 +11,7 @@
 #include <optional>
 #include <thread>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -56,7 +57,9 @@ public:
             return fail(std::move(status).error());
         }
         remove_unfinished();    // the damaged ones
+        os::crash_point("restore.contents_written");
         HF_DO(link_and_finish_folders());
+        os::crash_point("restore.folders_finished");
         if (options_.sync) HF_DO(target_.sync());
         report(true);
         if (!damaged_.empty()) return fail(damage_report());
@@ -77,6 +80,7 @@ private:
             const auto& folder = plan_.folders[i];
             HF_TRY(folder_numbers_[i], target_.make_folder(folder_numbers_[folder.above], folder.node.name));
             ++summary_.folders;
+            os::crash_point("restore.folder_made");
         }
         for (const auto& other : plan_.others) {
             const auto in = folder_numbers_[other.in];
@@ -209,6 +213,7 @@ private:
             return stop_with(
                 std::move(status).error().within(target_.path_of(folder_numbers_[entry.in], entry.node.name)));
         }
+        os::crash_point("restore.piece_written");
         bytes_done_ += bytes.size();
         bool last = false;
         {
@@ -263,6 +268,7 @@ private:
             files_[number].finished = true;
             files_[number].fd.reset();
         }
+        os::crash_point("restore.file_finished");
         const std::scoped_lock lock(mutex_);
         for (auto& warning : warnings)
             summary_.warnings.emplace_back(target_.path_of(folder_numbers_[entry.in], entry.node.name),
