@@ -12,11 +12,16 @@ std::size_t slot_of(const Id& id, std::size_t slot_count) { return std::hash<Id>
 
 template <class Visit>
 void BlobIndex::visit(format::BlobType type, const Id& id, Visit&& visit_entry) const {
+    visit_numbers(type, id, [&](std::uint32_t number) { return visit_entry(entry(number)); });
+}
+
+template <class Visit>
+void BlobIndex::visit_numbers(format::BlobType type, const Id& id, Visit&& visit_number) const {
     if (slots_.empty()) return;
     const PackNumber type_bit = type == format::BlobType::tree ? 1 : 0;
     for (std::size_t at = slot_of(id, slots_.size()); slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
         const Entry& e = entry(slots_[at] - 1);
-        if (e.id == id && (e.pack_and_type & 1) == type_bit && !visit_entry(e)) return;
+        if (e.id == id && (e.pack_and_type & 1) == type_bit && !visit_number(slots_[at] - 1)) return;
     }
 }
 
@@ -103,6 +108,36 @@ std::optional<BlobIndex::Place> BlobIndex::first_place(format::BlobType type, co
 Id BlobIndex::pack_id(PackNumber pack) const {
     const std::shared_lock lock(mutex_);
     return pack_ids_[pack];
+}
+
+// Copies of a blob lie in one probe sequence, in the order in which they came, also after grow(): the first one met is
+// the first one added.
+std::optional<std::uint32_t> BlobIndex::number(format::BlobType type, const Id& id) const {
+    const std::shared_lock lock(mutex_);
+    std::optional<std::uint32_t> first;
+    visit_numbers(type, id, [&](std::uint32_t number) {
+        first = number;
+        return false;
+    });
+    return first;
+}
+
+BlobIndex::Numbered BlobIndex::at(std::uint32_t entry_number) const {
+    const std::shared_lock lock(mutex_);
+    HF_ASSERT(entry_number < count_);
+    const Entry& e = entry(entry_number);
+    const auto type = e.pack_and_type & 1 ? format::BlobType::tree : format::BlobType::data;
+    Numbered found{e.pack_and_type / 2, {e.id, type, e.offset, e.length, e.uncompressed_length}, entry_number};
+    visit_numbers(type, e.id, [&](std::uint32_t number) {
+        found.first = number;
+        return false;
+    });
+    return found;
+}
+
+std::size_t BlobIndex::pack_count() const {
+    const std::shared_lock lock(mutex_);
+    return pack_ids_.size();
 }
 
 std::vector<format::IndexPack> BlobIndex::packs() const {

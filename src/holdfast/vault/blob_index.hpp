@@ -36,6 +36,18 @@ public:
     std::optional<Place> first_place(format::BlobType type, const Id& id) const;
     Id pack_id(PackNumber pack) const;
 
+    /// Entries are numbered from 0 in the order in which they came; a number stays until clear(). Of several copies of a
+    /// blob the first one's number stands for the blob, so that a set of blobs is one bit an entry.
+    std::optional<std::uint32_t> number(format::BlobType type, const Id& id) const;
+    struct Numbered {
+        PackNumber pack = 0;
+        format::PackedBlob blob;
+        std::uint32_t first = 0;    // the number that stands for the blob
+    };
+    /// entry_number < blob_count(), which counts copies.
+    Numbered at(std::uint32_t entry_number) const;
+    std::size_t pack_count() const;
+
     /// The packs with their blobs, in the order in which they were added; blobs sorted by offset. For check.
     std::vector<format::IndexPack> packs() const;
     std::size_t blob_count() const;
@@ -52,6 +64,8 @@ private:
     const Entry& entry(std::uint32_t number) const { return blocks_[number / k_block][number % k_block]; }
     template <class Visit>
     void visit(format::BlobType type, const Id& id, Visit&& visit_entry) const;
+    template <class Visit>
+    void visit_numbers(format::BlobType type, const Id& id, Visit&& visit_number) const;
     void insert_slot(std::uint32_t number);
     void grow();
 

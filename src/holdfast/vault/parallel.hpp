@@ -1,0 +1,22 @@
+#pragma once
+// The same work on many objects, by a few threads.
+//
+//   errors    the first failure stops the rest and is returned; a stop that the user asks for is `cancelled`
+//   threads   `each` is called from several at once
+
+#include <cstddef>
+#include <functional>
+
+#include "holdfast/base/result.hpp"
+
+namespace holdfast::vault {
+
+/// Threads for work that mostly computes: one a processor, at least 2.
+unsigned worker_count();
+/// Threads for requests to the storage that mostly wait.
+inline constexpr unsigned k_request_threads = 8;
+
+/// Calls `each(i)` for every i below `count`, in about this order. With one thread (or one object) in the caller's.
+Status for_each_of(std::size_t count, unsigned threads, const std::function<Status(std::size_t)>& each);
+
+}    // namespace holdfast::vault
