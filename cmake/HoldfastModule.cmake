@@ -1,5 +1,5 @@
-# Build all suites of a label: unit_tests, thread_tests, server_tests, scenario_tests.
-foreach(label unit thread server scenario)
+# Build all suites of a label: unit_tests, thread_tests, server_tests, scenario_tests, crash_tests.
+foreach(label unit thread server scenario crash)
     add_custom_target(${label}_tests)
 endforeach()
 
@@ -57,9 +57,10 @@ function(hf_module name)
     endforeach()
 endfunction()
 
-# hf_test(NAME LABEL unit|thread|server|scenario... SOURCES ... LINK ...)
+# hf_test(NAME LABEL unit|thread|server|scenario|crash... SOURCES ... LINK ...)
 #
 # One program a suite. unit: no server. server: starts real servers. scenario: runs the real binaries.
+# crash: kills them.
 # Each writes its own JUnit file (GTEST_OUTPUT is set by ./run), from which the totals are summed.
 function(hf_test name)
     cmake_parse_arguments(T "" "" "SOURCES;LINK;LABEL" ${ARGN})

@@ -130,7 +130,7 @@ void report(const Session& session, const Made& made, const std::string& locatio
     }
     if (!password_file.empty())
         print(fmt::format(
-            "{} a new random password lies in {}\n"
+            "{} the new repository's random password lies in {}\n"
             "          copy it to a safe place away from this machine: without it nobody can read the vault\n",
             painted(1, Colour::yellow, "password:"), password_file));
     if (!config.empty()) print(fmt::format("next: look through {}, then `holdfast backup`\n", config));
@@ -217,7 +217,10 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
         return fail(ErrorCode::internal, "the new configuration does not read back: " + parsed.error().message);
     HF_DO(refuse_existing(file));
     Provisional password_file;
-    if (!generated.empty()) {
+    // Without a configuration beside it, a password in the place of ours is what an init that was killed left: it is
+    // taken, or every further init would stop here.
+    const bool left = !generated.empty() && !arguments.generate_password && os::exists(generated);
+    if (!generated.empty() && !left) {
         HF_TRY(password_file, generate_password(generated));
     }
     HF_TRY(const Secret password, repository_password(global, nullptr, there ? Ask::once : Ask::twice));
