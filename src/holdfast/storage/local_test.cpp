@@ -3,8 +3,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "holdfast/base/log.hpp"
+#include "holdfast/storage/limits.hpp"
+#include "holdfast/storage/retry.hpp"
 #include "holdfast/testing/backend_suite.hpp"
 #include "holdfast/testing/faulty_backend.hpp"
+#include "holdfast/testing/flaky_backend.hpp"
+#include "holdfast/testing/sim_clock.hpp"
 
 namespace holdfast::testing {
 
@@ -16,6 +21,26 @@ INSTANTIATE_TEST_SUITE_P(Named, BackendSuite, ::testing::Values(BackendMaker([](
                          })));
 INSTANTIATE_TEST_SUITE_P(Faulty, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
                              return faulty_backend(storage::local_backend(folder), std::make_shared<Faults>());
+                         })));
+
+// The whole suite over a line that breaks at every third call, before or after it did its work.
+INSTANTIATE_TEST_SUITE_P(RetryOverABadLine, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
+                             static SimClock clock;
+                             set_log({LogLevel::error, false, {}, {}});
+                             auto calls = std::make_shared<std::atomic<unsigned>>(0);
+                             auto flaky = flaky_backend(storage::local_backend(folder), [calls](std::string_view) {
+                                 const unsigned n = (*calls)++;
+                                 if (n % 3 == 0) return std::optional(Fate{Fate::When::before});
+                                 if (n % 3 == 1) return std::optional(Fate{Fate::When::after});
+                                 return std::optional<Fate>();
+                             });
+                             return storage::retrying_backend(std::move(flaky), {}, clock);
+                         })));
+
+INSTANTIATE_TEST_SUITE_P(Limited, BackendSuite, ::testing::Values(BackendMaker([](const std::string& folder) {
+                             static SimClock clock;
+                             return storage::limited_backend(storage::local_backend(folder),
+                                                             {.upload = 1000, .download = 1000, .calls = 2}, clock);
                          })));
 
 }    // namespace holdfast::testing

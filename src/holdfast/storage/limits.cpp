@@ -1,0 +1,164 @@
+#include "holdfast/storage/limits.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "holdfast/os/host.hpp"
+#include "holdfast/policy/token_bucket.hpp"
+
+namespace holdfast::storage {
+namespace {
+
+constexpr std::size_t k_piece = 64 << 10;
+
+// One direction of the line, shared by all threads.
+class Line {
+public:
+    Line(std::uint64_t rate, Clock& clock) : clock_(clock) {
+        // An eighth of a second's worth may go at once: what a timer and a piece need.
+        if (rate > 0) bucket_.emplace(rate, std::max<std::uint64_t>(rate / 8, 1), clock.instant());
+    }
+    Status pay(std::uint64_t bytes) {
+        if (!bucket_) return {};
+        Instant until;
+        {
+            const std::scoped_lock lock(mutex_);
+            const Instant now = clock_.instant();
+            until = now + bucket_->take(bytes, now);
+        }
+        for (Instant now = clock_.instant(); now < until; now = clock_.instant()) {
+            if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while waiting for the line");
+            clock_.sleep(std::min<Duration>(until - now, std::chrono::milliseconds(500)));
+        }
+        return {};
+    }
+    explicit operator bool() const { return bucket_.has_value(); }
+
+private:
+    Clock& clock_;
+    std::mutex mutex_;
+    std::optional<policy::TokenBucket> bucket_;
+};
+
+class LimitedBackend final : public Backend {
+public:
+    LimitedBackend(std::unique_ptr<Backend> below, Limits limits, Clock& clock)
+        : below_(std::move(below)), up_(limits.upload, clock), down_(limits.download, clock), calls_(limits.calls) {}
+
+    Status create_layout() override {
+        const Turn turn(*this);
+        return below_->create_layout();
+    }
+    Result<std::unique_ptr<Upload>> start(FileKind kind) override;
+    Status put(const FileName& name, ByteView bytes) override {
+        HF_DO(up_.pay(bytes.size()));
+        const Turn turn(*this);
+        return below_->put(name, bytes);
+    }
+    Result<Bytes> read(const FileName& name) override {
+        auto bytes = [&] {
+            const Turn turn(*this);
+            return below_->read(name);
+        }();
+        if (bytes) HF_DO(down_.pay(bytes->size()));
+        return bytes;
+    }
+    Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override {
+        {
+            const Turn turn(*this);
+            HF_DO(below_->read_at(name, offset, to));
+        }
+        return down_.pay(to.size());
+    }
+    Result<std::uint64_t> size(const FileName& name) override {
+        const Turn turn(*this);
+        return below_->size(name);
+    }
+    Status list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) override {
+        const Turn turn(*this);
+        return below_->list(kind, found);
+    }
+    Status remove(const FileName& name) override {
+        const Turn turn(*this);
+        return below_->remove(name);
+    }
+    Status sync() override {
+        const Turn turn(*this);
+        return below_->sync();
+    }
+    bool lists_at_once() const override { return below_->lists_at_once(); }
+    std::string location() const override { return below_->location(); }
+
+private:
+    class LimitedUpload;
+
+    // One of the calls that may run at once.
+    class Turn {
+    public:
+        explicit Turn(LimitedBackend& owner) : owner_(owner) {
+            if (owner_.calls_ == 0) return;
+            std::unique_lock lock(owner_.mutex_);
+            owner_.freed_.wait(lock, [&] { return owner_.running_ < owner_.calls_; });
+            ++owner_.running_;
+        }
+        ~Turn() {
+            if (owner_.calls_ == 0) return;
+            {
+                const std::scoped_lock lock(owner_.mutex_);
+                --owner_.running_;
+            }
+            owner_.freed_.notify_one();
+        }
+        Turn(const Turn&) = delete;
+
+    private:
+        LimitedBackend& owner_;
+    };
+
+    const std::unique_ptr<Backend> below_;
+    Line up_, down_;
+    const unsigned calls_;
+    std::mutex mutex_;
+    std::condition_variable freed_;
+    unsigned running_ = 0;
+};
+
+// Paid for as it is written: what is written here is on the line, or will be before more is taken.
+class LimitedBackend::LimitedUpload final : public Upload {
+public:
+    LimitedUpload(LimitedBackend& owner, std::unique_ptr<Upload> below) : owner_(owner), below_(std::move(below)) {}
+    Status write(ByteView bytes) override {
+        if (!owner_.up_) return below_->write(bytes);
+        while (!bytes.empty()) {
+            const ByteView piece = bytes.first(std::min(bytes.size(), k_piece));
+            HF_DO(owner_.up_.pay(piece.size()));
+            HF_DO(below_->write(piece));
+            bytes = bytes.subspan(piece.size());
+        }
+        return {};
+    }
+    Status commit(const Id& id) override {
+        const Turn turn(owner_);
+        return below_->commit(id);
+    }
+
+private:
+    LimitedBackend& owner_;
+    const std::unique_ptr<Upload> below_;
+};
+
+Result<std::unique_ptr<Upload>> LimitedBackend::start(FileKind kind) {
+    HF_TRY(auto upload, below_->start(kind));
+    return std::make_unique<LimitedUpload>(*this, std::move(upload));
+}
+
+}    // namespace
+
+std::unique_ptr<Backend> limited_backend(std::unique_ptr<Backend> below, Limits limits, Clock& clock) {
+    if (limits.upload == 0 && limits.download == 0 && limits.calls == 0) return below;
+    return std::make_unique<LimitedBackend>(std::move(below), limits, clock);
+}
+
+}    // namespace holdfast::storage
