@@ -217,7 +217,8 @@ TEST_F(RedisRestore, OverDataIsRefusedAndTouchesNothing) {
     const auto running = restore();
     ASSERT_FALSE(running);
     EXPECT_EQ(running.error().code, ErrorCode::exists);
-    ASSERT_TRUE(server_->talk({{"GET", "newer"}, {"SAVE"}}));
+    ASSERT_TRUE(server_->talk({{"GET", "newer"}}));
+    ASSERT_TRUE(server_->save());
     ASSERT_TRUE(server_->stop());
     const Bytes before = os::read_file(in_data("dump.rdb")).value();
     for (const auto& error : {plan_redis(config_, context(WhenExisting::refuse)).error(), restore().error()}) {
@@ -233,7 +234,7 @@ TEST_F(RedisRestore, StopsARunningServerWithoutLettingItSave) {
     start({"save 3600 1"});
     start_by_command();
     fill();
-    ASSERT_TRUE(server_->talk({{"SAVE"}}));
+    ASSERT_TRUE(server_->save());
     back_up();
     ASSERT_TRUE(server_->talk({{"FLUSHALL"}, {"SET", "newer", "than the backup"}}));
     const auto restored = restore(WhenExisting::switch_over);
@@ -389,7 +390,7 @@ TEST_F(RedisRestore, WaitsForNoSecondRestoreInTheSameFolder) {
 TEST_F(RedisRestore, ComparisonSeesAnyDifference) {
     start();
     fill();
-    ASSERT_TRUE(server_->talk({{"SAVE"}}));
+    ASSERT_TRUE(server_->save());
     const std::string file = in_data("dump.rdb");
     db::RedisLogin login;
     login.port = server_->port();

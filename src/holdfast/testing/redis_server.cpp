@@ -124,6 +124,17 @@ Result<std::string> RedisServer::talk(const std::vector<std::vector<std::string>
     return exchange(state_->port, state_->auth, commands);
 }
 
+Status RedisServer::save() {
+    const auto deadline = std::chrono::steady_clock::now() + k_up_within;
+    for (;;) {
+        const auto saved = talk({{"SAVE"}});
+        if (saved) return {};
+        const bool busy = saved.error().message.find("save already in progress") != std::string::npos;
+        if (!busy || std::chrono::steady_clock::now() > deadline) return fail(saved.error());
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+}
+
 Status RedisServer::stop() {
     HF_ASSERT(state_->process);
     state_->process->kill(SIGTERM);

@@ -38,6 +38,8 @@ public:
     Status wipe();
     /// Sends the commands in one go and returns the replies as they stand on the wire. An error reply is an Error.
     Result<std::string> talk(const std::vector<std::vector<std::string>>& commands);
+    /// SAVE. While a save for a replica is in progress the server refuses another one: waits for its end.
+    Status save();
     /// Waits until something answers PING on the port: for a server that somebody else started.
     Status wait_until_up();
 
