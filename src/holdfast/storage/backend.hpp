@@ -15,8 +15,10 @@
 #include <string>
 
 #include "holdfast/base/bytes.hpp"
+#include "holdfast/base/clock.hpp"
 #include "holdfast/base/id.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/storage/options.hpp"
 
 namespace holdfast::storage {
 
@@ -35,6 +37,7 @@ class Upload {
 public:
     virtual ~Upload() = default;
     virtual Status write(ByteView bytes) = 0;
+    /// After an error that is retryable it may be called again.
     virtual Status commit(const Id& id) = 0;
 };
 
@@ -56,12 +59,17 @@ public:
     virtual Status sync() = 0;
     /// Whether a file is in every list() that starts after its put() returned. Locks then need no waiting time.
     virtual bool lists_at_once() const { return false; }
+    /// How many uploads and reads at once make good use of it. More are safe; they wait.
+    virtual unsigned connections() const { return 1; }
     /// For people: the location as they gave it, without secrets.
     virtual std::string location() const = 0;
 };
 
-/// Opens what a --repo argument names: a path, or `local:path`. Other schemes: unsupported, with the known ones listed.
-/// Does not look whether a repository is there.
-Result<std::unique_ptr<Backend>> open_backend(const std::string& location);
+/// Opens what a --repo argument names: a path, or `scheme:…` as docs/formats/locations.md lists them. Does not look
+/// whether a repository is there. Errors: unsupported (unknown scheme; the known ones are in the hint), usage (a location
+/// or an option that is not understood), denied (credentials are missing).
+Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const BackendOptions& options = {});
+/// The same made fit for work: with the limits of the options, and behind a network with new attempts (storage/retry.hpp).
+Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const BackendOptions& options, Clock& clock);
 
 }    // namespace holdfast::storage

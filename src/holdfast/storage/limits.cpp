@@ -89,6 +89,9 @@ public:
         return below_->sync();
     }
     bool lists_at_once() const override { return below_->lists_at_once(); }
+    unsigned connections() const override {
+        return calls_ == 0 ? below_->connections() : std::min(calls_, below_->connections());
+    }
     std::string location() const override { return below_->location(); }
 
 private:

@@ -118,11 +118,25 @@ TEST(OpenBackend, TakesPathsAndNamesWhatItKnows) {
     EXPECT_EQ(open_backend("/a/b").value()->location(), "/a/b");
     EXPECT_EQ(open_backend("local:/a/b").value()->location(), "/a/b");
     EXPECT_EQ(open_backend("./c:d").value()->location(), "./c:d");
-    const auto s3 = open_backend("s3:host/bucket");
-    ASSERT_FALSE(s3);
-    EXPECT_EQ(s3.error().code, ErrorCode::unsupported);
-    EXPECT_NE(s3.error().hint.find("local:"), std::string::npos);
+    const auto odd = open_backend("carrier-pigeon:host/loft");
+    ASSERT_FALSE(odd);
+    EXPECT_EQ(odd.error().code, ErrorCode::unsupported);
+    EXPECT_NE(odd.error().hint.find("local:"), std::string::npos);
     EXPECT_EQ(open_backend("").error().code, ErrorCode::usage);
+}
+
+TEST(OpenBackend, RefusesOptionsThatNobodyKnows) {
+    EXPECT_EQ(open_backend("/a", {.extended = {{"pigeon.speed", "9"}}}).error().code, ErrorCode::usage);
+    EXPECT_EQ(open_backend("/a", {.extended = {{"local.speed", "9"}}}).error().code, ErrorCode::usage);
+    EXPECT_EQ(parse_option("s3.region=eu=1").value(), std::pair(std::string("s3.region"), std::string("eu=1")));
+    for (const char* bad : {"", "x", "s3.region", "region=1", ".x=1", "s3.=1"})
+        EXPECT_EQ(parse_option(bad).error().code, ErrorCode::usage) << bad;
+    const BackendOptions options{.extended = {{"s3.connections", "7"}, {"s3.a", "true"}, {"s3.connections", "9"}}};
+    EXPECT_EQ(options.number("s3.connections", 5, 1, 100).value(), 9u);
+    EXPECT_EQ(options.number("s3.connections", 5, 1, 8).error().code, ErrorCode::usage);
+    EXPECT_EQ(options.number("s3.none", 5, 1, 100).value(), 5u);
+    EXPECT_TRUE(options.flag("s3.a", false).value());
+    EXPECT_EQ(options.flag("s3.connections", false).error().code, ErrorCode::usage);
 }
 
 }    // namespace

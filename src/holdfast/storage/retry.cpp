@@ -85,6 +85,7 @@ public:
         return attempts<Status>("bringing names to the disk", [&](unsigned) { return below_->sync(); });
     }
     bool lists_at_once() const override { return below_->lists_at_once(); }
+    unsigned connections() const override { return below_->connections(); }
     std::string location() const override { return below_->location(); }
 
 private:

@@ -40,6 +40,7 @@ public:
         return {};
     }
     bool lists_at_once() const override { return below_->lists_at_once(); }
+    unsigned connections() const override { return below_->connections(); }
     std::string location() const override { return below_->location(); }
 
 private:
