@@ -7,6 +7,7 @@
 
 #include "holdfast/storage/limits.hpp"
 #include "holdfast/storage/local.hpp"
+#include "holdfast/storage/sftp.hpp"
 #include "holdfast/storage/retry.hpp"
 
 namespace holdfast::storage {
@@ -49,6 +50,7 @@ Result<std::unique_ptr<Backend>> open_local(const std::string& rest, const Backe
 // A new kind of storage is one line here, one page in docs/formats/locations.md and one program that runs the suite.
 constexpr Scheme k_schemes[] = {
     {"local", "local:<path>", open_local, false, ""},
+    {"sftp", "sftp:user@host:<path>", open_sftp, true, "identity known-hosts command connections timeout "},
 };
 
 const Scheme* find_scheme(std::string_view name) {
