@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "holdfast/format/scrypt.hpp"
+
 namespace holdfast::format {
 namespace {
 
@@ -30,15 +32,9 @@ EVP_MAC* poly1305() {
     static EVP_MAC* const mac = EVP_MAC_fetch(nullptr, "POLY1305", nullptr);
     return mac;
 }
-const EVP_MD* sha_256() {
-    static const EVP_MD* const digest = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    return digest;
-}
-
 struct Free {
     void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
     void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
     void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
     void operator()(EVP_KDF* kdf) const { EVP_KDF_free(kdf); }
 };
@@ -142,54 +138,14 @@ Result<ByteSpan> Cipher::open_in_place(ByteSpan envelope) {
     return content;
 }
 
-struct Sha256::State {
-    std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
-};
+namespace {
 
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-    HF_ASSERT(EVP_DigestInit_ex2(state_->context.get(), sha_256(), nullptr) == 1);
-}
-Sha256::Sha256(Sha256&&) noexcept = default;
-Sha256& Sha256::operator=(Sha256&&) noexcept = default;
-Sha256::~Sha256() = default;
+constexpr std::uint64_t k_kdf_memory_max = std::uint64_t{1} << 30;
 
-void Sha256::update(ByteView bytes) {
-    HF_ASSERT(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
-}
-
-Id Sha256::finish() {
-    Id id;
-    HF_ASSERT(EVP_DigestFinal_ex(state_->context.get(), data_of(ByteSpan(id.bytes)), nullptr) == 1);
-    HF_ASSERT(EVP_DigestInit_ex2(state_->context.get(), sha_256(), nullptr) == 1);
-    return id;
-}
-
-Id sha256(ByteView bytes) {
-    thread_local Sha256 hash;
-    hash.update(bytes);
-    return hash.finish();
-}
-
-Result<Key> derive_key(const Secret& password, ByteView salt, KdfCost cost) {
-    const auto unsupported = [&](std::string_view why) {
-        return fail(ErrorCode::unsupported,
-                    fmt::format("scrypt with N={}, r={}, p={} is refused: {}", cost.n, cost.r, cost.p, why),
-                    "make a new key with usual parameters, such as N=32768, r=8, p=5");
-    };
-    constexpr std::uint64_t memory_max = std::uint64_t{1} << 30;
-    // The default takes about a second for 1.3 million steps of N*r*p: more than 200 times that is no honest key.
-    constexpr std::uint64_t steps_max = std::uint64_t{1} << 28;
-    if (cost.n < 2 || !std::has_single_bit(cost.n)) return unsupported("N must be a power of two above 1");
-    if (cost.r == 0 || cost.p == 0) return unsupported("r and p must not be 0");
-    const std::uint64_t blocks_max = memory_max / 128 / cost.r;
-    if (cost.n >= blocks_max || cost.p >= blocks_max - cost.n)
-        return unsupported("it would take more than 1 GiB of memory");
-    if (cost.n * cost.r > steps_max / cost.p) return unsupported("it would take minutes");
-
+bool scrypt_openssl(const std::string& secret, ByteView salt, KdfCost cost, ByteSpan to) {
     const std::unique_ptr<EVP_KDF, Free> kdf(EVP_KDF_fetch(nullptr, "SCRYPT", nullptr));
     const std::unique_ptr<EVP_KDF_CTX, Free> context(EVP_KDF_CTX_new(kdf.get()));
-    std::uint64_t memory = memory_max + (1 << 20);    // the limit above is ours; OpenSSL adds a little of its own
-    const std::string& secret = password.reveal();
+    std::uint64_t memory = k_kdf_memory_max + (1 << 20);    // the limit is ours; OpenSSL adds a little of its own
     const OSSL_PARAM parameters[] = {
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, const_cast<char*>(secret.data()), secret.size()),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, const_cast<std::byte*>(salt.data()), salt.size()),
@@ -199,9 +155,44 @@ Result<Key> derive_key(const Secret& password, ByteView salt, KdfCost cost) {
         OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory),
         OSSL_PARAM_construct_end(),
     };
+    return EVP_KDF_derive(context.get(), data_of(to), to.size(), parameters) == 1;
+}
+
+// One round of PBKDF2 before and after the lanes are mixed.
+bool scrypt_own(const std::string& secret, ByteView salt, KdfCost cost, ByteSpan to) {
+    const auto pbkdf2 = [&](ByteView with, ByteSpan out) {
+        return PKCS5_PBKDF2_HMAC(secret.data(), static_cast<int>(secret.size()), data_of(with),
+                                 static_cast<int>(with.size()), 1, EVP_sha256(), static_cast<int>(out.size()),
+                                 data_of(out)) == 1;
+    };
+    Bytes lanes;
+    lanes.resize(std::size_t{128} * cost.r * cost.p);
+    const bool done = pbkdf2(salt, lanes) && ScryptLanes::mix(lanes, cost.n, cost.r) && pbkdf2(lanes, to);
+    OPENSSL_cleanse(lanes.data(), lanes.size());
+    return done;
+}
+
+}    // namespace
+
+Result<Key> derive_key(const Secret& password, ByteView salt, KdfCost cost) {
+    const auto unsupported = [&](std::string_view why) {
+        return fail(ErrorCode::unsupported,
+                    fmt::format("scrypt with N={}, r={}, p={} is refused: {}", cost.n, cost.r, cost.p, why),
+                    "make a new key with usual parameters, such as N=32768, r=8, p=5");
+    };
+    // The default takes about a second for 1.3 million steps of N*r*p: more than 200 times that is no honest key.
+    constexpr std::uint64_t steps_max = std::uint64_t{1} << 28;
+    if (cost.n < 2 || !std::has_single_bit(cost.n)) return unsupported("N must be a power of two above 1");
+    if (cost.r == 0 || cost.p == 0) return unsupported("r and p must not be 0");
+    const std::uint64_t blocks_max = k_kdf_memory_max / 128 / cost.r;
+    if (cost.n >= blocks_max || cost.p >= blocks_max - cost.n)
+        return unsupported("it would take more than 1 GiB of memory");
+    if (cost.n * cost.r > steps_max / cost.p) return unsupported("it would take minutes");
+
     std::array<std::byte, 64> derived;
-    if (EVP_KDF_derive(context.get(), data_of(ByteSpan(derived)), derived.size(), parameters) != 1)
-        return unsupported("the key derivation failed, probably for lack of memory");
+    const bool done = ScryptLanes::available() ? scrypt_own(password.reveal(), salt, cost, derived)
+                                               : scrypt_openssl(password.reveal(), salt, cost, derived);
+    if (!done) return unsupported("the key derivation failed, probably for lack of memory");
     Key key;
     std::copy_n(derived.begin(), 32, key.encrypt.begin());
     std::copy_n(derived.begin() + 32, 16, key.mac_k.begin());

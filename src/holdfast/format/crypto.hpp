@@ -15,6 +15,7 @@
 #include "holdfast/base/id.hpp"
 #include "holdfast/base/result.hpp"
 #include "holdfast/base/secret.hpp"
+#include "holdfast/format/sha256.hpp"
 
 namespace holdfast::format {
 
@@ -43,22 +44,6 @@ public:
     /// Decrypts in place inside `envelope`; returns the view of the plain bytes in it.
     Result<ByteSpan> open_in_place(ByteSpan envelope);
 
-private:
-    struct State;
-    std::unique_ptr<State> state_;
-};
-
-Id sha256(ByteView bytes);
-
-/// Streaming SHA-256.
-class Sha256 {
-public:
-    Sha256();
-    Sha256(Sha256&&) noexcept;
-    Sha256& operator=(Sha256&&) noexcept;
-    ~Sha256();
-    void update(ByteView bytes);
-    Id finish();    // and starts anew
 private:
     struct State;
     std::unique_ptr<State> state_;

@@ -149,17 +149,5 @@ TEST(DeriveKey, TakesAnEmptyPasswordAndTheDefaultCost) {
     EXPECT_TRUE(derive_key(Secret("x"), to_bytes(std::string(64, 's')), KdfCost{32768, 8, 1}));
 }
 
-TEST(Sha256, HashesTheKnownTextsInOnePieceAndInMany) {
-    EXPECT_EQ(sha256({}).hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    EXPECT_EQ(sha256(as_bytes("abc")).hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    Sha256 hash;
-    for (int round = 0; round < 2; ++round) {
-        hash.update(as_bytes("a"));
-        hash.update({});
-        hash.update(as_bytes("bc"));
-        EXPECT_EQ(hash.finish(), sha256(as_bytes("abc")));
-    }
-}
-
 }    // namespace
 }    // namespace holdfast::format
