@@ -4,23 +4,43 @@
 
 namespace holdfast::vault {
 
+namespace {
+
+std::unexpected<Error> damaged(const format::PackedBlob& blob, std::string_view how) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("{} blob {} {}", blob.type == format::BlobType::tree ? "tree" : "data", blob.id.brief(), how),
+        "run `holdfast check --read-data` to see what else is damaged");
+}
+
+constexpr std::string_view k_broken_seal = "does not decrypt: its seal is broken";
+constexpr std::string_view k_broken_frame = "does not decompress";
+
+}    // namespace
+
 Result<ByteView> BlobOpener::open(ByteSpan envelope, const format::PackedBlob& blob) {
     HF_ASSERT(envelope.size() == blob.length);
-    const auto damaged = [&](std::string_view how) {
-        return fail(
-            ErrorCode::corrupt,
-            fmt::format("{} blob {} {}", blob.type == format::BlobType::tree ? "tree" : "data", blob.id.brief(), how),
-            "run `holdfast check --read-data` to see what else is damaged");
-    };
     auto content = cipher_.open_in_place(envelope);
-    if (!content) return damaged("does not decrypt: its seal is broken");
+    if (!content) return damaged(blob, k_broken_seal);
     ByteView plain = *content;
     if (blob.uncompressed_length != 0) {
-        if (!decompressor_.decompress(plain, blob.uncompressed_length, plain_)) return damaged("does not decompress");
+        if (!decompressor_.decompress(plain, blob.uncompressed_length, plain_)) return damaged(blob, k_broken_frame);
         plain = plain_;
     }
-    if (format::sha256(plain) != blob.id) return damaged("has other content than its name says");
+    if (format::sha256(plain) != blob.id) return other_content(blob);
     return plain;
+}
+
+Status BlobOpener::unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain) {
+    HF_ASSERT(envelope.size() == blob.length);
+    if (!cipher_.open(envelope, blob.uncompressed_length != 0 ? scratch_ : plain)) return damaged(blob, k_broken_seal);
+    if (blob.uncompressed_length != 0 && !decompressor_.decompress(scratch_, blob.uncompressed_length, plain))
+        return damaged(blob, k_broken_frame);
+    return {};
+}
+
+std::unexpected<Error> BlobOpener::other_content(const format::PackedBlob& blob) {
+    return damaged(blob, "has other content than its name says");
 }
 
 Result<Bytes> BlobOpener::open_document(ByteSpan envelope) {

@@ -11,6 +11,7 @@
 
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/id_set.hpp"
+#include "holdfast/vault/pack_check.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -194,56 +195,19 @@ private:
 
     Status read_packs() {
         std::atomic<std::size_t> next = 0;
-        std::atomic<std::uint64_t> done = 0;
+        std::atomic<std::uint64_t> done = 0, bytes = 0;
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < std::max(2u, os::processor_count()); ++i)
             threads.emplace_back([&] {
-                BlobOpener opener(repository_.master_key());
+                PackCheck pack_check(repository_);
                 for (std::size_t at = next++; at < indexed_.size() && !os::stop_requested(); at = next++) {
-                    read_pack(opener, indexed_[at]);
+                    bytes += pack_check.run(indexed_[at], [this](std::string text) { error(std::move(text)); });
                     progress(++done, indexed_.size());
                 }
             });
         for (std::thread& thread : threads) thread.join();
+        report_.bytes_read = bytes;
         return check_stop();
-    }
-
-    void read_pack(BlobOpener& opener, const format::IndexPack& pack) {
-        const std::string name = "pack " + pack.id.hex();
-        auto bytes = repository_.backend().read({FileKind::pack, pack.id});
-        if (!bytes) {
-            // Missing packs have been reported.
-            if (bytes.error().code != ErrorCode::not_found) error(fmt::format("{}: {}", name, bytes.error().message));
-            return;
-        }
-        {
-            const std::scoped_lock lock(mutex_);
-            report_.bytes_read += bytes->size();
-        }
-        if (format::sha256(*bytes) != pack.id) error(name + " is damaged: its content does not match its name");
-        check_header(opener, pack, *bytes, name);
-        for (const format::PackedBlob& blob : pack.blobs) {
-            if (std::uint64_t(blob.offset) + blob.length > bytes->size()) {
-                error(fmt::format("{}: it ends before blob {}", name, blob.id.brief()));
-                continue;
-            }
-            const auto plain = opener.open(ByteSpan(*bytes).subspan(blob.offset, blob.length), blob);
-            if (!plain) error(fmt::format("{}: {}", name, plain.error().message));
-        }
-    }
-
-    // The pack's own table must say what the index says, or the index could not be made anew from it.
-    void check_header(BlobOpener& opener, const format::IndexPack& pack, ByteView bytes, const std::string& name) {
-        const auto bad = [&] { error(name + ": its table of blobs is damaged"); };
-        if (bytes.size() < format::k_pack_trailer) return bad();
-        const auto length = load_le<std::uint32_t>(bytes.last(format::k_pack_trailer).data());
-        if (length < format::k_envelope_overhead || length > bytes.size() - format::k_pack_trailer) return bad();
-        Bytes plain;
-        if (!opener.cipher().open(bytes.subspan(bytes.size() - format::k_pack_trailer - length, length), plain))
-            return bad();
-        const auto table = format::decode_pack_header(plain);
-        if (!table) return bad();
-        if (*table != pack.blobs) error(name + ": its table of blobs differs from the index");
     }
 
     Repository& repository_;

@@ -8,6 +8,8 @@ namespace {
 // Small enough to stay in the processor's cache between sealing, hashing and writing; large enough for few calls. Packs
 // below this size at the end of a run are merged.
 constexpr std::size_t k_flush_size = 1u << 20;
+// Bytes that nobody has hashed yet wait for that a little longer.
+constexpr std::size_t k_flush_unhashed = 4u << 20;
 // rustic closes its packs there; restic reads up to forty times as many.
 constexpr std::size_t k_blobs_max = 10'000;
 
@@ -16,6 +18,7 @@ constexpr std::size_t k_blobs_max = 10'000;
 Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
                                           std::uint32_t uncompressed_length) {
     HF_ASSERT(!stored.empty());
+    if (pending_.size() >= (hashed_ == pending_.size() ? k_flush_size : k_flush_unhashed)) HF_DO(flush());
     const std::uint64_t offset = flushed_ + pending_.size();
     const std::uint64_t length = stored.size() + format::k_envelope_overhead;
     HF_ASSERT(offset + length < std::uint64_t(1) << 32);
@@ -24,8 +27,12 @@ Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobTy
     cipher.seal(stored, random_nonce(), pending_);
     blobs_.push_back(
         {id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
-    if (pending_.size() >= k_flush_size) HF_DO(flush());
     return static_cast<std::uint32_t>(length);
+}
+
+format::HashWork PackBuilder::take_hash_work() {
+    const std::size_t from = std::exchange(hashed_, pending_.size());
+    return {&sha256_, ByteView(pending_).subspan(from)};
 }
 
 bool PackBuilder::full(std::uint64_t target) const {
@@ -49,10 +56,11 @@ Status PackBuilder::flush() {
     if (!upload_) {
         HF_TRY(upload_, backend_->start(storage::FileKind::pack));
     }
-    sha256_.update(pending_);
+    sha256_.update(ByteView(pending_).subspan(hashed_));
     HF_DO(upload_->write(pending_));
     flushed_ += pending_.size();
-    if (pending_.capacity() > 4 * k_flush_size)
+    hashed_ = 0;
+    if (pending_.capacity() > k_flush_unhashed)
         pending_ = {};    // after a blob of the longest kind
     else
         pending_.clear();

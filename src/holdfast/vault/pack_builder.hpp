@@ -1,6 +1,7 @@
 #pragma once
 // A pack on its way: blobs are sealed straight into a small buffer that goes out to the storage as it fills; the pack
-// is never held whole. Its name, the SHA-256 of its bytes, is computed along the way.
+// is never held whole. Its name, the SHA-256 of its bytes, is computed along the way: best by whoever hashes other things
+// at the same time (take_hash_work), else when the buffer goes out.
 //
 //   errors   the backend's own
 //   threads  one at a time
@@ -21,6 +22,8 @@ public:
     /// `stored` is the plain blob, or its zstd frame when uncompressed_length is not 0. Returns the envelope's length.
     Result<std::uint32_t> append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
                                  std::uint32_t uncompressed_length);
+    /// What its name has not taken in yet; to be handed to format::update_together() before the next call.
+    format::HashWork take_hash_work();
     /// Worth sealing: the target size or the number of blobs that other readers expect at most is reached.
     bool full(std::uint64_t target) const;
     bool empty() const { return blobs_.empty(); }
@@ -42,6 +45,7 @@ private:
     std::unique_ptr<storage::Upload> upload_;    // from the first flush on
     format::Sha256 sha256_;
     Bytes pending_;
+    std::size_t hashed_ = 0;    // of the pending bytes
     std::uint64_t flushed_ = 0;
     std::vector<format::PackedBlob> blobs_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/crash_point.hpp"
@@ -22,6 +23,8 @@ constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
 // Enough that workers seldom wait for a reader; more would only be memory.
 constexpr std::uint64_t k_in_flight_per_worker = 6u << 20;
+// Chunks that a worker takes at once: two, or more while they are small.
+constexpr std::size_t k_batch_max = 7, k_batch_bytes = 256u << 10;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
 
@@ -67,6 +70,7 @@ struct Pipeline::Worker {
     Worker(Repository& repository, int level) : sealer(repository.master_key(), level), pack(repository.backend()) {}
     Sealer sealer;
     PackBuilder pack;
+    std::array<format::Sha256, k_batch_max> sums;
     std::thread thread;
 };
 
@@ -156,27 +160,49 @@ Status Pipeline::submit(Chunk chunk) {
     return status();
 }
 
+// Two chunks are hashed in the time of one, and small ones cost less of the mutex by the handful; but a worker that has
+// nothing to do comes first.
+std::vector<Chunk> Pipeline::next_batch() {
+    std::vector<Chunk> batch;
+    std::unique_lock lock(queue_mutex_);
+    ++idle_;
+    chunk_ready_.wait(lock, [&] { return !chunks_.empty() || no_more_chunks_; });
+    --idle_;
+    std::size_t bytes = 0;
+    while (!chunks_.empty() && (batch.empty() || chunks_.size() > idle_) && batch.size() < k_batch_max &&
+           (batch.size() < 2 || bytes < k_batch_bytes)) {
+        bytes += chunks_.front().bytes.size();
+        batch.push_back(std::move(chunks_.front()));
+        chunks_.pop_front();
+    }
+    return batch;
+}
+
 void Pipeline::work(Worker& worker) {
     for (;;) {
-        std::unique_lock lock(queue_mutex_);
-        chunk_ready_.wait(lock, [&] { return !chunks_.empty() || no_more_chunks_; });
-        if (chunks_.empty()) return;
-        Chunk chunk = std::move(chunks_.front());
-        chunks_.pop_front();
-        lock.unlock();
-
-        Id id;
-        std::uint64_t added = 0;
-        if (!failed())
-            if (auto status = store(worker, chunk, id, added); !status) fail_with(std::move(status).error());
-        const std::uint64_t length = chunk.bytes.size();
-        counters_.bytes_done += length;
-        chunk.buffer.reset();
-        chunk.content->stored(chunk.number, id, added);
-        lock.lock();
-        in_flight_ -= length;
-        lock.unlock();
-        room_.notify_all();
+        std::vector<Chunk> batch = next_batch();
+        if (batch.empty()) return;
+        std::vector<format::HashWork> work;
+        for (std::size_t i = 0; i < batch.size(); ++i) work.push_back({&worker.sums[i], batch[i].bytes});
+        work.push_back(worker.pack.take_hash_work());
+        format::update_together(work);
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            Chunk& chunk = batch[i];
+            const Id id = worker.sums[i].finish();
+            Result<std::uint64_t> added = 0;
+            if (!failed()) added = store(worker, chunk, id);
+            if (!added) fail_with(added.error());
+            const std::uint64_t length = chunk.bytes.size();
+            counters_.bytes_done += length;
+            chunk.buffer.reset();
+            chunk.content->stored(chunk.number, id, added.value_or(0));
+            chunk.content.reset();
+            {
+                const std::scoped_lock lock(queue_mutex_);
+                in_flight_ -= length;
+            }
+            room_.notify_all();
+        }
     }
 }
 
@@ -186,12 +212,11 @@ bool Pipeline::claim(format::BlobType type, const Id& id) {
     return (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).insert(id);
 }
 
-Status Pipeline::store(Worker& worker, const Chunk& chunk, Id& id, std::uint64_t& added) {
-    id = format::sha256(chunk.bytes);
-    if (!claim(format::BlobType::data, id)) return {};
-    added = chunk.bytes.size();
+Result<std::uint64_t> Pipeline::store(Worker& worker, const Chunk& chunk, const Id& id) {
+    if (!claim(format::BlobType::data, id)) return 0;
     counters_.data_blobs += 1;
-    return append(worker.sealer, worker.pack, format::BlobType::data, id, chunk.bytes);
+    HF_DO(append(worker.sealer, worker.pack, format::BlobType::data, id, chunk.bytes));
+    return chunk.bytes.size();
 }
 
 Result<Id> Pipeline::store_tree(std::string_view json) {

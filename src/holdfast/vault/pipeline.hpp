@@ -83,7 +83,10 @@ private:
     struct Sealer;    // cipher and compressor of one thread
 
     void work(Worker& worker);
-    Status store(Worker& worker, const Chunk& chunk, Id& id, std::uint64_t& added);
+    /// Chunks for one worker; none when no more will come. Waits.
+    std::vector<Chunk> next_batch();
+    /// Returns how much of it is new to the repository.
+    Result<std::uint64_t> store(Worker& worker, const Chunk& chunk, const Id& id);
     bool claim(format::BlobType type, const Id& id);
     /// Appends to `pack`; a full pack goes to the syncer and `pack` becomes a fresh one.
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
@@ -105,6 +108,7 @@ private:
     std::condition_variable chunk_ready_, room_;
     std::deque<Chunk> chunks_;
     std::uint64_t in_flight_ = 0, reserved_ = 0;
+    std::size_t idle_ = 0;    // workers that wait for a chunk
     bool no_more_chunks_ = false;
 
     std::mutex claim_mutex_;
