@@ -180,8 +180,8 @@ Result<Key> derive_key(const Secret& password, ByteView salt, KdfCost cost) {
                     fmt::format("scrypt with N={}, r={}, p={} is refused: {}", cost.n, cost.r, cost.p, why),
                     "make a new key with usual parameters, such as N=32768, r=8, p=5");
     };
-    // The default takes about a second for 1.3 million steps of N*r*p: more than 200 times that is no honest key.
-    constexpr std::uint64_t steps_max = std::uint64_t{1} << 28;
+    // The default is 1.3 million steps of N*r*p: 50 times that is no honest key, and 20 of them are tried.
+    constexpr std::uint64_t steps_max = std::uint64_t{1} << 26;
     if (cost.n < 2 || !std::has_single_bit(cost.n)) return unsupported("N must be a power of two above 1");
     if (cost.r == 0 || cost.p == 0) return unsupported("r and p must not be 0");
     const std::uint64_t blocks_max = k_kdf_memory_max / 128 / cost.r;

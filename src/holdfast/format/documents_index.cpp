@@ -33,6 +33,7 @@ Status read_blob(simdjson::dom::element from, std::string_view what, PackedBlob&
     }
     if (!has_id || !has_type) return wrong_field({what, "blobs"}, "holds a blob without ID or type");
     if (blob.length < k_envelope_overhead) return wrong_field({what, "length"}, "is too short for an envelope");
+    if (!has_sane_length(blob)) return wrong_field({what, "length"}, "is longer than any blob");
     if (blob.offset > UINT32_MAX - blob.length) return wrong_field({what, "offset"}, "lies beyond 4 GiB");
     return {};
 }

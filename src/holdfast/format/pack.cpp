@@ -13,6 +13,12 @@ constexpr unsigned k_compressed_bit = 2;
 
 }    // namespace
 
+bool has_sane_length(const PackedBlob& blob) {
+    const std::uint32_t max = blob.type == BlobType::tree ? k_tree_blob_max : k_data_blob_max;
+    // What is stored may be a little longer than what it holds.
+    return blob.length >= k_envelope_overhead && blob.length <= max + (max >> 6) && blob.uncompressed_length <= max;
+}
+
 std::size_t header_entry_size(const PackedBlob& blob) {
     return blob.uncompressed_length ? k_entry_compressed : k_entry_plain;
 }
@@ -64,6 +70,7 @@ Result<std::vector<PackedBlob>> decode_pack_header(ByteView plain) {
             return corrupt(fmt::format("a blob of {} bytes is too short", blob.length));
         // Zero stands for "not compressed" everywhere else; with a compressed type it is a contradiction.
         if (compressed && blob.uncompressed_length == 0) return corrupt("a compressed blob has no length");
+        if (!has_sane_length(blob)) return corrupt(fmt::format("no blob has {} bytes", blob.plain_length()));
         offset += blob.length;
         if (offset > UINT32_MAX) return corrupt("its blobs add up to more than 4 GiB");
         blobs.push_back(blob);

@@ -81,10 +81,19 @@ TEST(PackHeader, RefusesARaggedOrEmptyTable) {
 }
 
 TEST(PackHeader, RefusesBlobsThatAddUpToMoreThan4GiB) {
-    Bytes table = entry(0, UINT32_MAX);
+    Bytes table;
+    for (int i = 0; i < 31; ++i) append(table, entry(0, k_data_blob_max));
     EXPECT_TRUE(decode_pack_header(table));
-    append(table, entry(0, 32));
+    append(table, entry(0, k_data_blob_max));
     EXPECT_FALSE(decode_pack_header(table));
+}
+
+TEST(PackHeader, RefusesABlobLongerThanAnyHonestOne) {
+    EXPECT_TRUE(decode_pack_header(entry(3, 100, k_tree_blob_max)));
+    EXPECT_FALSE(decode_pack_header(entry(3, 100, k_tree_blob_max + 1)));
+    EXPECT_TRUE(decode_pack_header(entry(2, 100, k_data_blob_max)));
+    EXPECT_FALSE(decode_pack_header(entry(2, 100, k_data_blob_max + 1)));
+    EXPECT_FALSE(decode_pack_header(entry(0, UINT32_MAX)));
 }
 
 TEST(PackHeader, RefusesACompressedBlobWithoutLength) { EXPECT_FALSE(decode_pack_header(entry(3, 100, 0))); }

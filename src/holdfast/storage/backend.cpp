@@ -32,6 +32,22 @@ std::string relative_path(const FileName& name) {
     return fmt::format("data/{}/{}", std::string_view(hex).substr(0, 2), hex);
 }
 
+std::uint64_t read_size_max(FileKind kind) {
+    switch (kind) {
+        case FileKind::config:
+        case FileKind::key:
+        case FileKind::lock:
+            return std::uint64_t(1) << 20;    // some hundred bytes in truth
+        case FileKind::snapshot:
+            return std::uint64_t(64) << 20;    // paths, tags and excludes are in it
+        case FileKind::index:
+            return std::uint64_t(512) << 20;    // 8 MiB in truth; old programs made longer ones
+        case FileKind::pack:
+            break;
+    }
+    return std::uint64_t(1) << 30;
+}
+
 namespace {
 
 struct Scheme {

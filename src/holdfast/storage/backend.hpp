@@ -32,6 +32,10 @@ struct FileName {
 /// "config", "data/ab/ab12…", "keys/…": the path below the repository's root, the same in every backend.
 std::string relative_path(const FileName& name);
 
+/// The largest file of a kind that read() hands out: what is longer was never written by any program of this format, and
+/// must not fill the memory of one that looks at it. Longer packs are read piece by piece.
+std::uint64_t read_size_max(FileKind kind);
+
 /// A file on its way; its name (a hash) is known only at the end. Leaving without commit() abandons it.
 class Upload {
 public:
@@ -49,6 +53,7 @@ public:
     virtual Result<std::unique_ptr<Upload>> start(FileKind kind) = 0;
     /// A small file at once.
     virtual Status put(const FileName& name, ByteView bytes) = 0;
+    /// corrupt when it is longer than read_size_max(), without having been read.
     virtual Result<Bytes> read(const FileName& name) = 0;
     /// Exactly to.size() bytes from `offset`; fewer there: corrupt.
     virtual Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) = 0;

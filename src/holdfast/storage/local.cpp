@@ -215,7 +215,7 @@ Status LocalBackend::put(const FileName& name, ByteView bytes) {
     return upload.commit(name.id);
 }
 
-Result<Bytes> LocalBackend::read(const FileName& name) { return os::read_file(path_of(name), std::uint64_t(4) << 30); }
+Result<Bytes> LocalBackend::read(const FileName& name) { return os::read_file(path_of(name), read_size_max(name.kind)); }
 
 Status LocalBackend::read_at(const FileName& name, std::uint64_t offset, ByteSpan to) {
     const std::string path = path_of(name);

@@ -24,6 +24,7 @@ public:
     Checker(Repository& repository, const CheckOptions& options) : repository_(repository), options_(options) {}
 
     Result<CheckReport> run() {
+        HF_DO(read_keys());
         HF_DO(read_index());
         HF_DO(compare_packs());
         HF_DO(walk_snapshots());
@@ -47,6 +48,25 @@ private:
     }
     static Status check_stop() {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while checking");
+        return {};
+    }
+
+    // Also those that did not open the repository this time: they are somebody's only way in.
+    Status read_keys() {
+        std::vector<Id> ids;
+        HF_DO(repository_.backend().list(FileKind::key, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
+        for (const Id& id : ids) {
+            const std::string what = "key file " + id.brief();
+            const auto content = repository_.backend().read({FileKind::key, id});
+            if (!content) {
+                if (content.error().code != ErrorCode::not_found) error(what + ": " + content.error().message);
+                continue;
+            }
+            if (format::sha256(*content) != id)
+                error(what + " is damaged: its content does not match its name");
+            else if (const auto file = format::decode_key_file(as_text(*content), what); !file)
+                error(file.error().message);
+        }
         return {};
     }
 
