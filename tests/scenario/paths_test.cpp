@@ -79,7 +79,7 @@ TEST_F(Paths, ATargetThatIsNotEmptyIsLeftAlone) {
     EXPECT_THAT(refused.errors, HasSubstr(at("back")));
     EXPECT_THAT(refused.errors, HasSubstr("--overwrite"));
     EXPECT_EQ(os::list_folder(at("back")).value(), std::vector<std::string>{"mine"});
-    EXPECT_EQ(holdfast({"restore", "latest", "--target", at("back"), "--overwrite"}).exit, 0);
+    EXPECT_EQ(holdfast({"restore", "latest", "--target", at("back"), "--overwrite", "always"}).exit, 0);
     EXPECT_EQ(os::read_text(at("back/mine")).value(), "precious");
 }
 

@@ -7,6 +7,7 @@
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/output.hpp"
+#include "holdfast/cli/pattern_files.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/os/file.hpp"
@@ -36,65 +37,161 @@ Result<std::vector<std::string>> folders_of(const vault::Repository& repository,
     return folders;
 }
 
-Result<int> restore_files(const Session& session, const RestoreArguments& arguments,
-                          const vault::Repository& repository, const vault::SnapshotEntry& entry) {
-    ProgressLine progress(session.clock, session.people() && is_terminal(2));
+std::optional<vault::Overwrite> overwrite_of(const std::string& word) {
+    if (word.empty()) return std::nullopt;
+    return word == "never"        ? vault::Overwrite::never
+           : word == "if-newer"   ? vault::Overwrite::if_newer
+           : word == "if-changed" ? vault::Overwrite::if_changed
+                                  : vault::Overwrite::always;
+}
+
+std::string_view word_of(vault::RestoreItem::Action action) {
+    using Action = vault::RestoreItem::Action;
+    switch (action) {
+        case Action::restored:
+            return "restored";
+        case Action::updated:
+            return "updated";
+        case Action::unchanged:
+            return "unchanged";
+        case Action::skipped:
+            return "skipped";
+        case Action::deleted:
+            return "deleted";
+    }
+    return "";
+}
+
+json::Value item_json(const vault::RestoreItem& item) {
+    return json::Value::object({{"action", word_of(item.action)}, {"path", item.path}, {"size", item.size}});
+}
+
+std::string summary_text(const RestoreArguments& arguments, const vault::RestoreSummary& summary, const Id& snapshot,
+                         const std::string& target, double took) {
+    std::string text = fmt::format("{} {} files and {} folders ({}) of snapshot {} to {}{}\n",
+                                   arguments.dry_run ? "would restore" : "restored", summary.files, summary.folders,
+                                   human_size(summary.bytes), snapshot.brief(), printable(target),
+                                   arguments.dry_run ? "" : " in " + human_duration(took));
+    if (summary.bytes_reused > 0 || summary.files_unchanged > 0)
+        text += fmt::format("{} of it {} there already ({} files unchanged)\n", human_size(summary.bytes_reused),
+                            arguments.dry_run ? "is" : "was", summary.files_unchanged);
+    if (summary.skipped > 0)
+        text += fmt::format("{} left as they are (--overwrite {})\n", summary.skipped, arguments.overwrite);
+    if (arguments.delete_others)
+        text += fmt::format("{} {} that the snapshot does not have\n", summary.deleted,
+                            arguments.dry_run ? "would be deleted" : "deleted");
+    if (arguments.verify && !arguments.dry_run)
+        text += fmt::format("verified on the disk: {} files, {}\n", summary.files_verified,
+                            human_size(summary.bytes_verified));
+    return text;
+}
+
+Result<vault::RestoreOptions> options_of(const RestoreArguments& arguments, const vault::Repository& repository,
+                                         const vault::SnapshotEntry& entry) {
     vault::RestoreOptions options;
     options.target = os::absolute_path(arguments.target);
-    options.include = arguments.include;
+    options.subfolder = arguments.subfolder;
+    options.patterns = arguments.patterns;
+    HF_DO(read_pattern_files(arguments.files.include, options.patterns.include));
+    HF_DO(read_pattern_files(arguments.files.iinclude, options.patterns.iinclude));
+    HF_DO(read_pattern_files(arguments.files.exclude, options.patterns.exclude));
+    HF_DO(read_pattern_files(arguments.files.iexclude, options.patterns.iexclude));
+    // A file of patterns that holds none must not mean everything.
+    if ((!arguments.files.include.empty() || !arguments.files.iinclude.empty()) && options.patterns.include.empty() &&
+        options.patterns.iinclude.empty())
+        return fail(ErrorCode::usage, "the files of --include-file hold no pattern",
+                    "write one pattern a line, or leave the option out to restore everything");
     if (!arguments.only.empty()) {
-        HF_TRY(std::vector<std::string> folders, folders_of(repository, entry, arguments.only));
-        std::ranges::move(folders, std::back_inserter(options.include));
+        HF_TRY(options.include, folders_of(repository, entry, arguments.only));
         // A component that failed has no folder: nothing to restore must not become everything.
         if (options.include.empty())
             return fail(ErrorCode::not_found,
                         fmt::format("snapshot {} holds nothing of what --only names", entry.id.brief()),
                         "`holdfast ls` lists what it holds");
     }
-    options.overwrite = arguments.overwrite;
+    options.overwrite = overwrite_of(arguments.overwrite);
+    options.delete_others = arguments.delete_others;
+    options.sparse = arguments.sparse;
+    options.verify = arguments.verify;
     options.dry_run = arguments.dry_run;
+    return options;
+}
+
+Result<int> restore_files(const Session& session, const RestoreArguments& arguments,
+                          const vault::Repository& repository, const vault::SnapshotEntry& entry) {
+    HF_TRY(vault::RestoreOptions options, options_of(arguments, repository, entry));
+    ProgressLine progress(session.clock, session.people() && is_terminal(2));
     options.progress = [&](const vault::RestoreProgress& now) {
         progress.show(
             {now.bytes_done, now.bytes_total, "", fmt::format("{} of {} files", now.files_done, now.files_total)});
     };
+    json::Value items = json::Value::array();
+    if (session.global.verbose > 0)
+        options.each = [&](const vault::RestoreItem& item) {
+            if (session.global.json)
+                items.push(item_json(item));
+            else
+                print(fmt::format("{:9} {}{}\n", word_of(item.action), printable(item.path),
+                                  item.type == format::NodeType::file ? ", " + human_size(item.size) : ""));
+        };
     const Instant started = session.clock.instant();
     auto restored = vault::restore(repository, entry, options);
     progress.clear();
-    if (!restored && restored.error().code == ErrorCode::exists)
+    if (!restored && restored.error().code == ErrorCode::exists && !options.overwrite)
         return fail(ErrorCode::exists, restored.error().message,
-                    "name an empty folder, or add --overwrite to replace what is in the way");
+                    "name an empty folder, or say with --overwrite always|if-changed|if-newer|never what may happen to "
+                    "what is there");
     HF_TRY(const vault::RestoreSummary summary, std::move(restored));
     const double took = seconds(session.clock.instant() - started);
     if (session.global.json) {
         json::Value warnings = json::Value::array();
         for (const auto& [path, error] : summary.warnings)
             warnings.push(json::Value::object({{"path", path}, {"message", error.message}}));
-        print_json(json::Value::object({{"snapshot", entry.id.hex()},
-                                        {"target", options.target},
-                                        {"dry_run", arguments.dry_run},
-                                        {"files", summary.files},
-                                        {"folders", summary.folders},
-                                        {"others", summary.others},
-                                        {"bytes", summary.bytes},
-                                        {"warnings", std::move(warnings)},
-                                        {"seconds", took}}));
+        json::Value result = json::Value::object({{"snapshot", entry.id.hex()},
+                                                  {"target", options.target},
+                                                  {"dry_run", arguments.dry_run},
+                                                  {"files", summary.files},
+                                                  {"folders", summary.folders},
+                                                  {"others", summary.others},
+                                                  {"bytes", summary.bytes},
+                                                  {"files_unchanged", summary.files_unchanged},
+                                                  {"bytes_reused", summary.bytes_reused},
+                                                  {"skipped", summary.skipped},
+                                                  {"deleted", summary.deleted},
+                                                  {"files_verified", summary.files_verified},
+                                                  {"bytes_verified", summary.bytes_verified},
+                                                  {"warnings", std::move(warnings)},
+                                                  {"seconds", took}});
+        if (session.global.verbose > 0) result.set("items", std::move(items));
+        print_json(result);
         return 0;
     }
     for (const auto& [path, error] : summary.warnings)
         print_note(
             fmt::format("{} {}: {}\n", painted(2, Colour::yellow, "not as it was:"), printable(path), error.message));
-    if (!session.global.quiet)
-        print(fmt::format("{} {} files and {} folders ({}) of snapshot {} to {}{}\n",
-                          arguments.dry_run ? "would restore" : "restored", summary.files, summary.folders,
-                          human_size(summary.bytes), entry.id.brief(), printable(options.target),
-                          arguments.dry_run ? "" : " in " + human_duration(took)));
+    if (!session.global.quiet) print(summary_text(arguments, summary, entry.id, options.target, took));
     return 0;
 }
 
-Result<int> run_restore(const Session& session, const RestoreArguments& arguments) {
-    if (arguments.target.empty() && (arguments.overwrite || !arguments.include.empty()))
-        return fail(ErrorCode::usage, "--include and --overwrite go with --target",
-                    "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
+bool says_something_of_files(const RestoreArguments& a) {
+    return !a.overwrite.empty() || !a.patterns.empty() || !a.files.include.empty() || !a.files.iinclude.empty() ||
+           !a.files.exclude.empty() || !a.files.iexclude.empty() || a.delete_others || a.sparse || a.verify ||
+           !a.subfolder.empty();
+}
+
+Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
+    // SNAPSHOT:FOLDER, as restic writes it.
+    if (const auto colon = arguments.snapshot.find(':'); colon != std::string::npos) {
+        arguments.subfolder = arguments.snapshot.substr(colon + 1);
+        arguments.snapshot.resize(colon);
+        if (arguments.subfolder.empty())
+            return fail(ErrorCode::usage, "no folder stands behind the colon", "write latest:/etc/nginx");
+    }
+    if (arguments.target.empty() && says_something_of_files(arguments))
+        return fail(
+            ErrorCode::usage,
+            "--include, --exclude, --overwrite, --delete, --sparse, --verify and SNAPSHOT:FOLDER go with --target",
+            "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
         HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
@@ -126,19 +223,40 @@ class RestoreCommand final : public Command {
   holdfast restore latest --only redis --yes       no question (needed where there is no terminal)
   holdfast restore latest --yes --replace          live stores are put aside and replaced; the old ones are kept
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
-  holdfast restore latest --target /tmp/back --include /etc/nginx
+  holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
+  holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
+  holdfast restore latest --target /srv --overwrite if-changed --verify
+                                                   goes on where an earlier restore was stopped: only what differs is
+                                                   written; then all is read back from the disk and compared
+  holdfast restore latest:/srv/www --target /srv/www --overwrite if-changed --delete --dry-run -v
+                                                   what would change, and what would be deleted
+Patterns: * ? [a-z] inside a name, ** across folders; a leading / fits from the root, any other at any depth; a folder
+that fits brings (or leaves out) all below it. Excludes win.
 )";
     }
     void declare(Options& options) override {
-        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required, "ID or latest");
+        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required,
+                         "ID or latest; with --target also ID:FOLDER");
         options.list("--only", arguments_.only, "COMPONENT", "only this component, by name or kind");
         options.value("-t,--target", arguments_.target, "FOLDER",
                       "lay plain files out below this folder; touch no store");
-        options.list("-i,--include", arguments_.include, "PATH", "with --target: only this path");
+        options.list("-i,--include", arguments_.patterns.include, "PATTERN", "with --target: only what fits");
+        options.list("--iinclude", arguments_.patterns.iinclude, "PATTERN", "the same, large or small letters");
+        options.list("-e,--exclude", arguments_.patterns.exclude, "PATTERN", "with --target: not what fits");
+        options.list("--iexclude", arguments_.patterns.iexclude, "PATTERN", "the same, large or small letters");
+        options.list("--include-file", arguments_.files.include, "FILE", "patterns, one a line; # begins a comment");
+        options.list("--iinclude-file", arguments_.files.iinclude, "FILE", "the same for --iinclude");
+        options.list("--exclude-file", arguments_.files.exclude, "FILE", "the same for --exclude");
+        options.list("--iexclude-file", arguments_.files.iexclude, "FILE", "the same for --iexclude");
         options.flag("-n,--dry-run", arguments_.dry_run, "say what would be done, and stop");
         options.flag("-y,--yes", arguments_.yes, "do not ask");
         options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
-        options.flag("--overwrite", arguments_.overwrite, "with --target: replace files that are in the way");
+        options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},
+                       "with --target: what happens to files that are there");
+        options.flag("--delete", arguments_.delete_others,
+                     "with --overwrite: delete from restored folders what the snapshot does not have");
+        options.flag("--sparse", arguments_.sparse, "with --target: long runs of zeros become holes");
+        options.flag("--verify", arguments_.verify, "with --target: read all back from the disk and compare");
         options.filter(arguments_.filter);
     }
     Result<int> run(const Session& session) override { return run_restore(session, arguments_); }

@@ -3,14 +3,19 @@
 
 #include "holdfast/cli/options.hpp"
 #include "holdfast/cli/session.hpp"
+#include "holdfast/vault/path_filter.hpp"
 
 namespace holdfast::cli {
 
 struct RestoreArguments {
-    std::string snapshot, target;
-    std::vector<std::string> only, include;
+    std::string snapshot, subfolder, target, overwrite;
+    std::vector<std::string> only;
+    vault::PathPatterns patterns;
+    struct {
+        std::vector<std::string> include, iinclude, exclude, iexclude;
+    } files;    // of patterns
     FilterArguments filter;
-    bool dry_run = false, yes = false, replace = false, overwrite = false;
+    bool dry_run = false, yes = false, replace = false, delete_others = false, sparse = false, verify = false;
 };
 
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.

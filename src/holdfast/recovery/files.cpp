@@ -89,7 +89,7 @@ Result<std::vector<PlanStep>> plan_files(const policy::FilesConfig&, const Resto
         HF_DO(refuse_existing(path, context));
         vault::RestoreOptions options = options_for(path, context);
         options.dry_run = true;
-        options.overwrite = true;    // what a killed attempt left is no hindrance
+        options.overwrite = vault::Overwrite::always;    // what a killed attempt left is no hindrance
         HF_TRY(const vault::RestoreSummary summary, vault::restore(context.repository, context.snapshot, options));
         const bool there = os::status_of(path, false).has_value();
         steps.push_back({fmt::format("restore {} ({} files){}", path, summary.files,

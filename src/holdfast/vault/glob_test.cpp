@@ -35,6 +35,19 @@ TEST(Glob, ManyStarsStayCheap) {
     }
     EXPECT_FALSE(fits(pattern + "/b", path));
 }
+TEST(Glob, LettersMayBeLargeOrSmallWhereTold) {
+    EXPECT_TRUE(GlobSet({"*.RDB"}, GlobSet::Case::ignored).matches("/a/dump.rdb"));
+    EXPECT_FALSE(fits("*.RDB", "/a/dump.rdb"));
+}
+TEST(Glob, TellsWhereAWalkNeedNotGo) {
+    const GlobSet anchored({"/a/*/c", "/x/**/y"});
+    for (const char* folder : {"/", "/a", "/a/b", "/x", "/x/1/2/3"})
+        EXPECT_TRUE(anchored.may_match_below(folder)) << folder;
+    for (const char* folder : {"/b", "/a/b/c", "/a/b/d", "/xx"})
+        EXPECT_FALSE(anchored.may_match_below(folder)) << folder;
+    EXPECT_TRUE(GlobSet({"*.conf"}).may_match_below("/any/where"));
+    EXPECT_FALSE(GlobSet({}).may_match_below("/a"));
+}
 TEST(Glob, EmptyPatternsFitNothing) {
     EXPECT_FALSE(fits("", "/a"));
     EXPECT_FALSE(fits("/", "/a"));

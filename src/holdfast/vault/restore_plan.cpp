@@ -11,49 +11,40 @@
 namespace holdfast::vault {
 namespace {
 
-using Path = std::vector<std::string>;
+using Standing = PathFilter::Standing;
 
 class Planner {
 public:
-    explicit Planner(const Repository& repository) : repository_(repository) {}
-
-    Status include(const std::string& path) {
-        HF_TRY(auto parts, snapshot_path(path));
-        includes_.push_back(std::move(parts));
-        return {};
+    Planner(const Repository& repository, const PathFilter& filter) : repository_(repository), filter_(filter) {
+        plan_.folders.push_back({0, {}, filter.root()});
     }
 
-    // `depth` parts of the includes in `live` were matched on the way here; `all`: everything below is wanted.
-    Status walk(const Id& tree, RestorePlan::FolderNumber in, std::size_t depth, const std::vector<const Path*>& live,
-                bool all) {
+    Status walk(const Id& tree, RestorePlan::FolderNumber in, const std::string& path, const Standing& above) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while planning a restore");
         HF_TRY(format::Tree here, repository_.read_tree(tree));
         for (format::Node& node : here.nodes) {
-            bool wanted = all;
-            std::vector<const Path*> next;
-            if (!all) {
-                for (const Path* path : live) {
-                    if ((*path)[depth] != node.name) continue;
-                    if (path->size() == depth + 1)
-                        wanted = true;
-                    else
-                        next.push_back(path);
-                }
-                if (!wanted && next.empty()) continue;
+            std::string below = path + '/' + node.name;
+            const Standing standing = filter_.judge(below, above);
+            if (standing.wanted() || (standing.worth_a_walk() && node.type == format::NodeType::dir)) {
+                HF_DO(take(std::move(node), in, below, standing));
             }
-            HF_DO(take(std::move(node), in, depth + 1, next, wanted));
         }
         return {};
     }
 
-    Status take(format::Node node, RestorePlan::FolderNumber in, std::size_t depth,
-                const std::vector<const Path*>& live, bool all) {
+    Status take(format::Node node, RestorePlan::FolderNumber in, const std::string& path, const Standing& standing) {
         switch (node.type) {
             case format::NodeType::dir: {
                 const Id subtree = node.subtree;
-                plan_.folders.push_back({in, std::move(node)});
-                return walk(subtree, static_cast<RestorePlan::FolderNumber>(plan_.folders.size() - 1), depth, live,
-                            all);
+                const auto number = static_cast<RestorePlan::FolderNumber>(plan_.folders.size());
+                plan_.folders.push_back({in, std::move(node), standing});
+                const std::size_t before = plan_.files.size() + plan_.others.size() + plan_.links.size();
+                HF_DO(walk(subtree, number, path, standing));
+                // A folder that only might have led to something is not made.
+                if (!standing.wanted() && plan_.folders.size() == number + 1u &&
+                    plan_.files.size() + plan_.others.size() + plan_.links.size() == before)
+                    plan_.folders.pop_back();
+                return {};
             }
             case format::NodeType::file:
                 return take_file(std::move(node), in);
@@ -63,11 +54,6 @@ public:
         }
     }
 
-    std::vector<const Path*> all_includes() const {
-        std::vector<const Path*> all;
-        for (const Path& path : includes_) all.push_back(&path);
-        return all;
-    }
     RestorePlan finish() { return std::move(plan_); }
 
 private:
@@ -87,34 +73,50 @@ private:
     }
 
     const Repository& repository_;
-    std::vector<Path> includes_;
+    const PathFilter& filter_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> linked_;
     RestorePlan plan_;
 };
 
+bool is_plain_path(const std::string& pattern) {
+    return pattern.starts_with('/') && pattern.find_first_of("*?[\\") == std::string::npos;
+}
+
 }    // namespace
 
-Result<RestorePlan> RestorePlan::make(const Repository& repository, const Id& tree, const RestoreOptions& options) {
-    Planner planner(repository);
-    if (options.strip_to_include) {
-        if (options.include.size() != 1)
-            return fail(ErrorCode::usage, "exactly one path must be included when its folders are left out");
-        HF_TRY(auto node, repository.find_node(tree, options.include[0]));
-        if (node.type == format::NodeType::dir) {
-            HF_DO(planner.walk(node.subtree, 0, 0, {}, true));
-        } else {
-            HF_DO(planner.take(std::move(node), 0, 0, {}, true));
-        }
+Result<RestorePlan> RestorePlan::make(const Repository& repository, const Id& tree, const RestoreOptions& options,
+                                      const PathFilter& filter) {
+    HF_TRY(format::Node root, repository.find_node(tree, options.subfolder));
+    Planner planner(repository, filter);
+    if (root.type != format::NodeType::dir) {
+        const std::string path = '/' + root.name;
+        const Standing standing = filter.judge(path, filter.root());
+        if (standing.wanted()) HF_DO(planner.take(std::move(root), 0, path, standing));
         return planner.finish();
     }
-    bool all = options.include.empty();
+    // What is named exactly has to be there: a typing error must not pass for an empty restore.
     for (const std::string& path : options.include) {
-        HF_TRY(const auto node, repository.find_node(tree, path));
-        all = all || node.name.empty();    // "/" names the root
-        if (!all) HF_DO(planner.include(path));
+        HF_TRY([[maybe_unused]] const auto parts, snapshot_path(path));
+        HF_TRY([[maybe_unused]] const auto node, repository.find_node(root.subtree, path));
     }
-    HF_DO(planner.walk(tree, 0, 0, planner.all_includes(), all));
-    return planner.finish();
+    for (const std::string& pattern : options.patterns.include) {
+        if (!is_plain_path(pattern)) continue;
+        HF_TRY([[maybe_unused]] const auto node, repository.find_node(root.subtree, pattern));
+    }
+    HF_DO(planner.walk(root.subtree, 0, "", filter.root()));
+    RestorePlan plan = planner.finish();
+    if (!options.patterns.empty() && plan.folders.size() == 1 && plan.files.empty() && plan.others.empty() &&
+        !options.delete_others)
+        return fail(
+            ErrorCode::not_found, "no path of the snapshot is wanted by these patterns",
+            "`holdfast ls` shows what it has; a pattern with a leading / fits from the root, others at any depth");
+    return plan;
+}
+
+std::string RestorePlan::path_of(FolderNumber folder) const {
+    std::string path;
+    for (; folder != 0; folder = folders[folder].above) path = '/' + folders[folder].node.name + path;
+    return path;
 }
 
 }    // namespace holdfast::vault

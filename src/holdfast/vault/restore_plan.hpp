@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "holdfast/vault/path_filter.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::vault {
@@ -15,6 +16,7 @@ struct RestorePlan {
     struct Folder {
         FolderNumber above = 0;
         format::Node node;
+        PathFilter::Standing standing;
     };
     struct Entry {
         FolderNumber in = 0;
@@ -25,13 +27,17 @@ struct RestorePlan {
         std::string name;
         std::uint32_t file = 0;    // the entry of `files` that it is another name of
     };
-    std::vector<Folder> folders{1};    // 0 is the target itself; parents come before what they hold
+    std::vector<Folder> folders;    // 0 is the target itself; parents come before what they hold
     std::vector<Entry> files, others;
     std::vector<HardLink> links;
     std::uint64_t bytes = 0;
 
-    /// not_found for an include that the snapshot does not have.
-    static Result<RestorePlan> make(const Repository& repository, const Id& tree, const RestoreOptions& options);
+    /// not_found for an exact path, or a pattern without wildcards, that the snapshot does not have; and when nothing at
+    /// all is wanted of a snapshot that is not empty.
+    static Result<RestorePlan> make(const Repository& repository, const Id& tree, const RestoreOptions& options,
+                                    const PathFilter& filter);
+    /// The folder's path below the target: "" or "/a/b".
+    std::string path_of(FolderNumber folder) const;
 };
 
 }    // namespace holdfast::vault

@@ -1,11 +1,14 @@
 #include "holdfast/vault/restore_target.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 
 #include "holdfast/os/file.hpp"
 
@@ -26,22 +29,27 @@ timespec timespec_of(Timestamp t) {
 
 }    // namespace
 
-RestoreTarget::RestoreTarget(std::string path, os::Fd fd, bool overwrite)
-    : path_(std::move(path)), overwrite_(overwrite) {
-    folders_.push_back({0, "", std::make_shared<os::Fd>(std::move(fd))});
+RestoreTarget::RestoreTarget(std::string path, os::Fd fd, MakeWay way) : path_(std::move(path)), way_(way) {
+    folders_.push_back({0, "", fd ? std::make_shared<os::Fd>(std::move(fd)) : nullptr});
 }
 
-Result<std::unique_ptr<RestoreTarget>> RestoreTarget::open(const std::string& path, bool overwrite) {
+Result<std::unique_ptr<RestoreTarget>> RestoreTarget::open(const std::string& path, MakeWay way, bool must_be_empty) {
+    HF_DO(os::make_folders(os::absolute_path(path)));
+    return look_at(path, way, must_be_empty);
+}
+
+Result<std::unique_ptr<RestoreTarget>> RestoreTarget::look_at(const std::string& path, MakeWay way,
+                                                              bool must_be_empty) {
     const std::string absolute = os::absolute_path(path);
-    HF_DO(os::make_folders(absolute));
-    HF_TRY(os::Fd fd, os::open_file(absolute, O_RDONLY | O_DIRECTORY));
-    if (!overwrite) {
+    auto fd = os::open_file(absolute, O_RDONLY | O_DIRECTORY);
+    if (!fd && fd.error().code != ErrorCode::not_found) return fail(std::move(fd).error());
+    if (fd && must_be_empty) {
         HF_TRY(const auto names, os::list_folder(absolute));
         if (!names.empty())
             return fail(ErrorCode::exists, fmt::format("the target {} is not empty: it holds {}", path, names.front()),
                         "name another folder, or allow overwriting what is there");
     }
-    return std::unique_ptr<RestoreTarget>(new RestoreTarget(absolute, std::move(fd), overwrite));
+    return std::unique_ptr<RestoreTarget>(new RestoreTarget(absolute, fd ? *std::move(fd) : os::Fd(), way));
 }
 
 std::string RestoreTarget::path_of(FolderNumber in, const std::string& name) const {
@@ -59,12 +67,19 @@ Result<std::shared_ptr<os::Fd>> RestoreTarget::folder(FolderNumber number) {
 Result<std::shared_ptr<os::Fd>> RestoreTarget::folder_locked(FolderNumber number) {
     // Up to the nearest open one, then down again: trees may be deeper than the stack.
     std::vector<FolderNumber> closed;
-    for (; !folders_[number].fd; number = folders_[number].above) closed.push_back(number);
+    for (; !folders_[number].fd; number = folders_[number].above) {
+        if (number == 0) return fail(ErrorCode::not_found, path_ + " is not there");    // a dry run
+        closed.push_back(number);
+    }
     std::shared_ptr<os::Fd> fd = folders_[number].fd;
     for (; !closed.empty(); closed.pop_back()) {
         Folder& next = folders_[closed.back()];
         os::Fd opened(::openat(fd->get(), next.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        if (!opened) return fail(errno_error(errno, "cannot open the restored folder " + next.name));
+        if (!opened) {
+            if (errno == ENOTDIR || errno == ELOOP)
+                return fail(ErrorCode::not_found, fmt::format("{} is no folder in {}", next.name, path_));
+            return fail(errno_error(errno, fmt::format("cannot open the folder {} in {}", next.name, path_)));
+        }
         fd = next.fd = std::make_shared<os::Fd>(std::move(opened));
         open_.push_back(closed.back());
         if (open_.size() > k_folders_open_max) {
@@ -76,28 +91,73 @@ Result<std::shared_ptr<os::Fd>> RestoreTarget::folder_locked(FolderNumber number
 }
 
 Status RestoreTarget::make_way(int folder, FolderNumber in, const std::string& name) {
-    if (!overwrite_)
-        return fail(ErrorCode::exists, fmt::format("{} appeared while restoring", path_of(in, name)),
-                    "restore into an empty folder");
-    if (::unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-    if (errno != EISDIR && errno != EPERM) return fail(errno_error(errno, "cannot replace " + path_of(in, name)));
+    if (way_ == MakeWay::refuse)
+        return fail(ErrorCode::exists, fmt::format("{} is there already", path_of(in, name)),
+                    "restore into an empty folder, or allow overwriting");
+    struct stat st;
+    if (::fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return {};
+        return fail(errno_error(errno, "cannot look at " + path_of(in, name)));
+    }
+    if (::unlinkat(folder, name.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) return {};
+    if (!S_ISDIR(st.st_mode) || (errno != ENOTEMPTY && errno != EEXIST))
+        return fail(errno_error(errno, "cannot replace " + path_of(in, name)));
+    if (way_ != MakeWay::replace_trees)
+        return fail(ErrorCode::exists, fmt::format("{} is a folder that holds something", path_of(in, name)),
+                    "move it away, or allow deleting what the snapshot does not have");
     return os::remove_tree(fmt::format("/proc/self/fd/{}/{}", folder, name));
 }
 
-Result<RestoreTarget::FolderNumber> RestoreTarget::make_folder(FolderNumber above, const std::string& name) {
+Result<RestoreTarget::MadeFolder> RestoreTarget::make_folder(FolderNumber above, const std::string& name) {
     HF_TRY(const auto in, folder(above));
+    bool was_there = false;
     if (::mkdirat(in->get(), name.c_str(), 0700) != 0) {
         if (errno != EEXIST) return fail(errno_error(errno, "cannot make the folder " + path_of(above, name)));
         struct stat st;
-        if (::fstatat(in->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode) || !overwrite_) {
+        was_there = ::fstatat(in->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+        if (!was_there) {
             HF_DO(make_way(in->get(), above, name));
             if (::mkdirat(in->get(), name.c_str(), 0700) != 0)
                 return fail(errno_error(errno, "cannot make the folder " + path_of(above, name)));
         }
     }
+    return MadeFolder{look_folder(above, name), was_there};
+}
+
+RestoreTarget::FolderNumber RestoreTarget::look_folder(FolderNumber above, const std::string& name) {
     const std::scoped_lock lock(mutex_);
     folders_.push_back({above, name, nullptr});
     return static_cast<FolderNumber>(folders_.size() - 1);
+}
+
+Result<std::optional<struct stat>> RestoreTarget::look(FolderNumber in, const std::string& name) {
+    auto at = folder(in);
+    if (!at) {
+        if (at.error().code == ErrorCode::not_found) return std::nullopt;
+        return fail(std::move(at).error());
+    }
+    struct stat st;
+    if (::fstatat((*at)->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return st;
+    if (errno == ENOENT) return std::nullopt;
+    return fail(errno_error(errno, "cannot look at " + path_of(in, name)));
+}
+
+Result<std::string> RestoreTarget::read_link(FolderNumber in, const std::string& name) {
+    HF_TRY(const auto at, folder(in));
+    std::string text(PATH_MAX + 1, '\0');
+    const ssize_t n = ::readlinkat(at->get(), name.c_str(), text.data(), text.size());
+    if (n < 0) return fail(errno_error(errno, "cannot read the link " + path_of(in, name)));
+    text.resize(static_cast<std::size_t>(n));
+    return text;
+}
+
+Result<std::vector<std::string>> RestoreTarget::names_in(FolderNumber number) {
+    auto at = folder(number);
+    if (!at) {
+        if (at.error().code == ErrorCode::not_found) return std::vector<std::string>();
+        return fail(std::move(at).error());
+    }
+    return os::list_folder(fmt::format("/proc/self/fd/{}", (*at)->get()));
 }
 
 Result<os::Fd> RestoreTarget::create_file(FolderNumber in, const std::string& name) {
@@ -118,6 +178,14 @@ Result<os::Fd> RestoreTarget::reopen_file(FolderNumber in, const std::string& na
     HF_TRY(const auto at, folder(in));
     os::Fd fd(::openat(at->get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return fail(errno_error(errno, "cannot open again " + path_of(in, name)));
+    return fd;
+}
+
+Result<os::Fd> RestoreTarget::open_to_read(FolderNumber in, const std::string& name) {
+    HF_TRY(const auto at, folder(in));
+    // O_NONBLOCK: a pipe that took the file's place must not hang us.
+    os::Fd fd(::openat(at->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return fail(errno_error(errno, "cannot read " + path_of(in, name)));
     return fd;
 }
 
@@ -173,6 +241,19 @@ Status RestoreTarget::sync() {
     HF_TRY(const auto at, folder(0));
     if (::syncfs(at->get()) != 0) return fail(errno_error(errno, "cannot bring what was restored to the disk"));
     return {};
+}
+
+void remove_other_attributes(int fd, const format::Node& node) {
+    std::string names(64 << 10, '\0');
+    const ssize_t n = ::flistxattr(fd, names.data(), names.size());
+    for (ssize_t at = 0; at < n;) {
+        const std::string name(names.c_str() + at);
+        at += static_cast<ssize_t>(name.size()) + 1;
+        // Labels that the system keeps by itself.
+        if (name == "security.selinux" || name == "security.ima" || name == "security.evm") continue;
+        if (std::ranges::none_of(node.extended_attributes, [&](const auto& one) { return one.first == name; }))
+            static_cast<void>(::fremovexattr(fd, name.c_str()));
+    }
 }
 
 void apply_metadata(int fd, const format::Node& node, const std::string& path,

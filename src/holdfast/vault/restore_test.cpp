@@ -116,8 +116,7 @@ TEST_F(RestoreTest, RefusesATargetThatIsNotEmptyUnlessTold) {
     write("src/b/c", "new");
     HF_OK(back_up(path("src")));
     RestoreOptions into;
-    into.include = {path("src")};
-    into.strip_to_include = true;
+    into.subfolder = path("src");
     write("out/other", "mine");
     write("out/a", "an old and much longer content");
     write("out/b", "a file where a folder has to be");
@@ -125,7 +124,7 @@ TEST_F(RestoreTest, RefusesATargetThatIsNotEmptyUnlessTold) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::exists);
     EXPECT_EQ(read("out/a"), "an old and much longer content");
-    into.overwrite = true;
+    into.overwrite = Overwrite::always;
     HF_OK(restore_latest("out", into));
     EXPECT_EQ(read("out/a"), "new");
     EXPECT_EQ(read("out/b/c"), "new");
@@ -141,9 +140,8 @@ TEST_F(RestoreTest, OverwritingNeverWritesThroughALink) {
     ASSERT_EQ(::symlink(path("victim/file").c_str(), path("out/a").c_str()), 0);
     ASSERT_EQ(::symlink(path("victim").c_str(), path("out/dir").c_str()), 0);
     RestoreOptions into;
-    into.include = {path("src")};
-    into.strip_to_include = true;
-    into.overwrite = true;
+    into.subfolder = path("src");
+    into.overwrite = Overwrite::always;
     HF_OK(restore_latest("out", into));
     EXPECT_EQ(read("victim/file"), "untouched");
     EXPECT_FALSE(os::exists(path("victim/b")));
@@ -157,7 +155,7 @@ TEST_F(RestoreTest, TreesThatClimbOutAreRefused) {
         const auto entry = forged({{"root", "{\"nodes\":[" + node(name, empty_file) + "]}\n"}});
         RestoreOptions options;
         options.target = path("out");
-        options.overwrite = true;
+        options.overwrite = Overwrite::always;
         const auto restored = restore(*repository_, entry, options);
         ASSERT_FALSE(restored) << name;
         EXPECT_EQ(restored.error().code, ErrorCode::corrupt) << name;
@@ -180,7 +178,7 @@ TEST_F(RestoreTest, AFolderUnderALinkOfTheSameNameStaysInside) {
     EXPECT_EQ(restore(*repository_, twice, options).error().code, ErrorCode::corrupt);
     // … and a link that an earlier restore left is replaced, not followed.
     const auto only_link = forged({{"root", "{\"nodes\":[" + link + "]}\n"}});
-    options.overwrite = true;
+    options.overwrite = Overwrite::always;
     HF_OK(restore(*repository_, only_link, options));
     const auto folder =
         forged({{"sub", "{\"nodes\":[" + node("g", file) + "]}\n"},
@@ -205,8 +203,8 @@ TEST_F(RestoreTest, IncludesPartsAndSaysWhatIsMissing) {
     some.include = {path("src/none")};
     EXPECT_EQ(restore_latest("out2", some).error().code, ErrorCode::not_found);
     EXPECT_FALSE(os::exists(path("out2")));
-    some.include = {path("src/a/one")};
-    some.strip_to_include = true;
+    some.include.clear();
+    some.subfolder = path("src/a/one");
     HF_OK(restore_latest("out3", some));
     EXPECT_EQ(read("out3/one"), "1");
     RestoreOptions dry;
@@ -249,7 +247,7 @@ TEST_F(RestoreTest, AFullDiskIsSaidAndPartialFilesGo) {
     ASSERT_TRUE(sh("mount -t tmpfs -o size=4m tmpfs \"$1\"", {path("small")}).ok);
     const auto early = restore_latest("small");
     RestoreOptions blind;
-    blind.overwrite = true;    // no look at the free space
+    blind.overwrite = Overwrite::always;    // no look at the free space
     const auto late = restore_latest("small", blind);
     const auto left = sh("find \"$1\" -type f", {path("small")});
     ASSERT_TRUE(sh("umount \"$1\"", {path("small")}).ok);

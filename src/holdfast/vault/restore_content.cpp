@@ -1,0 +1,279 @@
+// The bytes of a restore: packs are read in long runs, every blob is opened once, and goes to all places that want it.
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "holdfast/os/crash_point.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/vault/repository_state.hpp"
+#include "holdfast/vault/restore_job.hpp"
+#include "holdfast/vault/zero_runs.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+// One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
+constexpr std::uint32_t k_read_max = 4u << 20;
+constexpr std::uint32_t k_gap_max = 64u << 10;
+constexpr std::size_t k_files_open_max = 256;
+constexpr std::uint64_t k_writeback_min = 1u << 20;
+// From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
+// that is too small shows before the work is done.
+constexpr std::uint64_t k_allocate_min = 4u << 20;
+
+// One blob's place in one file.
+struct Piece {
+    BlobIndex::Place place;
+    std::uint32_t file = 0, chunk = 0;
+    std::uint64_t offset = 0;    // in the file
+};
+
+// Pieces that one read brings in.
+struct Read {
+    std::size_t from = 0, to = 0;
+};
+
+class ContentWriter {
+public:
+    explicit ContentWriter(RestoreJob& job) : job_(job) {}
+
+    void run() {
+        list_pieces();
+        list_reads();
+        for (std::uint32_t i = 0; i < job_.files.size() && !job_.stopped(); ++i)
+            if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
+        run_parallel(job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); });
+    }
+
+private:
+    void list_pieces() {
+        const BlobIndex& index = job_.repository.state().index;
+        for (std::uint32_t i = 0; i < job_.files.size(); ++i) {
+            const format::Node& node = job_.plan.files[i].node;
+            RestoreJob::File& file = job_.files[i];
+            if (file.how == RestoreJob::How::left || file.how == RestoreJob::How::unchanged) continue;
+            std::uint64_t offset = 0;
+            for (std::uint32_t k = 0; k < node.content.size(); ++k) {
+                const auto place = index.first_place(format::BlobType::data, node.content[k]);
+                if (!place) {
+                    job_.note_damage(
+                        i, {ErrorCode::corrupt, fmt::format("blob {} is in no index", node.content[k].brief()), ""});
+                    break;
+                }
+                const std::uint64_t length = place->uncompressed_length ? place->uncompressed_length
+                                                                        : place->length - format::k_envelope_overhead;
+                if (!file.right || !file.right[k]) {
+                    pieces_.push_back({*place, i, k, offset});
+                    ++file.open_pieces;
+                } else {
+                    reused_ += length;
+                }
+                offset += length;
+            }
+        }
+        std::sort(pieces_.begin(), pieces_.end(), [](const Piece& a, const Piece& b) {
+            if (a.place.pack != b.place.pack) return a.place.pack < b.place.pack;
+            if (a.place.offset != b.place.offset) return a.place.offset < b.place.offset;
+            return std::pair(a.file, a.chunk) < std::pair(b.file, b.chunk);
+        });
+        const std::scoped_lock lock(job_.mutex);
+        job_.summary.bytes_reused += reused_;
+    }
+
+    void list_reads() {
+        for (std::size_t from = 0; from < pieces_.size();) {
+            const BlobIndex::Place& first = pieces_[from].place;
+            std::uint64_t end = std::uint64_t(first.offset) + first.length;
+            std::size_t to = from + 1;
+            for (; to < pieces_.size(); ++to) {
+                const BlobIndex::Place& next = pieces_[to].place;
+                const std::uint64_t next_end = std::uint64_t(next.offset) + next.length;
+                if (next.pack != first.pack || next.offset > end + k_gap_max) break;
+                if (next_end > end && next_end - first.offset > k_read_max) break;
+                end = std::max(end, next_end);
+            }
+            reads_.push_back({from, to});
+            from = to;
+        }
+    }
+
+    void restore_pieces(const Read& run) {
+        const auto opener = job_.repository.state().openers.get();
+        const BlobIndex::Place& first = pieces_[run.from].place;
+        std::uint64_t end = 0;
+        for (std::size_t i = run.from; i < run.to; ++i)
+            end = std::max(end, std::uint64_t(pieces_[i].place.offset) + pieces_[i].place.length);
+        Bytes& envelopes = opener->scratch();
+        envelopes.resize(end - first.offset);
+        const Id pack = job_.repository.state().index.pack_id(first.pack);
+        const bool read =
+            job_.repository.backend().read_at({storage::FileKind::pack, pack}, first.offset, envelopes).has_value();
+        for (std::size_t i = run.from; i < run.to && !job_.stopped();) {
+            const BlobIndex::Place& place = pieces_[i].place;
+            std::size_t same = i + 1;
+            while (same < run.to && pieces_[same].place.offset == place.offset) ++same;
+            const Id& id = job_.plan.files[pieces_[i].file].node.content[pieces_[i].chunk];
+            const format::PackedBlob blob{id, format::BlobType::data, place.offset, place.length,
+                                          place.uncompressed_length};
+            auto plain =
+                read ? opener->open(ByteSpan(envelopes).subspan(place.offset - first.offset, place.length), blob)
+                     : Result<ByteView>(fail(ErrorCode::io, "the pack cannot be read"));
+            Bytes other_copy;
+            if (!plain) {
+                // Any good copy serves; and if there is none, this says best what is wrong.
+                auto again = job_.repository.read_blob(format::BlobType::data, id);
+                if (again) {
+                    other_copy = *std::move(again);
+                    plain = ByteView(other_copy);
+                } else {
+                    plain = fail(std::move(again).error());
+                }
+            }
+            for (; i < same; ++i) {
+                if (plain)
+                    write_piece(pieces_[i], *plain);
+                else
+                    job_.note_damage(pieces_[i].file, {ErrorCode::corrupt, plain.error().message, ""});
+            }
+        }
+    }
+
+    // What a file refuses costs that file, what the disk refuses ends the restore.
+    void give_up(std::uint32_t number, Error error) {
+        if (RestoreJob::is_of_one_entry(error)) return job_.note_damage(number, std::move(error));
+        job_.stop_with(std::move(error).within(job_.path_of(job_.plan.files[number])));
+    }
+
+    void write_piece(const Piece& piece, ByteView bytes) {
+        RestoreJob::File& file = job_.files[piece.file];
+        auto fd = open(piece.file);
+        if (!fd) return give_up(piece.file, std::move(fd).error());
+        if (!*fd) return;
+        const Status written = job_.options.sparse ? write_with_holes((*fd)->get(), bytes, piece.offset,
+                                                                      file.how == RestoreJob::How::in_place)
+                                                   : os::pwrite_all((*fd)->get(), bytes, piece.offset);
+        if (!written) return give_up(piece.file, written.error());
+        os::crash_point("restore.written");
+        job_.add_bytes(bytes.size());
+        bool last = false;
+        {
+            const std::scoped_lock lock(file.mutex);
+            last = --file.open_pieces == 0 && !file.damaged;
+        }
+        fd->reset();
+        if (last) finish_file(piece.file);
+    }
+
+    Result<os::Fd> open_first(std::uint32_t number) {
+        RestoreJob::File& file = job_.files[number];
+        const auto& entry = job_.plan.files[number];
+        const auto in = job_.folders[entry.in];
+        if (file.how == RestoreJob::How::unchanged) return job_.target.open_to_read(in, entry.node.name);
+        if (file.how == RestoreJob::How::anew) {
+            HF_TRY(os::Fd fd, job_.target.create_file(in, entry.node.name));
+            file.created = true;
+            if (!job_.options.sparse && file.size >= k_allocate_min &&
+                ::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(file.size)) != 0 && errno == ENOSPC)
+                return fail(errno_error(ENOSPC, "cannot make room for " + job_.path_of(entry)));
+            return fd;
+        }
+        HF_TRY(os::Fd fd, job_.target.reopen_file(in, entry.node.name));
+        struct stat st;
+        if (::fstat(fd.get(), &st) != 0 || !may_write_in_place(st, entry.node))
+            return fail(ErrorCode::exists, "it changed while restoring", "run the same restore again");
+        if (static_cast<std::uint64_t>(st.st_size) > file.size &&
+            ::ftruncate(fd.get(), static_cast<off_t>(file.size)) != 0)
+            return fail(errno_error(errno, "cannot shorten " + job_.path_of(entry)));
+        return fd;
+    }
+
+    // Null for a damaged file: it goes anyway. Opened once for most files. Of many files that are written in turns, the
+    // ones opened longest ago are closed.
+    Result<std::shared_ptr<os::Fd>> open(std::uint32_t number) {
+        RestoreJob::File& file = job_.files[number];
+        const auto& entry = job_.plan.files[number];
+        std::shared_ptr<os::Fd> fd;
+        {
+            const std::scoped_lock lock(file.mutex);
+            if (file.damaged) return nullptr;
+            if (file.fd) return file.fd;
+            HF_TRY(os::Fd opened, file.created ? job_.target.reopen_file(job_.folders[entry.in], entry.node.name)
+                                               : open_first(number));
+            fd = file.fd = std::make_shared<os::Fd>(std::move(opened));
+        }
+        std::shared_ptr<os::Fd> closing;
+        const std::scoped_lock lock(open_mutex_);
+        open_files_.push_back(number);
+        if (open_files_.size() > k_files_open_max) {
+            const std::uint32_t oldest = open_files_.front();
+            open_files_.pop_front();
+            if (oldest != number) {
+                const std::scoped_lock file_lock(job_.files[oldest].mutex);
+                closing = std::move(job_.files[oldest].fd);
+            }
+        }
+        return fd;
+    }
+
+    void finish_file(std::uint32_t number) {
+        using How = RestoreJob::How;
+        RestoreJob::File& file = job_.files[number];
+        const auto& entry = job_.plan.files[number];
+        const std::string path = job_.path_of(entry);
+        if (file.how == How::left) {
+            if (job_.blocked[entry.in]) return;
+            job_.item(RestoreItem::Action::skipped, path, entry.node.type, file.size);
+            const std::scoped_lock lock(job_.mutex);
+            ++job_.summary.skipped;
+            return;
+        }
+        auto fd = open(number);
+        if (!fd) return give_up(number, std::move(fd).error());
+        if (!*fd) return;
+        // Holes at the end, and nothing else, leave the file too short.
+        if (job_.options.sparse && file.how != How::unchanged &&
+            ::ftruncate((*fd)->get(), static_cast<off_t>(file.size)) != 0)
+            return give_up(number, errno_error(errno, "cannot set the size"));
+        // Writing out starts now, so that the sync at the end has less to wait for.
+        if (job_.options.sync && file.how != How::unchanged && file.size >= k_writeback_min)
+            ::sync_file_range((*fd)->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        std::vector<std::pair<std::string, Error>> warnings;
+        if (!file.created) remove_other_attributes((*fd)->get(), entry.node);
+        apply_metadata((*fd)->get(), entry.node, path, warnings);
+        os::crash_point("restore.finished");
+        {
+            const std::scoped_lock lock(file.mutex);
+            file.finished = true;
+            file.fd.reset();
+        }
+        job_.item(file.how == How::anew       ? RestoreItem::Action::restored
+                  : file.how == How::in_place ? RestoreItem::Action::updated
+                                              : RestoreItem::Action::unchanged,
+                  path, entry.node.type, file.size);
+        const std::scoped_lock lock(job_.mutex);
+        std::ranges::move(warnings, std::back_inserter(job_.summary.warnings));
+        ++job_.summary.files;
+        job_.summary.bytes += file.size;
+        if (file.how == How::unchanged) {
+            ++job_.summary.files_unchanged;
+            job_.summary.bytes_reused += file.size;
+            job_.add_bytes(file.size);
+        }
+    }
+
+    RestoreJob& job_;
+    std::vector<Piece> pieces_;
+    std::vector<Read> reads_;
+    std::uint64_t reused_ = 0;
+    std::mutex open_mutex_;
+    std::deque<std::uint32_t> open_files_;
+};
+
+}    // namespace
+
+void write_contents(RestoreJob& job) { ContentWriter(job).run(); }
+
+}    // namespace holdfast::vault
