@@ -46,7 +46,7 @@ TEST_F(Campaign, Restore) {
     make_template();
     Target target;
     target.name = "restore";
-    target.arguments = {"restore", "latest", "--target", at("back"), "--overwrite"};
+    target.arguments = {"restore", "latest", "--target", at("back"), "--overwrite", "if-changed"};
     target.prepare = [&] { ASSERT_TRUE(os::remove_tree(at("back")).has_value()); };
     target.expect_done = [&] { EXPECT_EQ(listing(at("back") + source()), listing(source())); };
     fire(target);
