@@ -2,12 +2,18 @@
 # Puts the database engines that Debian does not have into a cache folder outside the checkout, once a machine:
 #   duckdb/libduckdb.so + duckdb.h   to build with and, at run time, to verify DuckDB copies
 #   chdb/libchdb.so                  a modern ClickHouse engine, for tests and the demo only (pass --with-chdb)
+#   azurite/node_modules             an Azure Blob server, for tests only (pass --with-azurite)
 # Packages come from the npm client as it is configured, pinned by version and by SHA-512.
 set -euo pipefail
 
 cache=${HF_ENGINES:-$HOME/.cache/holdfast}
-want_chdb=no
-[[ ${1:-} == --with-chdb ]] && want_chdb=yes
+want_chdb=no want_azurite=no
+for argument in "$@"; do
+    case $argument in
+        --with-chdb) want_chdb=yes ;;
+        --with-azurite) want_azurite=yes ;;
+    esac
+done
 
 # fetch PACKAGE SHA512 MEMBER DESTINATION
 fetch() {
@@ -35,4 +41,14 @@ if [[ ! -e /usr/include/duckdb.h ]] || ! ldconfig -p | grep -q 'libduckdb\.so'; 
 fi
 if [[ $want_chdb == yes ]]; then
     fetch @chdb/lib-linux-x64-gnu@26.5.3 7cfacb991b79328a2bf721b3e266b36eb3637b8b7b5fd281da64c6917156471441b3688acbcca1ea3c75d71b1ad10af788314c53fc87a9df9b55d6095eedd069 package/libchdb.so "$cache/chdb/libchdb.so"
+fi
+
+# Azurite is a tree of packages: scripts/azurite/package-lock.json pins each by version and SHA-512.
+azurite=$(dirname "$(readlink -f "$0")")/azurite
+if [[ $want_azurite == yes ]] && ! cmp -s "$azurite/package-lock.json" "$cache/azurite/installed-lock.json"; then
+    echo "fetching azurite"
+    mkdir -p "$cache/azurite"
+    cp "$azurite/package.json" "$azurite/package-lock.json" "$cache/azurite/"
+    (cd "$cache/azurite" && npm ci --silent --ignore-scripts --omit=dev --no-audit --no-fund)
+    cp "$azurite/package-lock.json" "$cache/azurite/installed-lock.json"
 fi

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "holdfast/storage/azure.hpp"
 #include "holdfast/storage/limits.hpp"
 #include "holdfast/storage/local.hpp"
-#include "holdfast/storage/sftp.hpp"
 #include "holdfast/storage/retry.hpp"
+#include "holdfast/storage/s3.hpp"
+#include "holdfast/storage/sftp.hpp"
 
 namespace holdfast::storage {
 
@@ -67,6 +69,9 @@ Result<std::unique_ptr<Backend>> open_local(const std::string& rest, const Backe
 constexpr Scheme k_schemes[] = {
     {"local", "local:<path>", open_local, false, ""},
     {"sftp", "sftp:user@host:<path>", open_sftp, true, "identity known-hosts command connections timeout "},
+    {"s3", "s3:https://<host>/<bucket>/<folder>", open_s3, true,
+     "region bucket-lookup storage-class connections sse sse-kms-key-id "},
+    {"azure", "azure:<container>:/<folder>", open_azure, true, "connections access-tier endpoint "},
 };
 
 const Scheme* find_scheme(std::string_view name) {
