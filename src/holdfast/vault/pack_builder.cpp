@@ -1,5 +1,7 @@
 #include "holdfast/vault/pack_builder.hpp"
 
+#include <algorithm>
+
 #include "holdfast/vault/keys.hpp"
 
 namespace holdfast::vault {
@@ -23,7 +25,9 @@ Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobTy
     const std::uint64_t length = stored.size() + format::k_envelope_overhead;
     HF_ASSERT(offset + length < std::uint64_t(1) << 32);
     // Exactly as much as is needed: doubling would take twice the longest chunk.
-    pending_.reserve(pending_.size() + length);
+    // But never by one small blob at a time: that would copy the buffer for each.
+    if (const std::size_t wanted = pending_.size() + length; wanted > pending_.capacity())
+        pending_.reserve(std::max(wanted, std::min(2 * pending_.capacity(), std::size_t(k_flush_unhashed))));
     cipher.seal(stored, random_nonce(), pending_);
     blobs_.push_back(
         {id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
