@@ -114,6 +114,11 @@ Result<Bytes> read_file(const std::string& path, std::uint64_t size_max) {
     struct stat st;
     if (::fstat(fd.get(), &st) != 0) return fail(errno_error(errno, "cannot look at " + path));
     if (S_ISDIR(st.st_mode)) return fail(errno_error(EISDIR, "cannot read " + path));
+    const auto too_large = [&] {
+        return fail(ErrorCode::corrupt, fmt::format("{} is larger than {}", path, human_size(size_max)));
+    };
+    // Before anything is read: a file with holes has any size for nothing.
+    if (static_cast<std::uint64_t>(st.st_size) > size_max) return too_large();
     Bytes content;
     std::size_t size = 0;
     // Reads past st_size, too: it is 0 for files in /proc, and a file may grow.
@@ -124,8 +129,7 @@ Result<Bytes> read_file(const std::string& path, std::uint64_t size_max) {
         auto n = read_full(fd.get(), ByteSpan(content).subspan(size));
         if (!n) return fail(std::move(n).error().within(path));
         size += *n;
-        if (size > size_max)
-            return fail(ErrorCode::corrupt, fmt::format("{} is larger than {}", path, human_size(size_max)));
+        if (size > size_max) return too_large();
         if (size < content.size()) break;
     }
     content.resize(size);

@@ -11,7 +11,6 @@
 namespace holdfast::storage {
 namespace {
 
-constexpr std::uint64_t k_file_max = std::uint64_t(4) << 30;
 constexpr std::uint64_t k_blocks_max = 50'000;
 
 class AzureBackend final : public Backend {
@@ -29,8 +28,9 @@ public:
         return store(name, body);
     }
     Result<Bytes> read(const FileName& name) override {
-        HF_TRY(HttpResponse answer,
-               client_.send({.blob = blob_of(name), .what = say("reading", name), .body_max = k_file_max}));
+        HF_TRY(
+            HttpResponse answer,
+            client_.send({.blob = blob_of(name), .what = say("reading", name), .body_max = read_size_max(name.kind)}));
         return std::move(answer.body);
     }
     Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override;

@@ -15,8 +15,6 @@
 namespace holdfast::storage {
 namespace {
 
-constexpr std::uint64_t k_file_max = std::uint64_t(4) << 30;
-
 class S3Backend final : public Backend {
 public:
     S3Backend(S3Location location, S3Settings settings)
@@ -34,7 +32,7 @@ public:
     }
     Result<Bytes> read(const FileName& name) override {
         HF_TRY(HttpResponse answer,
-               client_.send({.key = key_of(name), .what = say("reading", name), .body_max = k_file_max}));
+               client_.send({.key = key_of(name), .what = say("reading", name), .body_max = read_size_max(name.kind)}));
         return std::move(answer.body);
     }
     Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override;

@@ -18,7 +18,6 @@ namespace {
 
 // A connection that was idle for so long may have been forgotten by something on the way.
 constexpr auto k_doubtful_after = std::chrono::seconds(30);
-constexpr std::uint64_t k_file_max = std::uint64_t(4) << 30;
 
 using Connect = std::function<Result<std::unique_ptr<SshChannel>>()>;
 
@@ -37,7 +36,8 @@ public:
         return publish(name, body);
     }
     Result<Bytes> read(const FileName& name) override {
-        return with_client<Result<Bytes>>([&](SftpClient& client) { return client.read(path_of(name), k_file_max); });
+        return with_client<Result<Bytes>>(
+            [&](SftpClient& client) { return client.read(path_of(name), read_size_max(name.kind)); });
     }
     Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override {
         return with_client<Status>([&](SftpClient& client) { return client.read_at(path_of(name), offset, to); });
