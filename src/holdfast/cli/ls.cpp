@@ -4,6 +4,7 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/tree_depth.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -59,6 +60,8 @@ public:
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while listing");
         if (!path.empty()) show(node, path);
         if (node.type != format::NodeType::dir) return {};
+        const vault::TreeLevel level(depth_);
+        HF_DO(level.check());
         HF_TRY(const format::Tree tree, repository_.read_tree(node.subtree));
         for (const format::Node& child : tree.nodes) HF_DO(walk(child, path + "/" + child.name));
         return {};
@@ -93,6 +96,7 @@ private:
     const vault::Repository& repository_;
     const bool long_form_;
     json::Value* const entries_;
+    unsigned depth_ = 0;
 };
 
 Result<int> run_ls(const Session& session, const LsArguments& arguments) {

@@ -13,6 +13,7 @@
 #include "holdfast/vault/disk_node.hpp"
 #include "holdfast/vault/disk_walk.hpp"
 #include "holdfast/vault/snapshot_tree.hpp"
+#include "holdfast/vault/tree_depth.hpp"
 
 namespace holdfast::vault {
 namespace {
@@ -57,7 +58,7 @@ struct Backup::State {
         if (!node) return std::nullopt;
         return *std::move(node);
     }
-    Status has_all(const format::Node& node) const;
+    Status has_all(const format::Node& node, unsigned depth = 0) const;
 };
 
 namespace {
@@ -191,10 +192,11 @@ Status Backup::add_file(const std::string& path, ByteView content, std::uint32_t
 }
 
 // Everything that the node needs must be named by the index, or the new snapshot would be born damaged.
-Status Backup::State::has_all(const format::Node& node) const {
+Status Backup::State::has_all(const format::Node& node, unsigned depth) const {
+    HF_DO(check_tree_depth(depth));
     if (node.type == format::NodeType::dir) {
         HF_TRY(const format::Tree below, repository.read_tree(node.subtree));
-        for (const format::Node& one : below.nodes) HF_DO(has_all(one));
+        for (const format::Node& one : below.nodes) HF_DO(has_all(one, depth + 1));
     }
     for (const Id& id : node.content)
         if (!repository.has_blob(format::BlobType::data, id))

@@ -13,6 +13,7 @@
 #include "holdfast/vault/id_set.hpp"
 #include "holdfast/vault/pack_check.hpp"
 #include "holdfast/vault/repository_state.hpp"
+#include "holdfast/vault/tree_depth.hpp"
 
 namespace holdfast::vault {
 namespace {
@@ -180,11 +181,20 @@ private:
 
     // `where` names one way to the tree; the same tree is looked at once.
     Status walk_tree(const Id& root, const std::string& where) {
-        std::vector<std::pair<Id, std::string>> todo{{root, where}};
+        struct Below {
+            Id id;
+            std::string path;
+            unsigned depth = 0;
+        };
+        std::vector<Below> todo{{root, where}};
         while (!todo.empty()) {
             HF_DO(check_stop());
-            const auto [id, path] = std::move(todo.back());
+            const auto [id, path, depth] = std::move(todo.back());
             todo.pop_back();
+            if (const auto sane = check_tree_depth(depth); !sane) {
+                error(fmt::format("{}: {}", where, sane.error().message));
+                continue;
+            }
             if (!trees_seen_.insert(id)) continue;
             ++report_.trees;
             auto tree = repository_.read_tree(id);
@@ -194,7 +204,7 @@ private:
             }
             for (const format::Node& node : tree->nodes) {
                 const std::string node_path = path + '/' + node.name;
-                if (node.type == format::NodeType::dir) todo.emplace_back(node.subtree, node_path);
+                if (node.type == format::NodeType::dir) todo.push_back({node.subtree, node_path, depth + 1});
                 if (node.type == format::NodeType::file) check_file(node, node_path);
             }
         }

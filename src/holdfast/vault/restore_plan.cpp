@@ -7,6 +7,7 @@
 
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/snapshot_tree.hpp"
+#include "holdfast/vault/tree_depth.hpp"
 
 namespace holdfast::vault {
 namespace {
@@ -21,6 +22,8 @@ public:
 
     Status walk(const Id& tree, RestorePlan::FolderNumber in, const std::string& path, const Standing& above) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while planning a restore");
+        const TreeLevel level(depth_);
+        HF_DO(level.check());
         HF_TRY(format::Tree here, repository_.read_tree(tree));
         for (format::Node& node : here.nodes) {
             std::string below = path + '/' + node.name;
@@ -76,6 +79,7 @@ private:
     const PathFilter& filter_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> linked_;
     RestorePlan plan_;
+    unsigned depth_ = 0;
 };
 
 bool is_plain_path(const std::string& pattern) {
