@@ -10,11 +10,15 @@ namespace {
 constexpr std::string_view k_hex = "0123456789abcdef";
 constexpr std::string_view k_base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
+// A table: the two tests per digit of a random ID are mispredicted half of the time.
+constexpr std::array<std::int8_t, 256> make_hex_values() {
+    std::array<std::int8_t, 256> values{};
+    values.fill(-1);
+    for (std::size_t i = 0; i < 10; ++i) values['0' + i] = static_cast<std::int8_t>(i);
+    for (std::size_t i = 0; i < 6; ++i) values['a' + i] = static_cast<std::int8_t>(10 + i);
+    return values;
 }
+constexpr auto k_hex_values = make_hex_values();
 
 constexpr std::array<std::int8_t, 256> make_base64_values() {
     std::array<std::int8_t, 256> values{};
@@ -40,8 +44,9 @@ std::string to_hex(ByteView bytes) {
 bool from_hex(std::string_view hex, ByteSpan to) {
     if (hex.size() != to.size() * 2) return false;
     for (std::size_t i = 0; i < to.size(); ++i) {
-        const int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
+        const int high = k_hex_values[static_cast<unsigned char>(hex[2 * i])],
+                  low = k_hex_values[static_cast<unsigned char>(hex[2 * i + 1])];
+        if ((high | low) < 0) return false;
         to[i] = static_cast<std::byte>(high << 4 | low);
     }
     return true;

@@ -77,7 +77,7 @@ void update_together(std::span<const HashWork> work) {
             state->length += count * k_block;
         }
     };
-    constexpr std::size_t k_lanes_max = 8;
+    constexpr std::size_t k_lanes_max = 32;
     HF_ASSERT(work.size() <= k_lanes_max);
     std::array<Lane, k_lanes_max> lanes;
     std::size_t count = 0;

@@ -1,6 +1,7 @@
 #include "holdfast/vault/chunk_feeder.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace holdfast::vault {
@@ -9,11 +10,30 @@ namespace {
 // One step of reading: still in the processor's cache when it is searched for a cut.
 constexpr std::size_t k_step = 512u << 10;
 constexpr std::size_t k_block_buffer_min = 2u << 20;
+// Up to here a Redis dump is cut into the smallest chunks; each further step is twice as long, and so are its chunks.
+constexpr std::uint64_t k_redis_first_step = std::uint64_t(1) << 30;
+
+bool starts_with(ByteView bytes, std::string_view start) {
+    return bytes.size() >= start.size() && as_text(bytes.first(start.size())) == start;
+}
 
 }    // namespace
 
+Chunkers::Chunkers(format::Polynomial p)
+    : files(p, format::k_chunks_of_files), streams(p, format::k_chunks_of_streams) {
+    for (unsigned step = 0; step < k_redis_steps; ++step)
+        redis_.emplace_back(p,
+                            format::ChunkSizes{(4u << 10) << step, std::min((64u << 10) << step, 2u << 20), 12 + step});
+}
+
+const format::Chunker& Chunkers::redis(std::uint64_t offset) const {
+    // Steps end at 1, 3, 7, … GiB.
+    const auto step = static_cast<unsigned>(std::bit_width(offset / k_redis_first_step + 1)) - 1;
+    return redis_[std::min(step, k_redis_steps - 1)];
+}
+
 ChunkFeeder::ChunkFeeder(Pipeline& pipeline, const Chunkers& chunkers, const Cut& cut, std::uint64_t expected_size)
-    : pipeline_(pipeline) {
+    : pipeline_(pipeline), chunkers_(chunkers) {
     switch (cut.kind) {
         case Cut::Kind::content:
             chunker_ = &chunkers.files;
@@ -51,6 +71,16 @@ ByteSpan ChunkFeeder::room() {
     return {buffer_->data() + end_, std::min(k_step, buffer_->capacity() - end_)};
 }
 
+// Some content is told by its first bytes and cut as it deserves.
+void ChunkFeeder::look_at_start() {
+    const ByteView start(buffer_->data(), end_);
+    is_redis_dump_ = starts_with(start, "REDIS0");
+    if (is_redis_dump_)
+        chunker_ = &chunkers_.redis(0);
+    else if (starts_with(start, "--\n-- PostgreSQL database"))
+        chunker_ = &chunkers_.streams;
+}
+
 std::optional<std::size_t> ChunkFeeder::next_cut() {
     const ByteView open(buffer_->data() + start_, end_ - start_);
     if (chunker_) return chunker_->cut(open, seen_);
@@ -60,6 +90,7 @@ std::optional<std::size_t> ChunkFeeder::next_cut() {
 
 Status ChunkFeeder::filled(std::size_t count) {
     end_ += count;
+    if (size_ == 0 && chunker_) look_at_start();
     size_ += count;
     while (end_ > start_) {
         const auto length = next_cut();
@@ -75,6 +106,7 @@ Status ChunkFeeder::hand_over(std::size_t length) {
     Chunk chunk{buffer_, {buffer_->data() + start_, length}, content_, content_->expect(length)};
     start_ += length;
     seen_ = 0;
+    if (is_redis_dump_) chunker_ = &chunkers_.redis(size_ - (end_ - start_));
     return pipeline_.submit(std::move(chunk));
 }
 

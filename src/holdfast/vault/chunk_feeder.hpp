@@ -11,9 +11,17 @@ namespace holdfast::vault {
 
 /// The chunkers of one repository; their tables are shared by all feeders.
 struct Chunkers {
-    explicit Chunkers(format::Polynomial p)
-        : files(p, format::k_chunks_of_files), streams(p, format::k_chunks_of_streams) {}
+    explicit Chunkers(format::Polynomial p);
+    /// What cuts a Redis dump at this offset. Its keys lie in the order of their hashes, so that any change touches all
+    /// of it: of a dump with one per cent of its keys changed 87 % are new in chunks of 1.5 MiB, and 35 % in such of
+    /// 8 KiB, for which it is stored 19 % larger at first. Each blob costs an entry in every index: the further into the
+    /// dump, the longer the chunks. 1 GiB makes 130,000 blobs, 10 GiB half a million.
+    const format::Chunker& redis(std::uint64_t offset) const;
     format::Chunker files, streams;
+
+private:
+    static constexpr unsigned k_redis_steps = 7;
+    std::vector<format::Chunker> redis_;
 };
 
 class ChunkFeeder {
@@ -31,10 +39,13 @@ public:
 
 private:
     std::optional<std::size_t> next_cut();
+    void look_at_start();
     Status hand_over(std::size_t length);
 
     Pipeline& pipeline_;
+    const Chunkers& chunkers_;
     const format::Chunker* chunker_ = nullptr;    // null: blocks
+    bool is_redis_dump_ = false;
     std::size_t block_size_ = 0, next_block_ = 0;
     std::size_t capacity_, capacity_usual_,
         capacity_full_;    // of the first buffer, the next ones, for the longest chunk

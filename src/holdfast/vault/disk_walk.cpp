@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <thread>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
@@ -15,6 +17,11 @@
 
 namespace holdfast::vault {
 namespace {
+
+// More would only make the disk seek.
+constexpr unsigned k_walkers_max = 4;
+// Folders that wait for a thread that has nothing to do; beyond it a walk goes down by itself.
+constexpr std::size_t k_folders_waiting_max = 8;
 
 Result<std::vector<std::string>> list_names(int folder, const std::string& path) {
     // The descriptor that readdir owns is its own, so that `folder` stays open for openat.
@@ -47,11 +54,23 @@ struct DiskWalk::Folder {
     std::size_t place = 0;
     format::Node node;
     std::optional<Id> tree_before;
-    bool left_out = false;
+    std::atomic<bool> any = false;    // whether anything in it was taken
 
     std::mutex mutex;
     std::vector<std::optional<format::Node>> nodes;
     std::size_t open = 0;
+};
+
+// What the names in a folder are walked with; lives until the last of its folders has had its turn.
+struct DiskWalk::Listing {
+    FolderPtr folder;
+    os::Fd fd;
+    std::string prefix;    // of the names' paths
+    std::vector<std::string> names;
+    format::Tree before;
+
+    std::string path(std::size_t place) const { return names[place] == "." ? prefix : prefix + names[place]; }    // "/"
+    const format::Node* node_before(std::size_t place) const { return before.find(names[place]); }
 };
 
 DiskWalk::DiskWalk(Repository& repository, Pipeline& pipeline, FileReaders& readers, WalkCounters& counters,
@@ -67,26 +86,80 @@ DiskWalk::DiskWalk(Repository& repository, Pipeline& pipeline, FileReaders& read
 Result<std::optional<format::Node>> DiskWalk::run(const std::string& path, const std::optional<format::Node>& before) {
     // The path itself is the one place of a folder above that is never stored.
     const std::string folder_path = os::parent_folder(path);
-    HF_TRY(const os::Fd folder, os::open_file(folder_path, O_PATH | O_DIRECTORY));
+    HF_TRY(os::Fd folder, os::open_file(folder_path, O_PATH | O_DIRECTORY));
     const std::string name = path == "/" ? "." : os::file_name(path);
     struct stat st;
     if (::fstatat(folder.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
         return fail(errno_error(errno, "cannot look at " + path));
     device_ = st.st_dev;
-    const auto top = std::make_shared<Folder>();
-    top->nodes.resize(1);
-    top->open = 2;    // the place, and this walk
-    const auto walked = walk_entry(folder.get(), name, path, top, 0, before ? &*before : nullptr);
-    settle(top, 0, std::nullopt);
+    const auto top = std::make_shared<Listing>();
+    top->folder = std::make_shared<Folder>();
+    top->folder->nodes.resize(1);
+    top->folder->open = 2;    // the place, and this walk
+    top->fd = std::move(folder);
+    top->prefix = path.substr(0, path.size() - (path == "/" ? 0 : name.size()));
+    top->names = {name};
+    if (before) {
+        top->before.nodes = {*before};
+        top->before.nodes[0].name = name;
+    }
+    walking_ = 1;
+    std::vector<std::thread> helpers;
+    for (unsigned i = 1; i < std::clamp(os::processor_count(), 2u, k_walkers_max); ++i)
+        helpers.emplace_back([this] { walk_waiting(); });
+    if (auto walked = walk_entry(top, 0); !walked) stop_walking(std::move(walked).error());
+    {
+        const std::scoped_lock lock(walk_mutex_);
+        --walking_;
+    }
+    walk_waiting();
+    for (std::thread& helper : helpers) helper.join();
+    settle(top->folder, 0, std::nullopt);
     {
         std::unique_lock lock(mutex_);
         // Set under this mutex: whoever settles the last place is done with this walk when we see it.
         settled_.wait(lock, [&] { return all_settled_; });
     }
-    if (!walked) return fail(walked.error());
+    if (problem_) return fail(*std::move(problem_));
     HF_DO(pipeline_.status());
     if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
-    return std::move(top->nodes[0]);
+    return std::move(top->folder->nodes[0]);
+}
+
+bool DiskWalk::hand_over(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st) {
+    {
+        const std::scoped_lock lock(walk_mutex_);
+        if (waiting_.size() >= k_folders_waiting_max) return false;
+        waiting_.push_back({in, place, st});
+        ++walking_;
+    }
+    walk_ready_.notify_one();
+    return true;
+}
+
+void DiskWalk::walk_waiting() {
+    for (;;) {
+        Waiting next;
+        {
+            std::unique_lock lock(walk_mutex_);
+            walk_ready_.wait(lock, [&] { return !waiting_.empty() || walking_ == 0; });
+            if (waiting_.empty()) break;
+            // The newest: depth first keeps few folders unfinished.
+            next = std::move(waiting_.back());
+            waiting_.pop_back();
+        }
+        if (auto walked = walk_folder(next.in, next.place, next.st); !walked) stop_walking(std::move(walked).error());
+        next.in.reset();
+        const std::scoped_lock lock(walk_mutex_);
+        --walking_;
+        if (walking_ == 0) walk_ready_.notify_all();
+    }
+    walk_ready_.notify_all();
+}
+
+void DiskWalk::stop_walking(Error error) {
+    const std::scoped_lock lock(walk_mutex_);
+    if (!problem_) problem_ = std::move(error);
 }
 
 void DiskWalk::note(const std::string& path, Error error) {
@@ -117,7 +190,9 @@ void DiskWalk::settle(FolderPtr folder, std::size_t place, std::optional<format:
             settled_.notify_all();
             return;
         }
-        node = folder->left_out ? std::nullopt : store(*folder);
+        const bool left_out = options_.newer_than && !folder->any && folder->above->above;
+        node = left_out ? std::nullopt : store(*folder);
+        if (!left_out) folder->above->any = true;
         place = folder->place;
         folder = FolderPtr(folder->above);
     }
@@ -144,61 +219,65 @@ std::optional<format::Node> DiskWalk::store(Folder& folder) {
     return std::move(folder.node);
 }
 
-Result<bool> DiskWalk::walk_entry(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                                  std::size_t place, const format::Node* before) {
-    const auto nothing = [&] {
-        settle(in, place, std::nullopt);
-        return false;
-    };
+Status DiskWalk::walk_entry(const std::shared_ptr<Listing>& in, std::size_t place) {
+    const std::string& name = in->names[place];
+    const auto nothing = [&] { settle(in->folder, place, std::nullopt); };
     struct stat st;
-    if (::fstatat(at, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        note(path, errno_error(errno, "cannot look at it"));
-        return nothing();
+    if (::fstatat(in->fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        note(in->path(place), errno_error(errno, "cannot look at it"));
+        nothing();
+    } else if (S_ISDIR(st.st_mode)) {
+        if (!hand_over(in, place, st)) return walk_folder(in, place, st);
+    } else if (S_ISSOCK(st.st_mode) || (options_.newer_than && timestamp_of(st.st_mtim) < *options_.newer_than)) {
+        nothing();
+    } else if (S_ISREG(st.st_mode)) {
+        walk_file(*in, place, st);
+    } else {
+        auto node = node_from_disk(in->fd.get(), name, st, with_atime_);
+        if (node) {
+            in->folder->any = true;
+            settle(in->folder, place, *std::move(node));
+        } else {
+            note(in->path(place), std::move(node).error());
+            nothing();
+        }
     }
-    if (S_ISDIR(st.st_mode)) return walk_folder(at, name, path, in, place, st, before);
-    if (S_ISSOCK(st.st_mode)) return nothing();
-    if (options_.newer_than && timestamp_of(st.st_mtim) < *options_.newer_than) return nothing();
-    if (S_ISREG(st.st_mode)) return walk_file(at, name, path, in, place, st, before);
-    auto node = node_from_disk(at, name, st, with_atime_);
-    if (!node) {
-        note(path, std::move(node).error());
-        return nothing();
-    }
-    settle(in, place, *std::move(node));
-    return true;
+    return {};
 }
 
-Result<bool> DiskWalk::walk_folder(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                                   std::size_t place, const struct stat& st, const format::Node* before) {
-    const auto nothing = [&](Error error) {
+Status DiskWalk::walk_folder(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st) {
+    const std::string& name = in->names[place];
+    const std::string path = in->path(place);
+    const auto nothing = [&](Error error) -> Status {
         note(path, std::move(error));
-        settle(in, place, std::nullopt);
-        return false;
+        settle(in->folder, place, std::nullopt);
+        return {};
     };
     const bool foreign = options_.one_file_system && st.st_dev != device_;
-    const os::Fd fd(::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd) return nothing(errno_error(errno, "cannot open it"));
-    std::vector<std::string> names;
+    const auto listing = std::make_shared<Listing>();
+    listing->fd = os::Fd(::openat(in->fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!listing->fd) return nothing(errno_error(errno, "cannot open it"));
     if (!foreign) {
-        auto listed = list_names(fd.get(), path);
+        auto listed = list_names(listing->fd.get(), path);
         if (!listed) return nothing(std::move(listed).error());
-        names = *std::move(listed);
+        listing->names = *std::move(listed);
     }
-    auto node = node_from_disk(at, name, st, with_atime_);
+    auto node = node_from_disk(in->fd.get(), name, st, with_atime_);
     if (!node) return nothing(std::move(node).error());
 
-    auto folder = std::make_shared<Folder>();
-    folder->above = in;
+    const auto folder = std::make_shared<Folder>();
+    listing->folder = folder;
+    listing->prefix = path == "/" ? "/" : path + '/';
+    folder->above = in->folder;
     folder->place = place;
     folder->node = *std::move(node);
-    folder->nodes.resize(names.size());
-    folder->open = names.size() + 1;
-    format::Tree tree_before;
-    if (before && before->type == format::NodeType::dir) {
+    folder->nodes.resize(listing->names.size());
+    folder->open = listing->names.size() + 1;
+    if (const format::Node* before = in->node_before(place); before && before->type == format::NodeType::dir) {
         folder->tree_before = before->subtree;
         auto tree = repository_.read_tree(before->subtree);
         if (tree)
-            tree_before = *std::move(tree);
+            listing->before = *std::move(tree);
         else
             log_warning("a folder of the parent snapshot cannot be read; all files in it are read anew",
                         {{"path", path}, {"error", tree.error().message}});
@@ -208,30 +287,19 @@ Result<bool> DiskWalk::walk_folder(int at, const std::string& name, const std::s
         ++summary_.folders;
     }
 
-    bool any = false;
     Status problem;
-    const std::string prefix = path == "/" ? "/" : path + '/';
-    for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t i = 0; i < listing->names.size(); ++i) {
         if (problem) {
             if (os::stop_requested()) problem = fail(ErrorCode::cancelled, "stopped");
             if (problem) problem = pipeline_.status();
         }
-        const std::string entry_path = prefix + names[i];
-        if (!problem || excludes_.matches(entry_path)) {
+        if (!problem || (!excludes_.empty() && excludes_.matches(listing->path(i))))
             settle(folder, i, std::nullopt);
-            continue;
-        }
-        auto taken = walk_entry(fd.get(), names[i], entry_path, folder, i, tree_before.find(names[i]));
-        if (taken)
-            any = any || *taken;
         else
-            problem = fail(std::move(taken).error());
+            problem = walk_entry(listing, i);
     }
-    folder->left_out = options_.newer_than && !any && in->above;
-    const bool left_out = folder->left_out;
-    settle(std::move(folder), 0, std::nullopt);
-    if (!problem) return fail(std::move(problem).error());
-    return !left_out;
+    settle(folder, 0, std::nullopt);
+    return problem;
 }
 
 bool DiskWalk::has_content(const format::Node& file) const {
@@ -239,8 +307,10 @@ bool DiskWalk::has_content(const format::Node& file) const {
                        [&](const Id& id) { return repository_.has_blob(format::BlobType::data, id); });
 }
 
-Result<bool> DiskWalk::walk_file(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                                 std::size_t place, const struct stat& st, const format::Node* before) {
+void DiskWalk::walk_file(const Listing& in, std::size_t place, const struct stat& st) {
+    const std::string& name = in.names[place];
+    const FolderPtr& folder = in.folder;
+    const format::Node* const before = in.node_before(place);
     const auto size = static_cast<std::uint64_t>(st.st_size);
     counters_.files_found += 1;
     counters_.bytes_found += size;
@@ -259,39 +329,38 @@ Result<bool> DiskWalk::walk_file(int at, const std::string& name, const std::str
         counters_.bytes_unchanged += size;
         counters_.files_unmodified += 1;
         count(size, true);
-        settle(in, place, std::move(node));
-        return true;
+        folder->any = true;
+        return settle(folder, place, std::move(node));
     }
     const auto nothing = [&](Error error) {
-        note(path, std::move(error));
-        settle(in, place, std::nullopt);
-        return false;
+        note(in.path(place), std::move(error));
+        settle(folder, place, std::nullopt);
     };
     FileReaders::File file;
     // O_NONBLOCK: should it have become a fifo meanwhile, opening must not wait for a writer.
-    file.fd = os::Fd(::openat(at, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    file.fd = os::Fd(::openat(in.fd.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!file.fd) return nothing(errno_error(errno, "cannot open it"));
     // What was opened counts, not what was listed. Taken before the first read: a change while it is read then shows up
     // as a change in the next run.
     if (::fstat(file.fd.get(), &file.st) != 0) return nothing(errno_error(errno, "cannot look at it"));
     if (!S_ISREG(file.st.st_mode)) return nothing({ErrorCode::changed, "it was a file and became something else", ""});
-    auto node = node_from_disk(at, name, file.st, with_atime_);
+    auto node = node_from_disk(in.fd.get(), name, file.st, with_atime_);
     if (!node) return nothing(std::move(node).error());
-    file.done = [this, in, place, path, count, is_new = !before,
+    folder->any = true;
+    file.done = [this, folder, place, path = in.path(place), count, is_new = !before,
                  node = *std::move(node)](Result<std::shared_ptr<Content>> content) mutable {
         if (!content) {
             if (pipeline_.status() && content.error().code != ErrorCode::cancelled)
                 note(path, std::move(content).error());
-            return settle(in, place, std::nullopt);
+            return settle(folder, place, std::nullopt);
         }
         node.content = std::move((*content)->ids);
         node.size = (*content)->size;
         (is_new ? counters_.files_new : counters_.files_changed) += 1;
         count(node.size, false);
-        settle(in, place, std::move(node));
+        settle(folder, place, std::move(node));
     };
     readers_.add(std::move(file));
-    return true;
 }
 
 }    // namespace holdfast::vault

@@ -2,12 +2,16 @@
 // Takes one file or folder tree of this machine into the snapshot: lists, compares with the parent snapshot, has changed
 // files read, and stores each folder's tree as soon as all in it is done.
 //
-//   order    folders are walked by names, in one thread; files finish in any order
+//   order    a folder is walked by names, several folders at a time; files finish in any order
 //   memory   the nodes of the folders that are not finished yet
+
+#include <sys/stat.h>
 
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 #include "holdfast/vault/file_readers.hpp"
 #include "holdfast/vault/glob.hpp"
@@ -34,13 +38,23 @@ private:
     struct Folder;
     using FolderPtr = std::shared_ptr<Folder>;
 
-    // Each returns whether anything was taken; a name that gives nothing still settles its place in the parent folder.
-    Result<bool> walk_entry(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                            std::size_t place, const format::Node* before);
-    Result<bool> walk_folder(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                             std::size_t place, const struct stat& st, const format::Node* before);
-    Result<bool> walk_file(int at, const std::string& name, const std::string& path, const FolderPtr& in,
-                           std::size_t place, const struct stat& st, const format::Node* before);
+    struct Listing;
+    // A folder whose turn has not come.
+    struct Waiting {
+        std::shared_ptr<Listing> in;
+        std::size_t place = 0;
+        struct stat st{};
+    };
+
+    // Every name that comes in is settled in its folder, whatever becomes of it.
+    Status walk_entry(const std::shared_ptr<Listing>& in, std::size_t place);
+    Status walk_folder(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st);
+    void walk_file(const Listing& in, std::size_t place, const struct stat& st);
+    /// Leaves a folder to another thread if one has too little to do; else it is for the caller.
+    bool hand_over(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st);
+    /// Walks folders that were handed over until there will be none any more.
+    void walk_waiting();
+    void stop_walking(Error error);
     bool has_content(const format::Node& file) const;
     /// The place is done: with a node, or with nothing.
     void settle(FolderPtr folder, std::size_t place, std::optional<format::Node> node);
@@ -55,6 +69,12 @@ private:
     const GlobSet excludes_;
     const bool with_atime_;
     std::uint64_t device_ = 0;    // of the top, for one_file_system
+
+    std::mutex walk_mutex_;
+    std::condition_variable walk_ready_;
+    std::vector<Waiting> waiting_;
+    std::size_t walking_ = 0;    // folders handed over and not done, and the walk of the top
+    std::optional<Error> problem_;    // what ended the walk early
 
     std::mutex mutex_;
     std::condition_variable settled_;

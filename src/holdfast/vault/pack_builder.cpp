@@ -11,7 +11,7 @@ namespace {
 // below this size at the end of a run are merged.
 constexpr std::size_t k_flush_size = 1u << 20;
 // Bytes that nobody has hashed yet wait for that a little longer.
-constexpr std::size_t k_flush_unhashed = 4u << 20;
+constexpr std::size_t k_flush_unhashed = 2u << 20;
 // rustic closes its packs there; restic reads up to forty times as many.
 constexpr std::size_t k_blobs_max = 10'000;
 
@@ -64,7 +64,7 @@ Status PackBuilder::flush() {
     HF_DO(upload_->write(pending_));
     flushed_ += pending_.size();
     hashed_ = 0;
-    if (pending_.capacity() > k_flush_unhashed)
+    if (pending_.capacity() > 2 * k_flush_unhashed)
         pending_ = {};    // after a blob of the longest kind
     else
         pending_.clear();

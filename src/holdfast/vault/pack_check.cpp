@@ -9,11 +9,13 @@ namespace {
 
 // Large enough that a request to a far storage pays; small enough that what is hashed, decrypted and decompressed comes
 // from the processor's cache.
-constexpr std::uint64_t k_piece = 4u << 20;
+constexpr std::uint64_t k_piece = 2u << 20;
 // Plain bytes that are enough to be hashed together, from two blobs on.
 constexpr std::size_t k_together = 512u << 10;
-// Buffers beyond this are given back after the pack: the longest chunks are rare.
-constexpr std::size_t k_kept = 4u << 20;
+// And what they may take together; a longer blob is alone.
+constexpr std::size_t k_together_bytes_max = 4u << 20;
+// Buffers beyond this are given back at once: the longest chunks are rare.
+constexpr std::size_t k_kept = 3u << 20;
 // A table of more blobs than any writer puts into a pack.
 constexpr std::uint64_t k_table_max = 64u << 20;
 
@@ -50,14 +52,12 @@ std::uint64_t PackCheck::run(const format::IndexPack& pack, const Report& report
     }
     if (sum != pack.id) report(name_ + " is damaged: its content does not match its name");
     if (!table_is_whole(pack, report)) report(name_ + ": its table of blobs is damaged");
-    for (Plain& plain : plains_)
-        if (plain.bytes.capacity() > k_kept) plain.bytes = {};
-    if (piece_.capacity() > 2 * k_piece) piece_ = {};
     return *size;
 }
 
 Status PackCheck::read_piece(std::uint64_t from, std::uint64_t length) {
     piece_.clear();    // growing need not copy
+    if (piece_.capacity() > 2 * k_piece) piece_ = {};
     piece_.resize(length);
     return repository_.backend().read_at(file_, from, piece_);
 }
@@ -119,7 +119,10 @@ std::size_t PackCheck::check_some(ByteView piece, std::span<const format::Packed
     std::size_t count = 0, at = 0, plain_size = 0;
     std::vector<format::HashWork> work;
     while (count < blobs.size() && count < k_together_max && (count < 2 || plain_size < k_together)) {
-        const format::PackedBlob& blob = blobs[count++];
+        const format::PackedBlob& blob = blobs[count];
+        const std::size_t size = std::max(blob.length, blob.uncompressed_length);
+        if (count > 0 && plain_size + size > k_together_bytes_max) break;
+        ++count;
         // Only the first two may be large.
         Plain& plain = plains_[work.size()];
         const auto opened = opener_.unpack(piece.subspan(at, blob.length), blob, plain.bytes);
@@ -138,6 +141,9 @@ std::size_t PackCheck::check_some(ByteView piece, std::span<const format::Packed
     for (std::size_t i = 0; i < opened; ++i)
         if (const Plain& plain = plains_[i]; plains_[i].sum.finish() != plain.blob->id)
             report(fmt::format("{}: {}", name_, BlobOpener::other_content(*plain.blob).error().message));
+    for (Plain& plain : plains_)
+        if (plain.bytes.capacity() > k_kept) plain.bytes = {};
+    if (opener_.scratch().capacity() > k_kept) opener_.scratch() = {};
     return count;
 }
 
