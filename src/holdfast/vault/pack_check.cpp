@@ -104,7 +104,7 @@ Status PackCheck::read_rest(std::uint64_t from, std::uint64_t size) {
     return {};
 }
 
-void PackCheck::check_piece(ByteView piece, std::span<const format::PackedBlob> blobs, const Report& report) {
+void PackCheck::check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report) {
     while (!blobs.empty()) {
         const std::size_t count = check_some(piece, blobs, report);
         std::size_t length = 0;
@@ -115,7 +115,17 @@ void PackCheck::check_piece(ByteView piece, std::span<const format::PackedBlob> 
 }
 
 // The first blobs of the piece, as many as are worth hashing together. Returns how many.
-std::size_t PackCheck::check_some(ByteView piece, std::span<const format::PackedBlob> blobs, const Report& report) {
+std::size_t PackCheck::check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report) {
+    if (const format::PackedBlob& first = blobs[0]; std::max(first.length, first.uncompressed_length) > k_kept) {
+        // All else goes first, and what is stored plain is decrypted where it lies.
+        give_back(0);
+        if (first.uncompressed_length == 0) {
+            sum_.update(piece.first(first.length));
+            if (const auto opened = opener_.open(piece.first(first.length), first); !opened)
+                report(fmt::format("{}: {}", name_, opened.error().message));
+            return 1;
+        }
+    }
     std::size_t count = 0, at = 0, plain_size = 0;
     std::vector<format::HashWork> work;
     while (count < blobs.size() && count < k_together_max && (count < 2 || plain_size < k_together)) {
@@ -141,10 +151,14 @@ std::size_t PackCheck::check_some(ByteView piece, std::span<const format::Packed
     for (std::size_t i = 0; i < opened; ++i)
         if (const Plain& plain = plains_[i]; plains_[i].sum.finish() != plain.blob->id)
             report(fmt::format("{}: {}", name_, BlobOpener::other_content(*plain.blob).error().message));
-    for (Plain& plain : plains_)
-        if (plain.bytes.capacity() > k_kept) plain.bytes = {};
-    if (opener_.scratch().capacity() > k_kept) opener_.scratch() = {};
+    give_back(k_kept);
     return count;
+}
+
+void PackCheck::give_back(std::size_t keep_max) {
+    for (Plain& plain : plains_)
+        if (plain.bytes.capacity() > keep_max) plain.bytes = {};
+    if (opener_.scratch().capacity() > keep_max) opener_.scratch() = {};
 }
 
 // The pack's own table must say what the index says, or the index could not be made anew from it. It was read last.

@@ -33,8 +33,10 @@ private:
     static constexpr std::size_t k_together_max = 7;
 
     Status read_blobs(const format::IndexPack& pack, std::uint64_t size, const Report& report);
-    void check_piece(ByteView piece, std::span<const format::PackedBlob> blobs, const Report& report);
-    std::size_t check_some(ByteView piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    void check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    std::size_t check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    /// Buffers larger than this.
+    void give_back(std::size_t keep_max);
     Status read_rest(std::uint64_t from, std::uint64_t size);
     bool table_is_whole(const format::IndexPack& pack, const Report& report);
     Status read_piece(std::uint64_t from, std::uint64_t length);
