@@ -82,7 +82,7 @@ private:
 
     const std::string location_, root_;
     std::atomic<bool> unnamed_;
-    std::mutex mutex_;
+    std::mutex sync_mutex_, mutex_;
     std::set<std::string> unsynced_;    // folders with names in them that a power failure may lose
 };
 
@@ -281,6 +281,8 @@ Status LocalBackend::remove(const FileName& name) {
 }
 
 Status LocalBackend::sync() {
+    // Whoever finds nothing left to do must still wait for the one that took it: its folders may hold our names.
+    const std::scoped_lock one_at_a_time(sync_mutex_);
     std::set<std::string> folders;
     {
         const std::scoped_lock lock(mutex_);

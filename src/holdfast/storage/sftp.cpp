@@ -96,7 +96,7 @@ private:
     const std::string location_, root_;
     const unsigned connections_;
     const Connect connect_;
-    std::mutex mutex_;
+    std::mutex sync_mutex_, mutex_;
     std::condition_variable freed_;
     std::vector<Idle> idle_;
     unsigned busy_ = 0;
@@ -255,6 +255,8 @@ Status SftpBackend::list(FileKind kind, const std::function<void(const Id&, std:
 }
 
 Status SftpBackend::sync() {
+    // Whoever finds nothing left to do must still wait for the one that took it: its folders may hold our names.
+    const std::scoped_lock one_at_a_time(sync_mutex_);
     std::set<std::string> folders;
     {
         const std::scoped_lock lock(mutex_);
