@@ -8,6 +8,7 @@
 #include "holdfast/storage/azure.hpp"
 #include "holdfast/storage/limits.hpp"
 #include "holdfast/storage/local.hpp"
+#include "holdfast/storage/rest.hpp"
 #include "holdfast/storage/retry.hpp"
 #include "holdfast/storage/s3.hpp"
 #include "holdfast/storage/sftp.hpp"
@@ -72,6 +73,7 @@ constexpr Scheme k_schemes[] = {
     {"s3", "s3:https://<host>/<bucket>/<folder>", open_s3, true,
      "region bucket-lookup storage-class connections sse sse-kms-key-id "},
     {"azure", "azure:<container>:/<folder>", open_azure, true, "connections access-tier endpoint "},
+    {"rest", "rest:https://host/<path>/", open_rest, true, "connections timeout "},
 };
 
 const Scheme* find_scheme(std::string_view name) {
