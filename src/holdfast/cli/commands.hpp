@@ -15,6 +15,7 @@ std::unique_ptr<Command> snapshots_command();
 std::unique_ptr<Command> ls_command();
 std::unique_ptr<Command> restore_command();
 std::unique_ptr<Command> check_command();
+std::unique_ptr<Command> serve_command();
 
 std::vector<std::unique_ptr<Command>> all_commands();
 /// What a group of commands is about, for "key" of "key add"; empty if there is no such group.
