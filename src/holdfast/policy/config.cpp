@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -110,6 +111,18 @@ public:
             to = Proof::none;
         else
             wrong(*node, "proof", "\"digest\", \"count\" or \"none\"");
+    }
+
+    void storage_kind(StorageKind& to) {
+        const toml::node* node = find("kind");
+        if (!node) return;
+        const auto value = node->value_exact<std::string>();
+        for (const StorageKind kind : {StorageKind::disk, StorageKind::object, StorageKind::tape, StorageKind::other})
+            if (value && *value == to_text(kind)) {
+                to = kind;
+                return;
+            }
+        wrong(*node, "kind", "\"disk\", \"object\", \"tape\" or \"other\"");
     }
 
     void secret(SecretSource& to) {
@@ -248,22 +261,41 @@ void read(Reader& in, RepositoryConfig& to) {
     in.number("compression_level", to.compression_level, 0, 19);
     in.number("pack_size_mib", to.pack_size_mib, 4, 128);
     in.number("memory_max_mib", to.memory_max_mib, 16, 65536);
+    in.number("parity_percent", to.parity_percent, 0, 100);
+    in.path("parity_folder", to.parity_folder);
+}
+
+void read(Reader& in, MirrorConfig& to) {
+    in.text("name", to.name);
+    in.text("location", to.location);
+    in.required("location", !to.location.empty());
+    to.kind = guess_storage_kind(to.location);
+    to.off_site = guess_off_site(to.location);
+    in.storage_kind(to.kind);
+    in.flag("off_site", to.off_site);
+    in.number("grace_days", to.grace_days, 0, 36500);
+    in.flag("append_only", to.append_only);
+    in.number("lag_max_hours", to.lag_max_hours, 1, 876'000);
+    in.number("connections", to.connections, 1, 64);
+    in.number("limit_upload_kib", to.limit_upload_kib, 0, 1 << 30);
+    in.number("limit_download_kib", to.limit_download_kib, 0, 1 << 30);
+    in.texts("options", to.options);
+    in.path("credentials_file", to.credentials_file);
+    in.path("ca_file", to.ca_file);
 }
 
 // [[kind]] any number of times; one [kind] is the same as one [[kind]].
-template <class Component>
-void read_components(Document& document, Reader& root, Names& names, std::string_view kind, const Component& defaults,
-                     std::vector<Component>& to) {
+template <class Table>
+void read_tables(Document& document, Reader& root, std::string_view kind, const Table& defaults,
+                 const std::function<void(const Reader&, Table)>& take) {
     const toml::node* node = root.find(kind);
     if (!node) return;
     const auto one = [&](const toml::table& table) {
-        Component component = defaults;
+        Table value = defaults;
         Reader in(document, table, fmt::format("[[{}]]", kind));
-        read(in, component);
+        read(in, value);
         in.finish();
-        // The complaint about a lacking path comes first; without it there would be one about an empty name.
-        if (!document.error) names.take(component.name, kind, in.source_of("name"));
-        to.push_back(std::move(component));
+        take(in, std::move(value));
     };
     if (const toml::table* table = node->as_table()) return one(*table);
     const toml::array* array = node->as_array();
@@ -273,10 +305,32 @@ void read_components(Document& document, Reader& root, Names& names, std::string
     for (const toml::node& element : *array) one(*element.as_table());
 }
 
+template <class Component>
+void read_components(Document& document, Reader& root, Names& names, std::string_view kind, const Component& defaults,
+                     std::vector<Component>& to) {
+    read_tables<Component>(document, root, kind, defaults, [&](const Reader& in, Component component) {
+        // The complaint about a lacking path comes first; without it there would be one about an empty name.
+        if (!document.error) names.take(component.name, kind, in.source_of("name"));
+        to.push_back(std::move(component));
+    });
+}
+
+// A mirror's name is for commands and reports; without one it is "mirror", "mirror-2" and so on.
+void read_mirrors(Document& document, Reader& root, std::vector<MirrorConfig>& to) {
+    read_tables<MirrorConfig>(document, root, "mirror", {}, [&](const Reader& in, MirrorConfig mirror) {
+        if (mirror.name.empty()) mirror.name = to.empty() ? "mirror" : fmt::format("mirror-{}", to.size() + 1);
+        if (std::ranges::any_of(to, [&](const MirrorConfig& other) { return other.name == mirror.name; }))
+            document.complain(in.source_of("name"), fmt::format("a second mirror is named '{}'", mirror.name),
+                              "give each its own name, as name = \"far\"");
+        to.push_back(std::move(mirror));
+    });
+}
+
 Result<Config> read_document(const toml::table& table, Document& document) {
     Config config;
     Reader root(document, table, "the file's top");
     root.text("stack", config.stack);
+    root.path("state_folder", config.state_folder);
     root.path("scratch_folder", config.scratch_folder);
     if (const toml::node* node = root.find("repository")) {
         if (const toml::table* repository = node->as_table()) {
@@ -299,6 +353,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     logs.newer_than_days = 7;
     read_components(document, root, names, "files", files, config.files);
     read_components(document, root, names, "logs", logs, config.logs);
+    read_mirrors(document, root, config.mirrors);
     root.finish();
     if (document.error) return fail(*std::move(document.error));
     return config;

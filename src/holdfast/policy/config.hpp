@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "holdfast/base/result.hpp"
+#include "holdfast/policy/copies.hpp"
 
 namespace holdfast::policy {
 
@@ -28,6 +29,24 @@ struct RepositoryConfig {
     int compression_level = 1;
     std::uint32_t pack_size_mib = 16;
     std::uint32_t memory_max_mib = 48;
+    std::uint32_t parity_percent = 0;    // share of damage that parity repairs; 0: none
+    std::string parity_folder;    // empty: "parity" inside a local repository
+};
+
+/// A copy of the repository at another place (docs/operations/mirrors.md).
+struct MirrorConfig {
+    std::string name;
+    std::string location;
+    StorageKind kind = StorageKind::disk;    // guessed from the location
+    bool off_site = false;    // guessed from the location
+    std::uint32_t grace_days = 14;    // what was deleted here goes there only after this time
+    bool append_only = false;    // nothing ever goes there
+    std::uint32_t lag_max_hours = 24;    // an older mirror fails `backup` and does not count as a copy
+    std::uint32_t connections = 2;
+    std::uint32_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
+    std::vector<std::string> options;    // as --option: "s3.region=eu-central-1"
+    std::string credentials_file;    // NAME=value lines for the environment variables that the storage asks for
+    std::string ca_file;
 };
 
 /// How content is proven equal after a restore.
@@ -90,6 +109,7 @@ struct FilesConfig {
 struct Config {
     std::string stack;    // default: the host's name
     RepositoryConfig repository;
+    std::string state_folder;    // what is remembered between runs; empty: $XDG_STATE_HOME/holdfast
     std::string scratch_folder;    // for verification copies; empty: $TMPDIR or /var/tmp
     std::vector<PostgresConfig> postgres;
     std::vector<RedisConfig> redis;
@@ -97,6 +117,7 @@ struct Config {
     std::vector<ClickHouseConfig> clickhouse;
     std::vector<FilesConfig> files;
     std::vector<FilesConfig> logs;    // as files, newer_than_days = 7 by default
+    std::vector<MirrorConfig> mirrors;
 };
 
 /// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).

@@ -168,6 +168,34 @@ TEST(Config, ComponentNamesAreGoodFolderNames) {
     EXPECT_THAT(refused("[[redis]]\nname = \"duckdb\"\n").message, HasSubstr("kept for DuckDB"));
 }
 
+TEST(Config, AMirrorGuessesItsKindAndPlace) {
+    // NS-05.
+    const auto config = parse_config(
+        "[[mirror]]\nlocation = \"s3:https://far.example/vault\"\n"
+        "[[mirror]]\nname = \"tape\"\nlocation = \"/mnt/tape\"\nkind = \"tape\"\noff_site = true\ngrace_days = 30\n"
+        "append_only = true\nlimit_upload_kib = 500\noptions = [\"s3.region=x\"]\n",
+        "holdfast.toml");
+    ASSERT_TRUE(config) << config.error().message;
+    ASSERT_EQ(config->mirrors.size(), 2u);
+    EXPECT_EQ(config->mirrors[0].name, "mirror");
+    EXPECT_EQ(config->mirrors[0].kind, StorageKind::object);
+    EXPECT_TRUE(config->mirrors[0].off_site);
+    EXPECT_EQ(config->mirrors[0].grace_days, 14u);
+    EXPECT_EQ(config->mirrors[1].name, "tape");
+    EXPECT_EQ(config->mirrors[1].kind, StorageKind::tape);
+    EXPECT_TRUE(config->mirrors[1].off_site);
+    EXPECT_TRUE(config->mirrors[1].append_only);
+    EXPECT_EQ(config->mirrors[1].grace_days, 30u);
+}
+
+TEST(Config, AMirrorNeedsALocationAndANameOfItsOwn) {
+    EXPECT_THAT(refused("[[mirror]]\nname = \"a\"\n").message, HasSubstr("[[mirror]] needs the key 'location'"));
+    EXPECT_THAT(refused("[[mirror]]\nlocation = \"/a\"\nkind = \"floppy\"\n").message, HasSubstr("\"tape\""));
+    EXPECT_THAT(
+        refused("[[mirror]]\nname = \"a\"\nlocation = \"/a\"\n[[mirror]]\nname = \"a\"\nlocation = \"/b\"\n").message,
+        HasSubstr("a second mirror is named 'a'"));
+}
+
 TEST(Config, ADuckDbNeedsItsPath) {
     EXPECT_EQ(refused("[[duckdb]]\n").message, "holdfast.toml:1:1: [[duckdb]] needs the key 'path'");
 }
