@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/mirrors.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
@@ -20,7 +21,7 @@ struct BackupArguments {
     std::vector<std::string> paths;    // not empty: plain paths, no configuration
     std::vector<std::string> only, without, tags, exclude;
     std::string host, parent;
-    bool one_file_system = false, force = false;
+    bool one_file_system = false, force = false, no_mirror = false;
 };
 
 using namespace std::chrono_literals;
@@ -95,11 +96,15 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
     const auto report = source::backup_stack(loaded.config, *repository, options);
     progress.clear();
     if (!report) return fail(report.error());
+    const Onward onward = send_onward(session, &loaded.config, *repository, arguments.no_mirror);
+    json::Value document = stack_json(*report);
+    onward.add_to(document);
     if (session.global.json)
-        print_json(stack_json(*report));
+        print_json(document);
     else if (!session.global.quiet || !report->complete)
         print_stack_report(*report, seconds(session.clock.instant() - started));
-    return report->complete ? 0 : facts(ErrorCode::incomplete).exit_status;
+    if (!session.global.json) onward.print(session);
+    return onward.exit(report->complete ? 0 : facts(ErrorCode::incomplete).exit_status);
 }
 
 // The repository inside what is backed up would grow with every run.
@@ -144,18 +149,20 @@ struct PathsReport {
     std::vector<std::pair<std::string, Error>> unreadable;
 };
 
-int print_paths_report(const Session& session, const PathsReport& report, double took) {
+int print_paths_report(const Session& session, const PathsReport& report, const Onward& onward, double took) {
     const int exit = report.unreadable.empty() ? 0 : facts(ErrorCode::incomplete).exit_status;
     if (session.global.json) {
         json::Value unreadable = json::Value::array();
         for (const auto& [path, error] : report.unreadable)
             unreadable.push(
                 json::Value::object({{"path", path}, {"code", facts(error.code).name}, {"message", error.message}}));
-        print_json(json::Value::object({{"snapshot", report.outcome.snapshot.hex()},
-                                        {"complete", exit == 0},
-                                        {"unreadable", std::move(unreadable)},
-                                        {"summary", summary_json(report.outcome.summary)}}));
-        return exit;
+        json::Value document = json::Value::object({{"snapshot", report.outcome.snapshot.hex()},
+                                                    {"complete", exit == 0},
+                                                    {"unreadable", std::move(unreadable)},
+                                                    {"summary", summary_json(report.outcome.summary)}});
+        onward.add_to(document);
+        print_json(document);
+        return onward.exit(exit);
     }
     for (const auto& [path, error] : report.unreadable)
         print_note(fmt::format("{} {}\n", painted(2, Colour::red, "not read:"),
@@ -171,7 +178,8 @@ int print_paths_report(const Session& session, const PathsReport& report, double
             fmt::format("holdfast: {} could not be read; the rest is saved in snapshot {}, tagged \"incomplete\"\n",
                         report.unreadable.size() == 1 ? "one path" : fmt::format("{} paths", report.unreadable.size()),
                         report.outcome.snapshot.brief()));
-    return exit;
+    onward.print(session);
+    return onward.exit(exit);
 }
 
 Result<int> backup_paths(const Session& session, const BackupArguments& arguments) {
@@ -223,7 +231,8 @@ Result<int> backup_paths(const Session& session, const BackupArguments& argument
         HF_TRY(report.outcome, backup->commit(marks));
     }
     progress.clear();
-    return print_paths_report(session, report, seconds(session.clock.instant() - started));
+    const double took = seconds(session.clock.instant() - started);
+    return print_paths_report(session, report, send_onward(session, config, *repository, arguments.no_mirror), took);
 }
 
 Result<int> run_backup(const Session& session, const BackupArguments& arguments) {
@@ -241,7 +250,8 @@ class BackupCommand final : public Command {
   holdfast backup /etc /home --exclude '*.tmp'     plain paths, as restic does
 
 Exit code 3: a component failed or a file could not be read. What succeeded is saved; the snapshot is tagged
-"incomplete", and its manifest.json says which part failed and why.
+"incomplete", and its manifest.json says which part failed and why. Or a mirror failed: it refused, damaged files were
+not sent, or it is further behind than its lag_max_hours. A mirror that merely does not answer is a warning until then.
 )";
     }
     void declare(Options& options) override {
@@ -256,6 +266,7 @@ Exit code 3: a component failed or a file could not be read. What succeeded is s
         options.value("--parent", arguments_.parent, "SNAPSHOT",
                       "snapshot to compare with (default: the newest of these paths)");
         options.flag("-f,--force", arguments_.force, "read every file, also unchanged ones");
+        options.flag("--no-mirror", arguments_.no_mirror, "send nothing to the mirrors now");
     }
     Result<int> run(const Session& session) override { return run_backup(session, arguments_); }
 

@@ -54,9 +54,9 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
                                   : painted(1, Colour::red, fmt::format("{} errors", report.errors.size()))));
     if (!report.ok())
         print_note(
-            "          `holdfast restore` brings back all that is whole and names the rest. If another copy of the "
-            "repository\n"
-            "          exists, put its good copy of the named files in place of the damaged ones\n");
+            "          `holdfast heal` brings back what a mirror, parity or the live files still have; `holdfast "
+            "restore`\n"
+            "          brings back all that is whole and names the rest\n");
     return exit;
 }
 

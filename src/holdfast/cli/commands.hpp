@@ -16,6 +16,10 @@ std::unique_ptr<Command> ls_command();
 std::unique_ptr<Command> restore_command();
 std::unique_ptr<Command> check_command();
 std::unique_ptr<Command> serve_command();
+std::unique_ptr<Command> heal_command();
+std::unique_ptr<Command> status_command();
+std::vector<std::unique_ptr<Command>> mirror_commands();
+std::vector<std::unique_ptr<Command>> parity_commands();
 
 std::vector<std::unique_ptr<Command>> all_commands();
 /// What a group of commands is about, for "key" of "key add"; empty if there is no such group.

@@ -57,8 +57,7 @@ Result<std::unique_ptr<Server>> Server::start(const ServeOptions& options, Clock
     if (!options.no_auth) {
         if (file.empty())
             return fail(ErrorCode::usage, "nobody could use this server: there is no file of users",
-                        fmt::format("make one by `holdfast serve --path {} --add-user USER`, or say --no-auth",
-                                    options.folder));
+                        fmt::format("make one by `htpasswd -B -c {} USER`, or say --no-auth", usual));
         HF_TRY(users, Users::open(file));
     } else if (options.handler.private_repositories) {
         return fail(ErrorCode::usage, "--private-repos needs users", "leave out --no-auth");

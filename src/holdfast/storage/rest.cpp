@@ -15,7 +15,7 @@ namespace holdfast::storage {
 namespace {
 
 constexpr std::string_view k_v2 = "application/vnd.x.restic.rest.v2";
-constexpr std::uint64_t k_list_max = std::uint64_t(256) << 20;
+constexpr std::uint64_t k_list_max = std::uint64_t(256) << 20, k_file_max = std::uint64_t(4) << 30;
 
 std::optional<std::uint64_t> number(std::optional<std::string_view> text) {
     std::uint64_t value = 0;
@@ -44,7 +44,7 @@ public:
     }
     Result<Bytes> read(const FileName& name) override {
         HttpRequest request = request_for("GET", path_of(name), "reading " + relative_path(name));
-        request.body_max = read_size_max(name.kind);
+        request.body_max = k_file_max;
         HF_TRY(HttpResponse response, checked(request));
         return std::move(response.body);
     }
