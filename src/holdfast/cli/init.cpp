@@ -76,6 +76,7 @@ Result<Provisional> generate_password(const std::string& path) {
 struct Made {
     std::string id;
     bool was_there = false;
+    std::string location;    // without a password
 };
 
 Result<bool> repository_is_there(const std::string& location) {
@@ -92,7 +93,7 @@ Result<Made> make_repository(const Session& session, const std::string& location
         return fail(ErrorCode::exists, repository.error().message,
                     "use it as it is; `holdfast init --config FILE` writes a configuration for it");
     HF_TRY(const auto made, std::move(repository));
-    return Made{made->config().id.hex(), false};
+    return Made{made->config().id.hex(), false, made->backend().location()};
 }
 
 // A configuration may be written for a repository that is there, if the password opens it.
@@ -101,14 +102,15 @@ Result<Made> make_or_open_repository(const Session& session, const std::string& 
     if (!there) return make_repository(session, location, password);
     HF_TRY(auto backend, storage::open_backend(location));
     HF_TRY(const auto repository, vault::Repository::open(std::move(backend), password, session.clock));
-    return Made{repository->config().id.hex(), true};
+    return Made{repository->config().id.hex(), true, repository->backend().location()};
 }
 
-void report(const Session& session, const Made& made, const std::string& location, const std::string& config,
-            const std::string& password_file, const source::Detected& found) {
+void report(const Session& session, const Made& made, const std::string& config, const std::string& password_file,
+            const source::Detected& found) {
     if (session.global.json) {
         json::Value value = json::Value::object(
-            {{"repository", json::Value::object({{"id", made.id}, {"location", location}, {"new", !made.was_there}})}});
+            {{"repository",
+              json::Value::object({{"id", made.id}, {"location", made.location}, {"new", !made.was_there}})}});
         if (!config.empty()) {
             value.set("config", config);
             value.set("found", json::Value::object({{"postgres", found.postgres.size()},
@@ -122,7 +124,7 @@ void report(const Session& session, const Made& made, const std::string& locatio
     }
     if (session.global.quiet) return;
     print(fmt::format("repository {} {} {}\n", made.id.substr(0, 8),
-                      made.was_there ? "is there already: the one at" : "made at", location));
+                      made.was_there ? "is there already: the one at" : "made at", made.location));
     if (!config.empty()) {
         print(fmt::format("configuration written to {}: {} PostgreSQL, {} Redis, {} ClickHouse, {} DuckDB\n", config,
                           found.postgres.size(), found.redis.size(), found.clickhouse.size(), found.duckdb.size()));
@@ -154,7 +156,7 @@ Result<int> init_repository(const Session& session, const InitArguments& argumen
     HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
     HF_TRY(const Made made, make_repository(session, location, password));
     password_file.keep();
-    report(session, made, location, "", generated, {});
+    report(session, made, "", generated, {});
     return 0;
 }
 
@@ -228,7 +230,7 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     HF_TRY(const Made made, make_or_open_repository(session, text.location, password));
     config.keep();
     password_file.keep();
-    report(session, made, text.location, file, generated, text.found);
+    report(session, made, file, generated, text.found);
     return 0;
 }
 
