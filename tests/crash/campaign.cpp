@@ -75,7 +75,7 @@ class Closing final : public ::testing::Environment {
                    all.at_points, all.points.size(), all.at_random, all.missed, seed());
         const auto& unit = *::testing::UnitTest::GetInstance();
         if (unit.test_to_run_count() != unit.total_test_count()) return;    // a filter: only a part was wanted
-        EXPECT_GE(all.at_points + all.at_random, 100);
+        EXPECT_GE(all.at_points + all.at_random, 500);
         for (const std::string& place : places_in_sources()) {
             const bool reached = std::any_of(all.points.begin(), all.points.end(), [&](const std::string& one) {
                 return one == place || one.starts_with(place + '.');
@@ -194,7 +194,7 @@ std::string Campaign::listing(const std::string& folder) {
 }
 
 Campaign::Run Campaign::run(const std::vector<std::string>& arguments, const Target& target,
-                            const std::string& crash_point, double kill_after) {
+                            const std::string& crash_point, double kill_after, const std::string& output) {
     os::Command command;
     command.arguments = {HF_BIN_DIR "/holdfast"};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
@@ -206,9 +206,9 @@ Campaign::Run Campaign::run(const std::vector<std::string>& arguments, const Tar
     command.environment.insert(command.environment.end(), target.environment.begin(), target.environment.end());
     if (!crash_point.empty()) command.environment.emplace_back("HOLDFAST_CRASH_POINT", crash_point);
     command.folder = folder_.path();
-    command.output_file = at("output");
+    command.output_file = at(output);
     if (!target.input.empty()) command.input = os::Stream::pipe;
-    EXPECT_TRUE(os::remove_tree(at("output")).has_value());
+    EXPECT_TRUE(os::remove_tree(at(output)).has_value());
 
     Run result;
     const auto started = std::chrono::steady_clock::now();
@@ -237,7 +237,7 @@ Campaign::Run Campaign::run(const std::vector<std::string>& arguments, const Tar
     }
     result.exit = status->signal ? -status->signal : status->code;
     result.errors = process->errors();
-    result.output = os::read_text(at("output")).value_or("");
+    result.output = os::read_text(at(output)).value_or("");
     return result;
 }
 
@@ -288,6 +288,15 @@ void Campaign::expect_whole(const Target& target, const std::string& when) {
         ASSERT_TRUE(judged.has_value());
         EXPECT_TRUE(judged->status.ok()) << when << ": restic: " << judged->output << judged->errors;
     }
+}
+
+void Campaign::expect_snapshots_and_check(std::size_t count) {
+    auto repository = open();
+    ASSERT_TRUE(repository.has_value()) << repository.error().message;
+    const auto report = vault::check(**repository, {.read_data = true, .progress = {}});
+    ASSERT_TRUE(report.has_value()) << report.error().message;
+    for (const std::string& error : report->errors) ADD_FAILURE() << error;
+    EXPECT_EQ(report->snapshots, count);
 }
 
 void Campaign::expect_next_run(const Target& target, const std::string& when) {

@@ -68,9 +68,11 @@ protected:
     };
     /// The program; killed after `kill_after` when that is not negative.
     Run run(const std::vector<std::string>& arguments, const Target& target, const std::string& crash_point = {},
-            double kill_after = -1);
+            double kill_after = -1, const std::string& output = "output");
     Run run(const std::vector<std::string>& arguments) { return run(arguments, Target{}); }
 
+    /// check --read-data passes and there are so many snapshots.
+    void expect_snapshots_and_check(std::size_t count);
     /// The whole campaign against one command.
     void fire(const Target& target);
 
