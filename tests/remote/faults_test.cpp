@@ -4,9 +4,14 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 
+#include <signal.h>
+
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "holdfast/format/crypto.hpp"
+#include "holdfast/os/socket.hpp"
 #include "holdfast/storage/retry.hpp"
 #include "holdfast/testing/fault_proxy.hpp"
 #include "holdfast/vault/backup.hpp"
@@ -104,6 +109,80 @@ TEST_P(BadLine, LosesNothingOverSftp) {
             return storage::open_backend(SshServer::location_at(proxy->port(), folder.path() + "/repo"), sftp_options())
                 .value();
         });
+}
+
+// kill -9 of the real server in the middle of uploads, twice: the backup goes on when it is back, and nothing half has a name.
+TEST(KilledServer, LosesNothing) {
+    set_log({LogLevel::error, false, {}, {}});
+    const auto folder = os::TempFolder::create("hf-killed").value();
+    const std::uint16_t port = os::free_port().value();
+    const auto open = [&] {
+        return storage::open_backend(fmt::format("rest:http://127.0.0.1:{}/desk/", port)).value();
+    };
+    const auto start = [&] {
+        os::Command command;
+        command.arguments = {HF_BIN_DIR "/holdfast",
+                             "serve",
+                             "--path",
+                             folder.path() + "/served",
+                             "--no-auth",
+                             "--listen",
+                             fmt::format("127.0.0.1:{}", port),
+                             "--json"};
+        auto server = os::Process::start(command).value();
+        std::array<std::byte, 256> line;
+        EXPECT_GT(os::read_some(server.output(), line).value(), 0u);    // it listens
+        return server;
+    };
+    os::Process server = start();
+    ASSERT_TRUE(os::make_folders(folder.path() + "/source"));
+    ASSERT_TRUE(os::write_file(folder.path() + "/source/file", as_bytes(noise(24 << 20))));
+    vault::InitOptions cheap;
+    cheap.cost = {1024, 8, 1};
+    HF_OK(vault::Repository::init(open(), Secret(k_password), system_clock(), cheap));
+    auto counters = std::make_shared<storage::RetryCounters>();
+    std::atomic<bool> done = false;
+    Status outcome;
+    std::thread backing_up([&] {
+        outcome = [&]() -> Status {
+            const storage::RetryOptions retry{.rule = {.first = 5ms, .longest = 50ms, .total = 120s, .jitter = 0.5},
+                                              .chance = {},
+                                              .counters = counters};
+            HF_TRY(auto repository, vault::Repository::open(storage::retrying_backend(open(), retry, system_clock()),
+                                                            Secret(k_password), system_clock()));
+            vault::BackupOptions options;
+            options.pack_size_target = 1 << 20;
+            HF_TRY(auto backup, vault::Backup::start(*repository, options));
+            HF_DO(backup->add_path(folder.path() + "/source"));
+            HF_DO(backup->commit());
+            return {};
+        }();
+        done = true;
+    });
+    for (unsigned kills = 1; kills <= 2; ++kills) {
+        const auto packs = [&] {
+            unsigned count = 0;
+            const auto local = storage::open_backend(folder.path() + "/served/desk").value();
+            EXPECT_TRUE(local->list(storage::FileKind::pack, [&](const Id&, std::uint64_t) { ++count; }));
+            return count;
+        };
+        while (!done && packs() < 3 * kills) std::this_thread::yield();
+        server.kill(SIGKILL);
+        EXPECT_TRUE(server.wait());
+        server = start();
+    }
+    backing_up.join();
+    HF_OK(outcome);
+    auto repository = vault::Repository::open(open(), Secret(k_password), system_clock());
+    HF_OK(repository);
+    const auto report = vault::check(**repository, {.read_data = true, .progress = {}});
+    HF_OK(report);
+    EXPECT_TRUE(report->ok()) << report->errors.front();
+    EXPECT_EQ(report->snapshots, 1u);
+    os::Command find;
+    find.arguments = {"find", folder.path() + "/served", "-name", "*tmp*"};
+    EXPECT_EQ(os::run(find)->output, "");
+    set_log({});
 }
 
 TEST(HangingLine, IsGivenUpAndTriedAgain) {
