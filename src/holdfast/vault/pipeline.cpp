@@ -91,7 +91,8 @@ Pipeline::Pipeline(Repository& repository, const RepositoryLock& lock, const Bac
     for (unsigned i = 0; i < count; ++i)
         workers_.push_back(std::make_unique<Worker>(repository, std::max(1, compression_level_)));
     for (auto& worker : workers_) worker->thread = std::thread([this, &w = *worker] { work(w); });
-    syncer_ = std::thread([this] { sync_loop(); });
+    for (unsigned i = 0; i < std::max(1u, repository.backend().connections()); ++i)
+        syncers_.emplace_back([this] { sync_loop(); });
 }
 
 Pipeline::~Pipeline() {
@@ -277,7 +278,6 @@ Status Pipeline::hand_over(PackBuilder pack) {
 
 void Pipeline::sync_loop() {
     format::Cipher cipher(repository_.master_key());
-    Clock& clock = repository_.clock();
     for (;;) {
         std::unique_lock lock(pack_mutex_);
         // Woken also by time, so that a slow source's packs do not wait for the next pack to be indexed.
@@ -293,35 +293,60 @@ void Pipeline::sync_loop() {
                 fail_with(std::move(sealed).error());
                 break;
             }
+            const std::scoped_lock sealed_lock(sealed_mutex_);
             unindexed_.push_back(*std::move(sealed));
         } else {
             lock.unlock();
         }
-        if (clock.instant() - indexed_at_ < k_index_every) continue;
+        if (!index_is_due()) continue;
         if (auto status = write_index(); !status) {
             fail_with(std::move(status).error());
             break;
         }
     }
-    // Also after a failure: the packs that are safe save the next run their work. What failed before may fail again.
-    if (auto status = write_index(); !status) fail_with(std::move(status).error());
+}
+
+// True for one of those who ask at once.
+bool Pipeline::index_is_due() {
+    const Instant now = repository_.clock().instant();
+    const std::scoped_lock lock(sealed_mutex_);
+    if (now - indexed_at_ < k_index_every) return false;
+    indexed_at_ = now;
+    return true;
 }
 
 Status Pipeline::write_index() {
-    indexed_at_ = repository_.clock().instant();
-    if (unindexed_.empty()) return {};
+    const std::scoped_lock one_at_a_time(index_mutex_);
+    // Taken out before sync(): what is sealed while that runs may not be safe when it returns.
+    std::vector<format::IndexPack> sealed;
+    {
+        const std::scoped_lock lock(sealed_mutex_);
+        sealed.swap(unindexed_);
+    }
+    if (sealed.empty()) return {};
+    auto status = write_index_of(sealed);
+    if (!status) {    // the rest for another try
+        const std::scoped_lock lock(sealed_mutex_);
+        unindexed_.insert(unindexed_.begin(), std::make_move_iterator(sealed.begin()),
+                          std::make_move_iterator(sealed.end()));
+    }
+    return status;
+}
+
+// Takes out of `sealed` what an index names.
+Status Pipeline::write_index_of(std::vector<format::IndexPack>& sealed) {
     HF_DO(lock_.still_held());
     os::crash_point("backup.packs_written");
     HF_DO(repository_.backend().sync());
     os::crash_point("backup.packs_synced");
-    while (!unindexed_.empty()) {
+    while (!sealed.empty()) {
         std::size_t blobs = 0, packs = 0;
-        while (packs < unindexed_.size() && (packs == 0 || blobs + unindexed_[packs].blobs.size() <= k_index_blobs_max))
-            blobs += unindexed_[packs++].blobs.size();
-        const auto end = unindexed_.begin() + static_cast<std::ptrdiff_t>(packs);
-        const std::vector<format::IndexPack> part(std::make_move_iterator(unindexed_.begin()),
+        while (packs < sealed.size() && (packs == 0 || blobs + sealed[packs].blobs.size() <= k_index_blobs_max))
+            blobs += sealed[packs++].blobs.size();
+        const auto end = sealed.begin() + static_cast<std::ptrdiff_t>(packs);
+        const std::vector<format::IndexPack> part(std::make_move_iterator(sealed.begin()),
                                                   std::make_move_iterator(end));
-        unindexed_.erase(unindexed_.begin(), end);
+        sealed.erase(sealed.begin(), end);
         HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
         os::crash_point("backup.index_written");
         log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});
@@ -361,7 +386,9 @@ Status Pipeline::finish() {
         no_more_packs_ = true;
     }
     pack_ready_.notify_all();
-    syncer_.join();
+    for (std::thread& syncer : syncers_) syncer.join();
+    // Also after a failure: the packs that are safe save the next run their work. What failed before may fail again.
+    if (auto written = write_index(); !written) fail_with(std::move(written).error());
     return status();
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // The writing half of a backup: chunks and trees in, packs and index files out.
 //
-//   submit() ─▶ queue ─▶ workers: hash ▸ claim ▸ compress ▸ encrypt ▸ own open pack ─▶ syncer: seal ▸ fsync ▸ index
+//   submit() ─▶ queue ─▶ workers: hash ▸ claim ▸ compress ▸ encrypt ▸ own open pack ─▶ syncers: seal ▸ fsync ▸ index
 //
 //   order    a pack is safe before an index names it; sync() lies between them
 //   memory   submit() waits while the chunks in the queue and in work exceed the limit; packs stream out
@@ -92,7 +92,9 @@ private:
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
     Status hand_over(PackBuilder pack);
     void sync_loop();
+    bool index_is_due();
     Status write_index();
+    Status write_index_of(std::vector<format::IndexPack>& sealed);
     bool failed() const { return failed_.load(std::memory_order_acquire); }
 
     Repository& repository_;
@@ -123,9 +125,10 @@ private:
     std::deque<PackBuilder> full_packs_;
     bool no_more_packs_ = false;
 
-    // The syncer's own.
-    std::vector<format::IndexPack> unindexed_;
+    std::mutex sealed_mutex_;
+    std::vector<format::IndexPack> unindexed_;    // safe, but in no index yet
     Instant indexed_at_;
+    std::mutex index_mutex_;    // one index at a time
 
     mutable std::mutex error_mutex_;
     std::optional<Error> error_;
@@ -133,7 +136,7 @@ private:
     bool finished_ = false;
 
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::thread syncer_;
+    std::vector<std::thread> syncers_;    // as many as the storage has connections
 };
 
 }    // namespace holdfast::vault
