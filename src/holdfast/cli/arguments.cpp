@@ -51,13 +51,27 @@ private:
 
 void add_globals(CLI::App& app, GlobalOptions& global) {
     const auto group = [](CLI::Option* option) { option->group("Options of every command"); };
-    group(app.add_option("-r,--repo", global.repository, "repository: a folder")->type_name("PLACE"));
+    group(app.add_option("-r,--repo", global.repository, "repository: a folder, sftp:…, s3:…, azure:…")
+              ->type_name("PLACE"));
     group(
         app.add_option("-p,--password-file", global.password_file, "file whose first line is the repository's password")
             ->type_name("FILE"));
     group(app.add_option("--password-command", global.password_command, "shell command that prints the password")
               ->type_name("COMMAND"));
     group(app.add_option("-c,--config", global.config, "configuration file (init: where to write it)")
+              ->type_name("FILE"));
+    group(app.add_option("-o,--option", global.storage_options, "option of a storage, as s3.region=eu-central-1")
+              ->type_name("KEY=VALUE")
+              ->allow_extra_args(false));
+    group(app.add_option("--limit-upload", global.limit_upload_kib, "at most so many KiB a second to the repository")
+              ->type_name("KIB")
+              ->check(CLI::NonNegativeNumber));
+    group(app.add_option("--limit-download", global.limit_download_kib, "at most so many KiB a second from it")
+              ->type_name("KIB")
+              ->check(CLI::NonNegativeNumber));
+    group(app.add_option("--cacert", global.ca_file, "certificate authorities to trust instead of the system's (PEM)")
+              ->type_name("FILE"));
+    group(app.add_option("--tls-client-cert", global.client_certificate, "our certificate with its key (PEM)")
               ->type_name("FILE"));
     group(app.add_flag("--json", global.json, "the result as one JSON document on standard output"));
     group(app.add_flag("-q,--quiet", global.quiet, "only results and errors"));

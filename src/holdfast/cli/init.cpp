@@ -79,15 +79,16 @@ struct Made {
     std::string location;    // without a password
 };
 
-Result<bool> repository_is_there(const std::string& location) {
-    HF_TRY(const auto backend, storage::open_backend(location));
+Result<bool> repository_is_there(const Session& session, const std::string& location) {
+    HF_TRY(const auto backend, open_storage(session, location, nullptr));
     const auto size = backend->size({storage::FileKind::config, {}});
     if (!size && size.error().code != ErrorCode::not_found) return fail(size.error());
     return size.has_value();
 }
 
-Result<Made> make_repository(const Session& session, const std::string& location, const Secret& password) {
-    HF_TRY(auto backend, storage::open_backend(location));
+Result<Made> make_repository(const Session& session, const std::string& location, const Secret& password,
+                             const policy::Config* config = nullptr) {
+    HF_TRY(auto backend, open_storage(session, location, config));
     auto repository = vault::Repository::init(std::move(backend), password, session.clock);
     if (!repository && repository.error().code == ErrorCode::exists)
         return fail(ErrorCode::exists, repository.error().message,
@@ -98,9 +99,9 @@ Result<Made> make_repository(const Session& session, const std::string& location
 
 // A configuration may be written for a repository that is there, if the password opens it.
 Result<Made> make_or_open_repository(const Session& session, const std::string& location, const Secret& password) {
-    HF_TRY(const bool there, repository_is_there(location));
+    HF_TRY(const bool there, repository_is_there(session, location));
     if (!there) return make_repository(session, location, password);
-    HF_TRY(auto backend, storage::open_backend(location));
+    HF_TRY(auto backend, open_storage(session, location, nullptr));
     HF_TRY(const auto repository, vault::Repository::open(std::move(backend), password, session.clock));
     return Made{repository->config().id.hex(), true, repository->backend().location()};
 }
@@ -154,7 +155,7 @@ Result<int> init_repository(const Session& session, const InitArguments& argumen
         HF_TRY(password_file, generate_password(generated));
     }
     HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
-    HF_TRY(const Made made, make_repository(session, location, password));
+    HF_TRY(const Made made, make_repository(session, location, password, config));
     password_file.keep();
     report(session, made, "", generated, {});
     return 0;
@@ -191,7 +192,7 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     text.location = given.empty()                          ? home_of_data()
                     : given.find(':') == std::string::npos ? os::absolute_path(given)
                                                            : given;
-    HF_TRY(const bool there, repository_is_there(text.location));
+    HF_TRY(const bool there, repository_is_there(session, text.location));
     GlobalOptions global = session.global;
     std::string generated;
     if (!has_password_elsewhere(global) && there) {

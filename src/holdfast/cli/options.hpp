@@ -14,6 +14,9 @@ namespace holdfast::cli {
 /// Options that every command takes. Empty: ask the environment, then the configuration.
 struct GlobalOptions {
     std::string repository, password_file, password_command, config;
+    std::vector<std::string> storage_options;    // "s3.region=eu-central-1"
+    std::string ca_file, client_certificate;
+    std::int64_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
     bool json = false;
     bool quiet = false;
     int verbose = 0;

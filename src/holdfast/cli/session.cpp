@@ -150,12 +150,33 @@ Result<Secret> ask_password(Ask ask) {
     return password;
 }
 
+Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, const std::string& location,
+                                                       const policy::Config* config) {
+    const GlobalOptions& global = session.global;
+    const policy::RepositoryConfig defaults = config ? config->repository : policy::RepositoryConfig();
+    storage::BackendOptions options;
+    for (const auto* texts : {&defaults.options, &global.storage_options})
+        for (const std::string& text : *texts) {
+            HF_TRY(auto option, storage::parse_option(text));
+            options.extended.push_back(std::move(option));
+        }
+    const auto first = [](const std::string& a, const std::string& b) { return a.empty() ? b : a; };
+    options.ca_file = first(first(global.ca_file, defaults.ca_file), first_of({"RESTIC_CACERT"}));
+    options.client_certificate = first(global.client_certificate, first_of({"RESTIC_TLS_CLIENT_CERT"}));
+    const auto limit = [](std::int64_t said, std::uint32_t otherwise) {
+        return static_cast<std::uint64_t>(said > 0 ? said : otherwise) << 10;
+    };
+    options.upload_max = limit(global.limit_upload_kib, defaults.limit_upload_kib);
+    options.download_max = limit(global.limit_download_kib, defaults.limit_download_kib);
+    return storage::open_backend(location, options, session.clock);
+}
+
 Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session, const policy::Config* config) {
     const std::string location = repository_location(session.global, config);
     if (location.empty())
         return fail(ErrorCode::usage, "no repository was named",
                     "use --repo, HOLDFAST_REPOSITORY or location = in [repository] of holdfast.toml");
-    HF_TRY(auto backend, storage::open_backend(location));
+    HF_TRY(auto backend, open_storage(session, location, config));
     // Asked before the password is: a wrong place should not cost a prompt.
     HF_TRY(const Secret password, [&]() -> Result<Secret> {
         const auto there = backend->size({storage::FileKind::config, {}});

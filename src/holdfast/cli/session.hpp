@@ -43,6 +43,10 @@ Result<Secret> repository_password(const GlobalOptions& global, const policy::Co
 /// Without echo, from /dev/tty. usage when there is no terminal.
 Result<Secret> ask_password(Ask ask);
 
+/// The storage at `location`, with the options of the command line over those of [repository]; limits and new attempts
+/// behind a network included.
+Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, const std::string& location,
+                                                       const policy::Config* config);
 Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session, const policy::Config* config);
 /// For commands that need the configuration only to find the repository.
 Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session);

@@ -261,6 +261,10 @@ void read(Reader& in, RepositoryConfig& to) {
     in.number("compression_level", to.compression_level, 0, 19);
     in.number("pack_size_mib", to.pack_size_mib, 4, 128);
     in.number("memory_max_mib", to.memory_max_mib, 16, 65536);
+    in.texts("options", to.options);
+    in.path("ca_file", to.ca_file);
+    in.number("limit_upload_kib", to.limit_upload_kib, 0, 1 << 30);
+    in.number("limit_download_kib", to.limit_download_kib, 0, 1 << 30);
     in.number("parity_percent", to.parity_percent, 0, 100);
     in.path("parity_folder", to.parity_folder);
 }

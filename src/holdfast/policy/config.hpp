@@ -24,7 +24,10 @@ struct SecretSource {
 };
 
 struct RepositoryConfig {
-    std::string location;    // path, later also sftp:…, s3:…
+    std::string location;    // path, or scheme:… (docs/formats/locations.md)
+    std::vector<std::string> options;    // of the storage: "s3.region=eu-central-1"
+    std::string ca_file;    // PEM; instead of the system's certificates
+    std::uint32_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
     SecretSource password;    // password_file, password_command
     int compression_level = 1;
     std::uint32_t pack_size_mib = 16;
