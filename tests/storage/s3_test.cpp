@@ -9,6 +9,7 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/storage/retry.hpp"
 #include "holdfast/storage/xml.hpp"
 #include "holdfast/testing/network_suite.hpp"
 #include "holdfast/testing/rados_gateway.hpp"
@@ -168,6 +169,51 @@ TEST(S3, GivesTheStorageClassToPacksAlone) {
     const auto standard = backend_in(new_bucket(), {.extended = {{"s3.storage-class", "STANDARD"}}});
     ASSERT_TRUE(standard->create_layout());
     EXPECT_TRUE(standard->put({FileKind::pack, id}, as_bytes("x")));
+}
+
+TEST(S3, IsUnreachableWhileItsServerIsDeadAndGoesOnAfterwards) {
+    const std::string bucket = new_bucket();
+    const auto backend = backend_in(bucket);
+    ASSERT_TRUE(backend->create_layout());
+    const auto named = [](int i) {
+        return storage::FileName{FileKind::index, format::sha256(as_bytes(std::to_string(i)))};
+    };
+    // Killed while somebody writes: what was acknowledged by then stays.
+    std::atomic<int> written = 0;
+    std::optional<Error> failure;
+    std::thread writer([&] {
+        for (int i = 0; !failure; ++i) {
+            auto put = backend->put(named(i), as_bytes(std::to_string(i)));
+            if (!put)
+                failure = std::move(put).error();
+            else
+                ++written;
+        }
+    });
+    while (written < 20) std::this_thread::yield();
+    gateway().kill();
+    writer.join();
+    EXPECT_EQ(failure->code, ErrorCode::unreachable) << failure->message;
+    EXPECT_TRUE(failure->retryable());
+    EXPECT_EQ(backend->read(named(0)).error().code, ErrorCode::unreachable);
+    EXPECT_EQ(backend->list(FileKind::index, [](const Id&, std::uint64_t) {}).error().code, ErrorCode::unreachable);
+
+    // One that tries again gets through once the server is back.
+    os::SystemClock clock;
+    auto patient = storage::retrying_backend(
+        backend_in(bucket),
+        {.rule = {.first = std::chrono::milliseconds(50), .longest = std::chrono::milliseconds(200)},
+         .chance = {},
+         .counters = {}},
+        clock);
+    Status late;
+    std::thread waiter([&] { late = patient->put(named(-1), as_bytes("-1")); });
+    const auto back = gateway().restart();
+    ASSERT_TRUE(back) << back.error().message;
+    waiter.join();
+    EXPECT_TRUE(late) << late.error().message;
+    EXPECT_EQ(as_text(backend->read(named(-1)).value()), "-1");
+    for (int i = 0; i < written; ++i) EXPECT_EQ(as_text(backend->read(named(i)).value()), std::to_string(i));
 }
 
 // libcurl's own signer as a second opinion: the server accepts both, for the same request.

@@ -93,11 +93,16 @@ Result<RadosGateway> RadosGateway::start() {
     HF_DO(servers.run({"ceph", "-c", config, "osd", "new", osd}));
     HF_DO(servers.run({"ceph-osd", "-c", config, "-i", "0", "--mkfs", "--osd-uuid", osd}));
     HF_DO(servers.start("osd", {"ceph-osd", "-c", config, "-f", "-i", "0"}));
-    HF_DO(servers.start("rgw", {"radosgw", "-c", config, "-f", "-n", "client.rgw"}));
-    HF_DO(servers.wait_for_answer(fmt::format("http://127.0.0.1:{}/", port)));
-    HF_DO(servers.run({"radosgw-admin", "-c", config, "-n", "client.rgw", "--admin-socket=", "user", "create",
-                       "--uid=test", "--display-name=test", "--access-key=AKTEST", "--secret-key=sk/test+1"}));
-    return RadosGateway(std::move(servers), port);
+    RadosGateway gateway(std::move(servers), port);
+    HF_DO(gateway.restart());
+    HF_DO(gateway.servers_.run({"radosgw-admin", "-c", config, "-n", "client.rgw", "--admin-socket=", "user", "create",
+                                "--uid=test", "--display-name=test", "--access-key=AKTEST", "--secret-key=sk/test+1"}));
+    return gateway;
+}
+
+Status RadosGateway::restart() {
+    HF_DO(servers_.start("rgw", {"radosgw", "-c", servers_.folder() + "/ceph.conf", "-f", "-n", "client.rgw"}));
+    return servers_.wait_for_answer(url() + "/");
 }
 
 }    // namespace holdfast::testing

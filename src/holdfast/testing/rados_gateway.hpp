@@ -4,7 +4,6 @@
 //
 //   users    access key "AKTEST" with the secret "sk/test+1"; its buckets also answer as <bucket>.s3.localhost
 //   errors   store, with the ends of the logs, when it does not answer within three minutes
-//   note     a kill is final: begin a new cluster
 
 #include "holdfast/storage/sigv4.hpp"
 #include "holdfast/testing/server_set.hpp"
@@ -17,7 +16,9 @@ public:
     std::uint16_t port() const { return port_; }
     std::string url() const;    // "http://127.0.0.1:port"
     static storage::AwsCredentials credentials();
-    void kill() { servers_.kill(); }
+    /// kill -9 of the gateway alone; restart() brings it back with all that it had acknowledged.
+    void kill() { servers_.kill("rgw"); }
+    Status restart();
     std::string log_tail() const { return servers_.log_tail(); }
 
 private:

@@ -64,6 +64,15 @@ void ServerSet::kill() {
     }
 }
 
+void ServerSet::kill(const std::string& name) {
+    std::erase_if(running_, [&](Running& running) {
+        if (running.name != name) return false;
+        running.process.kill(SIGKILL);
+        (void)running.process.wait();
+        return true;
+    });
+}
+
 std::string ServerSet::log_tail() const {
     std::string text;
     for (const Running& running : running_) {

@@ -26,8 +26,9 @@ public:
                  std::vector<std::pair<std::string, std::string>> environment = {});
     /// Until `url` gives an HTTP answer below 500 (three minutes at most), or the program started last has ended.
     Status wait_for_answer(const std::string& url) const;
-    /// kill -9 of all, gone when it returns.
+    /// kill -9 of all (of one), gone when it returns.
     void kill();
+    void kill(const std::string& name);
     std::string log_tail() const;
 
 private:
