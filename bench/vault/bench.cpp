@@ -1,8 +1,10 @@
 #include "bench.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -19,13 +21,15 @@ std::vector<std::string> for_phase(std::vector<std::string> arguments, const std
 
 Result<Sample> run_phase(const Tool& tool, const std::string& phase, const Places& places) {
     Invocation invocation{{}, tool.environment, places.work, {}};
-    if (phase == "restore") {
+    if (phase == "restore" || phase == "one-file") {
         HF_DO(os::make_folders(tool.restored));
-        invocation.arguments = for_phase(tool.restore, "changed");
+        invocation.arguments = for_phase(phase == "restore" ? tool.restore : tool.restore_one, "changed");
         invocation.folder = tool.restored;
         invocation.sync_path = tool.restored;
     } else if (phase == "check") {
         invocation.arguments = for_phase(tool.check, "changed");
+    } else if (phase == "key") {
+        invocation.arguments = tool.key;
     } else {
         invocation.arguments = for_phase(tool.backup, phase);
         invocation.sync_path = tool.repository;
@@ -33,8 +37,8 @@ Result<Sample> run_phase(const Tool& tool, const std::string& phase, const Place
     return measure(invocation);
 }
 
-Status compare_restored(const Tool& tool, const Places& places) {
-    const auto equal = measure({{"diff", "-r", "--brief", places.data, tool.restored + places.data}, {}, {}, {}});
+Status compare_restored(const Tool& tool, const std::string& source) {
+    const auto equal = measure({{"diff", "-r", "--brief", source, tool.restored + source}, {}, {}, {}});
     if (!equal)
         return fail(ErrorCode::mismatch, fmt::format("what {} restored differs: {}", tool.name, equal.error().message));
     return os::remove_tree(tool.restored);
@@ -51,7 +55,8 @@ Status start_repository(const Tool& tool, const Places& places) {
 
 Status run_tool(const Tool& tool, const std::string& phase, const Places& places, Round& round) {
     if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped by a signal");
-    if (phase == "cold") HF_DO(start_repository(tool, places));
+    if ((phase == "one-file" && tool.restore_one.empty()) || (phase == "key" && tool.key.empty())) return {};
+    if (phase == "cold" || phase == "random") HF_DO(start_repository(tool, places));
     HF_TRY(const std::uint64_t before, folder_bytes(tool.repository));
     HF_TRY(const Sample settled, measure({{"sync", "-f", places.work}, {}, {}, {}}));
     static_cast<void>(settled);
@@ -60,13 +65,122 @@ Status run_tool(const Tool& tool, const std::string& phase, const Places& places
     HF_TRY(const std::uint64_t after, folder_bytes(tool.repository));
     if (phase == "cold") round.cold_bytes = after;
     if (phase == "changed") round.change_bytes = after - before;
-    if (phase == "restore") HF_DO(compare_restored(tool, places));
+    if (phase == "restore") HF_DO(compare_restored(tool, places.data));
+    if (phase == "one-file") HF_DO(compare_restored(tool, places.one_file));
     fmt::print(stderr, "  {:<10} {:<9} {:>7.2f} s wall {:>7.2f} s CPU {:>5} MiB\n", phase, tool.name, sample.wall_s,
                sample.cpu_s(), sample.rss_max_bytes >> 20);
     return {};
 }
 
+Result<std::vector<Tool>> real_tools(Places places, const std::string& name) {
+    places.data = fmt::format("{}/data-{}", places.work, name);
+    places.work = fmt::format("{}/{}", places.work, name);
+    HF_DO(os::make_folders(places.work));
+    HF_TRY(auto tools, find_tools(places));
+    std::erase_if(tools, [](const Tool& tool) { return tool.name == "floor"; });
+    return tools;
+}
+
+Status write_small_files(const std::string& folder, const Plan& plan) {
+    std::mt19937_64 random(plan.seed);
+    std::string content;
+    std::string below;
+    for (std::uint64_t i = 0; i < plan.small_files; ++i) {
+        if (i % 100 == 0) {
+            below = fmt::format("{}/{:03}/{:03}", folder, i / 10'000, i / 100 % 100);
+            HF_DO(os::make_folders(below));
+        }
+        content = fmt::format("{{\"order\":{},\"note\":\"", i);
+        content.append(random() % 700, 'x');
+        content += fmt::format("\",\"nonce\":{}{}}}\n", random(), random());
+        HF_TRY(const os::Fd fd, os::open_file(fmt::format("{}/{:02}.json", below, i % 100), O_WRONLY | O_CREAT));
+        HF_DO(os::write_all(fd.get(), as_bytes(content)));
+    }
+    return {};
+}
+
+Status write_random_file(const std::string& folder, std::uint64_t bytes) {
+    HF_DO(os::make_folders(folder));
+    HF_TRY(const os::Fd fd, os::open_file(folder + "/random.bin", O_WRONLY | O_CREAT));
+    Bytes piece;
+    piece.resize(1u << 20);
+    for (std::uint64_t at = 0; at < bytes; at += piece.size()) {
+        os::random_bytes(piece);
+        HF_DO(os::write_all(fd.get(), piece));
+    }
+    return {};
+}
+
+Status run_small(const Plan& plan, const Places& places, Results& results) {
+    fmt::print(stderr, "making {} small files\n", plan.small_files);
+    HF_DO(write_small_files(places.work + "/data-small", plan));
+    HF_TRY(const auto tools, real_tools(places, "small"));
+    for (const Tool& tool : tools) {
+        HF_DO(start_repository(tool, places));
+        HF_TRY(const Sample ignored, measure({for_phase(tool.backup, "cold"), tool.environment, places.work, {}}));
+        static_cast<void>(ignored);
+    }
+    for (unsigned number = 0; number < plan.rounds; ++number)
+        for (const Tool& tool : tools) {
+            Tool one = tool;
+            for (std::string& argument : one.backup)
+                if (const auto at = argument.find("%PHASE%"); at != std::string::npos)
+                    argument.replace(at, 7, fmt::format("small{}", number));
+            HF_DO(run_tool(one, "small", places, results.rounds[tool.name][number]));
+        }
+    for (const Tool& tool : tools) HF_DO(os::remove_tree(tool.repository));
+    return os::remove_tree(places.work + "/data-small");
+}
+
+Status run_random(const Plan& plan, const Places& places, Results& results) {
+    results.random_bytes = (plan.megabytes / 2 + 1) << 20;
+    HF_DO(write_random_file(places.work + "/data-random", results.random_bytes));
+    HF_TRY(const auto tools, real_tools(places, "random"));
+    for (unsigned number = 0; number < plan.rounds; ++number) {
+        HF_TRY(const Limits limits, measure_limits(places.work, results.random_bytes));
+        results.limits.push_back(limits);
+        for (const Tool& tool : tools) {
+            HF_DO(run_tool(tool, "random", places, results.rounds[tool.name][number]));
+            HF_DO(os::remove_tree(tool.repository));
+        }
+    }
+    return os::remove_tree(places.work + "/data-random");
+}
+
+// Each kind alone, as the rounds have left it.
+Status run_kinds(const Places& places, Results& results) {
+    for (const std::string kind : {"duckdb", "sql", "redis", "logs", "archive"}) {
+        Places one = places;
+        one.data = places.data + '/' + kind;
+        HF_TRY(const auto tools, find_tools(one));
+        for (const Tool& tool : tools) {
+            HF_DO(start_repository(tool, places));
+            HF_TRY(const Sample ignored, measure({for_phase(tool.backup, "cold"), tool.environment, places.work, {}}));
+            static_cast<void>(ignored);
+            HF_TRY(results.kinds[kind][tool.name], folder_bytes(tool.repository));
+            HF_DO(os::remove_tree(tool.repository));
+            HF_DO(os::remove_tree(tool.cache));
+        }
+    }
+    return {};
+}
+
+// A phase that a chosen one builds upon runs, too, and is reported as well.
+bool is_needed(const Plan& plan, const std::string& phase) {
+    const auto any = [&](std::initializer_list<const char*> phases) {
+        return std::any_of(phases.begin(), phases.end(), [&](const char* one) { return plan.has(one); });
+    };
+    if (phase == "small" || phase == "random" || phase == "kinds") return false;
+    if (phase == "cold") return any({"cold", "key", "unchanged", "changed", "restore", "one-file", "check"});
+    if (phase == "changed") return any({"changed", "restore", "one-file", "check"});
+    return plan.has(phase);
+}
+
 }    // namespace
+
+bool Plan::has(const std::string& phase) const {
+    return std::find(phases.begin(), phases.end(), phase) != phases.end();
+}
 
 Result<Results> run_rounds(const Plan& plan, const Places& places, const std::vector<Tool>& tools) {
     fmt::print(stderr, "making {} MB of a trading host's files (seed {})\n", plan.megabytes, plan.seed);
@@ -80,6 +194,7 @@ Result<Results> run_rounds(const Plan& plan, const Places& places, const std::ve
         std::rotate(order.begin(), order.begin() + number % order.size(), order.end());
         for (const Tool& tool : order) results.rounds[tool.name].emplace_back();
         for (const std::string& phase : k_phases) {
+            if (!is_needed(plan, phase)) continue;
             if (phase == "changed") HF_DO(testing::change_dataset(places.data, plan.change_percent));
             for (const Tool& tool : order) HF_DO(run_tool(tool, phase, places, results.rounds[tool.name].back()));
         }
@@ -88,6 +203,9 @@ Result<Results> run_rounds(const Plan& plan, const Places& places, const std::ve
             HF_DO(os::remove_tree(tool.cache));
         }
     }
+    if (plan.has("small")) HF_DO(run_small(plan, places, results));
+    if (plan.has("random")) HF_DO(run_random(plan, places, results));
+    if (plan.has("kinds")) HF_DO(run_kinds(places, results));
     return results;
 }
 

@@ -7,19 +7,26 @@
 #include <vector>
 
 #include "holdfast/base/result.hpp"
+#include "limits.hpp"
 #include "measure.hpp"
 #include "tools.hpp"
 
 namespace holdfast::bench {
 
-/// In the order in which a round goes through them.
-inline const std::vector<std::string> k_phases{"cold", "unchanged", "changed", "restore", "check"};
+/// In the order in which a round goes through them. "key": a command that does hardly anything but derive the key.
+/// "small": an unchanged backup of very many small files. "random": a cold backup of what does not compress.
+/// "kinds": the size of a repository of each kind of data alone.
+inline const std::vector<std::string> k_phases{"cold",     "key",   "unchanged", "changed", "restore",
+                                               "one-file", "check", "small",     "random",  "kinds"};
 
 struct Plan {
     std::uint64_t megabytes = 1500;
     unsigned rounds = 3;
     std::uint64_t seed = 42;
     double change_percent = 1;
+    std::uint64_t small_files = 200'000;
+    std::vector<std::string> phases = k_phases;
+    bool has(const std::string& phase) const;
 };
 
 struct Round {
@@ -30,6 +37,9 @@ struct Round {
 
 struct Results {
     std::uint64_t source_bytes = 0;    // at the first cold backup
+    std::map<std::string, std::map<std::string, std::uint64_t>> kinds;    // by kind of data, by tool: bytes
+    std::uint64_t random_bytes = 0;
+    std::vector<Limits> limits;    // one a round of "random"
     std::map<std::string, std::vector<Round>> rounds;    // by tool
 };
 

@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "bench.hpp"
@@ -23,6 +25,9 @@ Makes a trading host's files and runs holdfast, restic and borg on them, in turn
 
   --size-mb N        how much data (1500)
   --rounds N         how often (3)
+  --phases A,B,...   only these of: cold key unchanged changed restore one-file check small random kinds
+                     (and those that they build upon)
+  --small-files N    of the phase small (200,000)
   --seed N           of the data (42)
   --work DIR         where to work (/var/tmp); needs about six times the data
   --holdfast PATH    the program to measure (beside this one); "none": only the others
@@ -57,7 +62,17 @@ std::optional<Options> parse(int argc, char** argv) {
             options.plan.megabytes = number;
         else if (name == "--rounds" && number > 0)
             options.plan.rounds = static_cast<unsigned>(number);
-        else
+        else if (name == "--small-files" && number > 0)
+            options.plan.small_files = number;
+        else if (name == "--phases") {
+            options.plan.phases.clear();
+            std::istringstream list{std::string(value)};
+            for (std::string phase; std::getline(list, phase, ',');) {
+                if (std::find(bench::k_phases.begin(), bench::k_phases.end(), phase) == bench::k_phases.end())
+                    return std::nullopt;
+                options.plan.phases.push_back(phase);
+            }
+        } else
             return std::nullopt;
     }
     return options;
@@ -71,7 +86,8 @@ Status run(const Options& options) {
                                 human_size(options.plan.megabytes * 6'000'000)),
                     "name another folder with --work, or take less with --size-mb");
     HF_TRY(const auto work, os::TempFolder::create("holdfast-bench", options.work));
-    const bench::Places places{work.path() + "/data", work.path(), options.holdfast};
+    const bench::Places places{work.path() + "/data", work.path(), options.holdfast,
+                               work.path() + "/data/logs/trading-00.jsonl"};
     HF_TRY(const auto tools, bench::find_tools(places));
     HF_TRY(const auto results, bench::run_rounds(options.plan, places, tools));
     fmt::print("{}", bench::table(options.plan, results, tools));

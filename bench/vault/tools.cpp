@@ -60,7 +60,9 @@ Tool holdfast_tool(const Places& places, const std::string& password_file) {
     t.init = command({"init"});
     t.backup = command({"backup", places.data});
     t.restore = command({"restore", "latest", "--target", t.restored});
+    t.restore_one = command({"restore", "latest", "--target", t.restored, "--include", places.one_file});
     t.check = command({"check", "--read-data"});
+    t.key = command({"snapshots"});
     return t;
 }
 
@@ -71,10 +73,17 @@ Tool restic_tool(const Places& places, const std::string& password_file, std::st
         words.insert(words.begin(), {"restic", "-r", t.repository, "--quiet"});
         return words;
     };
-    t.init = command({"init", "--repository-version", "2"});
+    // restic calibrates the key to how busy the machine is at that moment: p from 1 to 10 was seen here. So that both pay
+    // the same, its repository is made by holdfast where that takes part.
+    if (places.holdfast.empty())
+        t.init = command({"init", "--repository-version", "2"});
+    else
+        t.init = {places.holdfast, "init", "--repo", t.repository, "--password-file", password_file, "--quiet"};
     t.backup = command({"--compression", "auto", "backup", places.data});
     t.restore = command({"restore", "latest", "--target", t.restored});
+    t.restore_one = command({"restore", "latest", "--target", t.restored, "--include", places.one_file});
     t.check = command({"check", "--read-data"});
+    t.key = command({"snapshots"});
     return t;
 }
 
@@ -84,7 +93,9 @@ Tool borg_tool(const Places& places, std::string version) {
     t.init = {"borg", "init", "-e", "repokey", t.repository};
     t.backup = {"borg", "create", "-C", "zstd,3", t.repository + "::%PHASE%", places.data};
     t.restore = {"borg", "extract", t.repository + "::%PHASE%"};
+    t.restore_one = {"borg", "extract", t.repository + "::%PHASE%", places.one_file.substr(1)};
     t.check = {"borg", "check", "--verify-data", t.repository};
+    t.key = {"borg", "list", t.repository};
     return t;
 }
 

@@ -18,6 +18,7 @@ struct Places {
     std::string data;    // absolute; what is backed up
     std::string work;    // repositories, caches and restored copies lie below it
     std::string holdfast;    // the program; empty: it does not take part
+    std::string one_file;    // absolute, below data: what is restored alone
 };
 
 struct Tool {
@@ -27,7 +28,7 @@ struct Tool {
     std::string cache;    // removed with the repository, so that cold is cold
     std::string restored;    // the folder to restore into
     // "%PHASE%" in an argument stands for cold, unchanged, changed.
-    std::vector<std::string> init, backup, restore, check;
+    std::vector<std::string> init, backup, restore, restore_one, check, key;
 };
 
 /// Those that are installed, the floor first. A peer that is missing is said on stderr and left out.
