@@ -51,7 +51,7 @@ private:
 
 void add_globals(CLI::App& app, GlobalOptions& global) {
     const auto group = [](CLI::Option* option) { option->group("Options of every command"); };
-    group(app.add_option("-r,--repo", global.repository, "repository: a folder, sftp:…, s3:…, azure:…")
+    group(app.add_option("-r,--repo", global.repository, "repository: a folder, sftp:…, rest:…, s3:…, azure:…")
               ->type_name("PLACE"));
     group(
         app.add_option("-p,--password-file", global.password_file, "file whose first line is the repository's password")
