@@ -140,6 +140,13 @@ std::size_t BlobIndex::pack_count() const {
     return pack_ids_.size();
 }
 
+std::optional<BlobIndex::PackNumber> BlobIndex::pack_number(const Id& pack) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = pack_numbers_.find(pack);
+    if (found == pack_numbers_.end()) return std::nullopt;
+    return found->second;
+}
+
 std::vector<format::IndexPack> BlobIndex::packs() const {
     const std::shared_lock lock(mutex_);
     std::vector<format::IndexPack> all(pack_ids_.size());

@@ -47,6 +47,7 @@ public:
     /// entry_number < blob_count(), which counts copies.
     Numbered at(std::uint32_t entry_number) const;
     std::size_t pack_count() const;
+    std::optional<PackNumber> pack_number(const Id& pack) const;
 
     /// The packs with their blobs, in the order in which they were added; blobs sorted by offset. For check.
     std::vector<format::IndexPack> packs() const;

@@ -39,6 +39,12 @@ Status BlobOpener::unpack(ByteView envelope, const format::PackedBlob& blob, Byt
     return {};
 }
 
+Result<ByteView> BlobOpener::open_copy(ByteView envelope, const format::PackedBlob& blob) {
+    HF_DO(unpack(envelope, blob, plain_));
+    if (format::sha256(plain_) != blob.id) return other_content(blob);
+    return ByteView(plain_);
+}
+
 std::unexpected<Error> BlobOpener::other_content(const format::PackedBlob& blob) {
     return damaged(blob, "has other content than its name says");
 }

@@ -25,6 +25,8 @@ public:
     Status unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain);
     /// The error for one that hashes to something else.
     static std::unexpected<Error> other_content(const format::PackedBlob& blob);
+    /// As open(), but `envelope` stays as it is and can be copied.
+    Result<ByteView> open_copy(ByteView envelope, const format::PackedBlob& blob);
     /// An unpacked file (index, snapshot, lock).
     Result<Bytes> open_document(ByteSpan envelope);
     /// A scratch buffer for the envelope.

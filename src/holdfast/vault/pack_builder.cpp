@@ -39,6 +39,18 @@ format::HashWork PackBuilder::take_hash_work() {
     return {&sha256_, ByteView(pending_).subspan(from)};
 }
 
+Status PackBuilder::append_sealed(const format::PackedBlob& blob, ByteView envelope) {
+    HF_ASSERT(envelope.size() == blob.length && blob.length >= format::k_envelope_overhead);
+    if (pending_.size() >= (hashed_ == pending_.size() ? k_flush_size : k_flush_unhashed)) HF_DO(flush());
+    format::PackedBlob moved = blob;
+    HF_ASSERT(flushed_ + pending_.size() + blob.length < std::uint64_t(1) << 32);
+    moved.offset = static_cast<std::uint32_t>(flushed_ + pending_.size());
+    pending_.reserve(pending_.size() + envelope.size());
+    holdfast::append(pending_, envelope);
+    blobs_.push_back(moved);
+    return {};
+}
+
 bool PackBuilder::full(std::uint64_t target) const {
     return flushed_ + pending_.size() >= target || blobs_.size() >= k_blobs_max;
 }

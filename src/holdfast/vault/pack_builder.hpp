@@ -24,6 +24,8 @@ public:
                                  std::uint32_t uncompressed_length);
     /// What its name has not taken in yet; to be handed to format::update_together() before the next call.
     format::HashWork take_hash_work();
+    /// A blob as it lies in another pack under the same key: its envelope is copied. `blob.offset` is not looked at.
+    Status append_sealed(const format::PackedBlob& blob, ByteView envelope);
     /// Worth sealing: the target size or the number of blobs that other readers expect at most is reached.
     bool full(std::uint64_t target) const;
     bool empty() const { return blobs_.empty(); }

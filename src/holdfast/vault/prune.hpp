@@ -1,0 +1,41 @@
+#pragma once
+// Removes what no snapshot needs: whole packs, and out of packs that are partly needed by copying the rest.
+//
+//   order     packs that no index names go → new packs safe → new index files safe → old index files gone → old packs
+//             gone; before each step the lock is checked. Killed anywhere, nothing that is needed is lost, and the next
+//             prune takes up what is left
+//   refuses   (corrupt) when a snapshot, a tree or the index cannot be read, when a needed blob is in no index, or a
+//             pack with needed blobs is missing or has another size: then nothing is removed at all
+//   memory    the index, 2 bits for each of its entries, some 100 bytes a pack, and 16 bytes for each blob to be copied
+//   errors    and those of the backend. `denied` from an append-only storage comes before anything old is touched
+//   source    docs/formats/vault.md sections 14 and 15, docs/operations/prune.md
+
+#include <functional>
+#include <set>
+#include <string_view>
+
+#include "holdfast/vault/prune_plan.hpp"
+#include "holdfast/vault/repository.hpp"
+
+namespace holdfast::vault {
+
+struct PruneOptions {
+    PruneLimits limits;
+    bool dry_run = false;    // plan, and leave everything as it is
+    std::set<Id> without;    // snapshots that count as gone already: a forget that is only tried
+    int compression_level = 1;    // for what limits.uncompressed compresses
+    /// What is being done, how much of it, and of how much (0: not known). From one thread at a time.
+    std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)> progress;
+};
+
+struct PruneReport {
+    PruneStatistics statistics;
+    std::uint64_t snapshots = 0;
+    std::uint64_t new_packs = 0, new_bytes = 0;    // written by repacking
+    std::uint64_t index_files_removed = 0, index_files_written = 0;
+};
+
+/// `lock` is the exclusive lock on `repository`. Loads the index itself.
+Result<PruneReport> prune(Repository& repository, const RepositoryLock& lock, const PruneOptions& options = {});
+
+}    // namespace holdfast::vault

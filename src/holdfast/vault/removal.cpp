@@ -1,0 +1,70 @@
+#include "holdfast/vault/removal.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "holdfast/os/crash_point.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/vault/parallel.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using storage::FileKind;
+
+constexpr std::size_t k_removals_between_checks = 1000;
+
+std::string_view kind_name(FileKind kind) {
+    return kind == FileKind::pack ? "pack" : kind == FileKind::index ? "index" : "snapshot";
+}
+
+Error explained(Error error, const Repository& repository) {
+    if (error.code != ErrorCode::denied) return error;
+    error = std::move(error).within(
+        fmt::format("the storage {} does not let files be removed", repository.backend().location()));
+    error.hint =
+        "append-only storage keeps every snapshot on purpose: run this where removing is allowed (on the storage's own "
+        "host, or with its own credentials)";
+    return error;
+}
+
+}    // namespace
+
+Status check_removal_allowed(const Repository& repository) {
+    Id nobody;
+    os::random_bytes(nobody.bytes);
+    for (const FileKind kind : {FileKind::index, FileKind::snapshot}) {
+        auto removed = repository.backend().remove({kind, nobody});
+        if (!removed && removed.error().code == ErrorCode::denied)
+            return fail(explained(std::move(removed).error(), repository));
+    }
+    return {};    // anything else will be said by the removal that counts
+}
+
+Status remove_files(const Repository& repository, const RepositoryLock& lock,
+                    const std::vector<storage::FileName>& files,
+                    const std::function<void(std::uint64_t done)>& progress) {
+    if (files.empty()) return {};
+    std::mutex mutex;
+    std::uint64_t done = 0;
+    for (std::size_t from = 0; from < files.size(); from += k_removals_between_checks) {
+        HF_DO(lock.still_held());
+        const std::size_t count = std::min(k_removals_between_checks, files.size() - from);
+        HF_DO(for_each_of(count, k_request_threads, [&](std::size_t i) -> Status {
+            const storage::FileName& file = files[from + i];
+            auto removed = repository.backend().remove(file);
+            if (!removed && removed.error().code != ErrorCode::not_found)
+                return fail(explained(std::move(removed).error(), repository));
+            os::crash_point("removal.removed", kind_name(file.kind));
+            const std::scoped_lock guard(mutex);
+            ++done;
+            if (progress) progress(done);
+            return {};
+        }));
+    }
+    return repository.backend().sync();
+}
+
+}    // namespace holdfast::vault
