@@ -15,6 +15,10 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(status_command());
     for (auto& command : mirror_commands()) all.push_back(std::move(command));
     for (auto& command : parity_commands()) all.push_back(std::move(command));
+    all.push_back(forget_command());
+    all.push_back(prune_command());
+    all.push_back(tag_command());
+    all.push_back(rewrite_command());
     return all;
 }
 

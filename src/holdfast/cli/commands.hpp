@@ -20,6 +20,10 @@ std::unique_ptr<Command> heal_command();
 std::unique_ptr<Command> status_command();
 std::vector<std::unique_ptr<Command>> mirror_commands();
 std::vector<std::unique_ptr<Command>> parity_commands();
+std::unique_ptr<Command> forget_command();
+std::unique_ptr<Command> prune_command();
+std::unique_ptr<Command> tag_command();
+std::unique_ptr<Command> rewrite_command();
 
 std::vector<std::unique_ptr<Command>> all_commands();
 /// What a group of commands is about, for "key" of "key add"; empty if there is no such group.

@@ -19,6 +19,14 @@ public:
         ++count_;
         return true;
     }
+    bool contains(const Id& id) const {
+        if (id == Id{}) return has_zero_;
+        if (slots_.empty()) return false;
+        for (std::size_t at = std::hash<Id>()(id) & (slots_.size() - 1); slots_[at] != Id{};
+             at = (at + 1) & (slots_.size() - 1))
+            if (slots_[at] == id) return true;
+        return false;
+    }
     std::size_t size() const { return count_ + (has_zero_ ? 1 : 0); }
 
 private:

@@ -3,14 +3,17 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "holdfast/base/log.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t k_prefix_min = 4;
+constexpr std::size_t k_read_at_once_min = 32;
 
 bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter) {
     if (!filter.host.empty() && snapshot.hostname != filter.host) return false;
@@ -31,20 +34,26 @@ Result<std::vector<SnapshotEntry>> Repository::snapshots(
     const std::function<void(const Id&, const Error&)>& skipped) const {
     std::vector<Id> ids;
     HF_DO(backend().list(storage::FileKind::snapshot, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
+    // Thousands of small files: what a request to the storage takes would add up.
     std::vector<SnapshotEntry> entries;
     entries.reserve(ids.size());
-    for (const Id& id : ids) {
+    std::mutex mutex;
+    const unsigned threads = ids.size() < k_read_at_once_min ? 1 : k_request_threads;
+    HF_DO(for_each_of(ids.size(), threads, [&](std::size_t at) -> Status {
+        const Id& id = ids[at];
         auto json = read_document({storage::FileKind::snapshot, id});
-        if (!json && json.error().code == ErrorCode::not_found) continue;    // forgotten since the listing
+        if (!json && json.error().code == ErrorCode::not_found) return {};    // forgotten since the listing
         auto snapshot = json ? format::decode_snapshot(*json, "snapshot " + id.brief())
                              : Result<format::Snapshot>(fail(std::move(json).error()));
+        const std::scoped_lock lock(mutex);
         if (snapshot)
             entries.push_back({id, *std::move(snapshot)});
         else if (skipped)
             skipped(id, snapshot.error());
         else
             return fail(std::move(snapshot).error());
-    }
+        return {};
+    }));
     std::sort(entries.begin(), entries.end(), [](const SnapshotEntry& a, const SnapshotEntry& b) {
         return a.snapshot.time != b.snapshot.time ? a.snapshot.time < b.snapshot.time : a.id < b.id;
     });
