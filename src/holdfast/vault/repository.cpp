@@ -7,6 +7,7 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/keys.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -14,6 +15,8 @@ namespace {
 
 using storage::FileKind;
 using storage::FileName;
+
+constexpr unsigned k_index_threads_max = 4;
 
 format::Polynomial random_polynomial() {
     for (;;) {
@@ -57,6 +60,18 @@ std::string what(const FileName& name) {
         default:
             return storage::relative_path(name);
     }
+}
+
+// An unpacked file, checked against its name, as JSON.
+Result<Bytes> read_json(Repository::State& state, const FileName& name) {
+    auto envelope = state.backend->read(name);
+    if (!envelope) return fail(std::move(envelope).error().within("reading " + what(name)));
+    if (format::sha256(*envelope) != name.id)
+        return fail(ErrorCode::corrupt, fmt::format("{} is damaged: its content does not match its name", what(name)),
+                    "bring the file back from a mirror");
+    auto json = state.openers.get()->open_document(*envelope);
+    if (!json) return fail(std::move(json).error().within(what(name)));
+    return json;
 }
 
 }    // namespace
@@ -146,20 +161,24 @@ Status Repository::load_index(bool reload) {
         known = state_->index_files;
     }
     state_->index_loaded = false;
-    for (const Id& id : there) {
-        if (known.contains(id)) continue;
-        auto json = read_document({FileKind::index, id});
+    std::vector<Id> unread;
+    std::set_difference(there.begin(), there.end(), known.begin(), known.end(), std::back_inserter(unread));
+    // Decrypting and parsing outweigh the insertions, which take turns. A file in work takes some 25 MiB.
+    HF_DO(for_each_of(unread.size(), std::min(worker_count(), k_index_threads_max), [&](std::size_t i) -> Status {
+        const Id& id = unread[i];
+        auto json = read_json(*state_, {FileKind::index, id});
         if (!json) {
             Error error = std::move(json).error();
             if (error.code == ErrorCode::corrupt)
                 error.hint = "run `restic rebuild-index` on it: all index files can be made anew from the packs";
             return fail(std::move(error));
         }
-        HF_TRY(const auto packs, format::decode_index(*json, "index " + id.brief()));
+        HF_TRY(const auto packs, format::decode_index(as_text(*json), "index " + id.brief()));
         for (const format::IndexPack& pack : packs) state_->index.add(pack);
         const std::scoped_lock lock(state_->index_files_mutex);
         state_->index_files.insert(id);
-    }
+        return {};
+    }));
     state_->index_loaded = true;
     return {};
 }
@@ -206,14 +225,8 @@ Result<Id> Repository::write_document(FileKind kind, std::string_view json) {
 }
 
 Result<std::string> Repository::read_document(const FileName& name) const {
-    auto envelope = backend().read(name);
-    if (!envelope) return fail(std::move(envelope).error().within("reading " + what(name)));
-    if (format::sha256(*envelope) != name.id)
-        return fail(ErrorCode::corrupt, fmt::format("{} is damaged: its content does not match its name", what(name)),
-                    "bring the file back from a mirror");
-    auto json = state_->openers.get()->open_document(*envelope);
-    if (!json) return fail(std::move(json).error().within(what(name)));
-    return std::string(as_text(*json));
+    HF_TRY(const Bytes json, read_json(*state_, name));
+    return std::string(as_text(json));
 }
 
 }    // namespace holdfast::vault

@@ -36,6 +36,9 @@ struct SnapshotFilter {
     std::vector<std::string> tags;    // all of them must be present
 };
 
+/// Whether the filter lets the snapshot through.
+bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter);
+
 enum class LockMode { shared, exclusive };
 
 /// Held while it lives; refreshed every 5 minutes by a thread of its own; removed at the end.

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
+#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -16,10 +18,12 @@ namespace holdfast::vault {
 namespace {
 
 // One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
-constexpr std::uint32_t k_read_max = 4u << 20;
+constexpr std::uint32_t k_read_max = 2u << 20;
 constexpr std::uint32_t k_gap_max = 64u << 10;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
+constexpr std::uint32_t k_second_max = 2u << 20;
+constexpr std::size_t k_plain_kept_max = 16u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -106,38 +110,61 @@ private:
         std::uint64_t end = 0;
         for (std::size_t i = run.from; i < run.to; ++i)
             end = std::max(end, std::uint64_t(pieces_[i].place.offset) + pieces_[i].place.length);
-        Bytes& envelopes = opener->scratch();
+        thread_local Bytes envelopes;    // unpacking needs the opener's own buffer
         envelopes.resize(end - first.offset);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
         const bool read =
             job_.repository.backend().read_at({storage::FileKind::pack, pack}, first.offset, envelopes).has_value();
+        // Two blobs at a time: their hashes then cost little more than one.
+        thread_local std::array<Bytes, 2> plains;
         for (std::size_t i = run.from; i < run.to && !job_.stopped();) {
-            const BlobIndex::Place& place = pieces_[i].place;
-            std::size_t same = i + 1;
-            while (same < run.to && pieces_[same].place.offset == place.offset) ++same;
-            const Id& id = job_.plan.files[pieces_[i].file].node.content[pieces_[i].chunk];
-            const format::PackedBlob blob{id, format::BlobType::data, place.offset, place.length,
-                                          place.uncompressed_length};
-            auto plain =
-                read ? opener->open(ByteSpan(envelopes).subspan(place.offset - first.offset, place.length), blob)
-                     : Result<ByteView>(fail(ErrorCode::io, "the pack cannot be read"));
-            Bytes other_copy;
-            if (!plain) {
-                // Any good copy serves; and if there is none, this says best what is wrong.
-                auto again = job_.repository.read_blob(format::BlobType::data, id);
-                if (again) {
-                    other_copy = *std::move(again);
-                    plain = ByteView(other_copy);
-                } else {
-                    plain = fail(std::move(again).error());
-                }
+            std::array<Wanted, 2> wanted;
+            std::size_t count = 0;
+            for (; count < wanted.size() && i < run.to; i = wanted[count++].to) {
+                wanted[count] = wanted_from(i, run.to);
+                const format::PackedBlob& blob = wanted[count].blob;
+                // A large one goes alone: two of them in memory would cost more than the time is worth.
+                if (count == 1 && std::max(blob.length, blob.uncompressed_length) > k_second_max) break;
+                wanted[count].whole =
+                    read && opener
+                                ->unpack(ByteView(envelopes).subspan(blob.offset - first.offset, blob.length), blob,
+                                         plains[count])
+                                .has_value();
+                if (!wanted[count].whole) plains[count].clear();
             }
-            for (; i < same; ++i) {
-                if (plain)
-                    write_piece(pieces_[i], *plain);
-                else
-                    job_.note_damage(pieces_[i].file, {ErrorCode::corrupt, plain.error().message, ""});
-            }
+            const auto sums = format::sha256_of_two(plains[0], count == 2 ? ByteView(plains[1]) : ByteView());
+            for (std::size_t k = 0; k < count; ++k)
+                write_blob(wanted[k], wanted[k].whole && sums[k] == wanted[k].blob.id ? &plains[k] : nullptr);
+        }
+        // A huge blob's room is not kept for small ones.
+        for (Bytes* buffer : {&plains[0], &plains[1], &envelopes})
+            if (buffer->capacity() > k_plain_kept_max) Bytes().swap(*buffer);
+    }
+
+    // A blob of a read, and the pieces that it goes to.
+    struct Wanted {
+        format::PackedBlob blob;
+        std::size_t from = 0, to = 0;
+        bool whole = false;    // unpacked, not yet hashed
+    };
+    Wanted wanted_from(std::size_t from, std::size_t end) const {
+        const BlobIndex::Place& place = pieces_[from].place;
+        std::size_t to = from + 1;
+        while (to < end && pieces_[to].place.offset == place.offset) ++to;
+        const Id& id = job_.plan.files[pieces_[from].file].node.content[pieces_[from].chunk];
+        return {{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length}, from, to, false};
+    }
+
+    // Without `plain` this copy is bad: any other good one serves; and if there is none, reading it says best why.
+    void write_blob(const Wanted& wanted, const Bytes* plain) {
+        Result<Bytes> other_copy = plain ? Bytes() : job_.repository.read_blob(format::BlobType::data, wanted.blob.id);
+        for (std::size_t i = wanted.from; i < wanted.to; ++i) {
+            if (plain)
+                write_piece(pieces_[i], *plain);
+            else if (other_copy)
+                write_piece(pieces_[i], *other_copy);
+            else
+                job_.note_damage(pieces_[i].file, {ErrorCode::corrupt, other_copy.error().message, ""});
         }
     }
 

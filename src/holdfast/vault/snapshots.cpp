@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/vault/parallel.hpp"
@@ -14,6 +13,8 @@ namespace {
 
 constexpr std::size_t k_prefix_min = 4;
 constexpr std::size_t k_read_at_once_min = 32;
+
+}    // namespace
 
 bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter) {
     if (!filter.host.empty() && snapshot.hostname != filter.host) return false;
@@ -28,43 +29,58 @@ bool passes(const format::Snapshot& snapshot, const SnapshotFilter& filter) {
     });
 }
 
-}    // namespace
+namespace {
 
-Result<std::vector<SnapshotEntry>> Repository::snapshots(
-    const std::function<void(const Id&, const Error&)>& skipped) const {
+// Those whose ID begins with `prefix`, oldest first.
+Result<std::vector<SnapshotEntry>> read_snapshots(const Repository& repository, std::string_view prefix,
+                                                  const std::function<void(const Id&, const Error&)>& skipped) {
     std::vector<Id> ids;
-    HF_DO(backend().list(storage::FileKind::snapshot, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
-    // Thousands of small files: what a request to the storage takes would add up.
-    std::vector<SnapshotEntry> entries;
-    entries.reserve(ids.size());
-    std::mutex mutex;
-    const unsigned threads = ids.size() < k_read_at_once_min ? 1 : k_request_threads;
-    HF_DO(for_each_of(ids.size(), threads, [&](std::size_t at) -> Status {
-        const Id& id = ids[at];
-        auto json = read_document({storage::FileKind::snapshot, id});
-        if (!json && json.error().code == ErrorCode::not_found) return {};    // forgotten since the listing
-        auto snapshot = json ? format::decode_snapshot(*json, "snapshot " + id.brief())
-                             : Result<format::Snapshot>(fail(std::move(json).error()));
-        const std::scoped_lock lock(mutex);
-        if (snapshot)
-            entries.push_back({id, *std::move(snapshot)});
-        else if (skipped)
-            skipped(id, snapshot.error());
-        else
-            return fail(std::move(snapshot).error());
+    HF_DO(repository.backend().list(storage::FileKind::snapshot, [&](const Id& id, std::uint64_t) {
+        if (prefix.empty() || id.hex().starts_with(prefix)) ids.push_back(id);
+    }));
+    std::vector<std::optional<Result<SnapshotEntry>>> read(ids.size());
+    const auto read_one = [&](const Id& id) -> Result<SnapshotEntry> {
+        HF_TRY(const std::string json, repository.read_document({storage::FileKind::snapshot, id}));
+        HF_TRY(auto snapshot, format::decode_snapshot(json, "snapshot " + id.brief()));
+        return SnapshotEntry{id, std::move(snapshot)};
+    };
+    // Each is a small file, and there may be thousands: what takes time is the way to the storage.
+    HF_DO(for_each_of(ids.size(), ids.size() < k_read_at_once_min ? 1 : k_request_threads, [&](std::size_t i) -> Status {
+        read[i] = read_one(ids[i]);
         return {};
     }));
+    std::vector<SnapshotEntry> entries;
+    entries.reserve(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        Result<SnapshotEntry>& entry = *read[i];
+        if (entry)
+            entries.push_back(*std::move(entry));
+        else if (entry.error().code == ErrorCode::not_found)
+            continue;    // forgotten since the listing
+        else if (skipped)
+            skipped(ids[i], entry.error());
+        else
+            return fail(std::move(entry).error());
+    }
     std::sort(entries.begin(), entries.end(), [](const SnapshotEntry& a, const SnapshotEntry& b) {
         return a.snapshot.time != b.snapshot.time ? a.snapshot.time < b.snapshot.time : a.id < b.id;
     });
     return entries;
 }
 
+}    // namespace
+
+Result<std::vector<SnapshotEntry>> Repository::snapshots(
+    const std::function<void(const Id&, const Error&)>& skipped) const {
+    return read_snapshots(*this, "", skipped);
+}
+
 Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const SnapshotFilter& filter) const {
     // One damaged snapshot must not keep the others from being found.
     std::vector<std::pair<Id, Error>> damaged;
-    HF_TRY(auto entries, snapshots([&](const Id& id, const Error& error) { damaged.emplace_back(id, error); }));
+    const auto note = [&](const Id& id, const Error& error) { damaged.emplace_back(id, error); };
     if (spec == "latest") {
+        HF_TRY(auto entries, snapshots(note));
         for (const auto& [id, error] : damaged)
             log_warning("a snapshot cannot be read and does not count as the latest",
                         {{"snapshot", id.brief()}, {"error", error.message}});
@@ -80,11 +96,10 @@ Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const Sna
         spec.find_first_not_of("0123456789abcdef") != std::string_view::npos)
         return fail(ErrorCode::usage, fmt::format("\"{}\" names no snapshot", spec),
                     "give `latest` or at least 4 digits of an ID from `holdfast snapshots`");
-    for (auto& [id, error] : damaged)
-        if (id.hex().starts_with(spec)) return fail(std::move(error));
+    HF_TRY(auto entries, read_snapshots(*this, spec, note));
+    if (!damaged.empty()) return fail(std::move(damaged.front().second));
     std::optional<SnapshotEntry> found;
     for (SnapshotEntry& entry : entries) {
-        if (!entry.id.hex().starts_with(spec)) continue;
         if (found)
             return fail(ErrorCode::usage,
                         fmt::format("several snapshots begin with {}: {} and {}", spec, found->id.hex().substr(0, 16),

@@ -1,0 +1,82 @@
+// What the index costs in memory, while it is read and afterwards.
+
+#include <fstream>
+
+#include "holdfast/vault/blob_index.hpp"
+#include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool k_memory_is_ours = false;    // the sanitizers' own shadow would be measured
+#else
+constexpr bool k_memory_is_ours = true;
+#endif
+
+// Of this process, from /proc: "VmRSS" now, "VmHWM" at its peak.
+std::uint64_t kilobytes(const std::string& key) {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1));
+    return 0;
+}
+void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+std::vector<format::IndexPack> many_packs(std::size_t packs, std::size_t blobs_each, std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    const auto any_id = [&] {
+        Id id;
+        for (std::size_t i = 0; i < id.bytes.size(); i += 8) store_le<std::uint64_t>(id.bytes.data() + i, random());
+        return id;
+    };
+    std::vector<format::IndexPack> all(packs);
+    for (format::IndexPack& pack : all) {
+        pack.id = any_id();
+        std::uint32_t offset = 0;
+        for (std::size_t i = 0; i < blobs_each; ++i, offset += 4000)
+            pack.blobs.push_back({any_id(), format::BlobType::data, offset, 4000, 9000});
+    }
+    return all;
+}
+
+TEST(IndexMemory, FiveMillionBlobsTakeLessThan60BytesEach) {
+    constexpr std::size_t k_blobs = 5'000'000, k_each = 500;
+    const std::uint64_t before = kilobytes("VmRSS");
+    BlobIndex index;
+    for (std::size_t i = 0; i < k_blobs / k_each / 10; ++i)
+        for (const auto& pack : many_packs(10, k_each, i)) index.add(pack);
+    EXPECT_EQ(index.blob_count(), k_blobs);
+    // 48 bytes an entry, 4 a slot of a table that is at least three eighths full; and the packs.
+    if (k_memory_is_ours) {
+        EXPECT_LT((kilobytes("VmRSS") - before) * 1024, k_blobs * 60 + (std::uint64_t(16) << 20));
+    }
+}
+
+class IndexMemoryTest : public VaultTest {};
+
+TEST_F(IndexMemoryTest, ReadingTheIndexDoesNotDoubleIt) {
+    init();
+    constexpr std::size_t k_files = 16, k_packs = 50, k_each = 1000;    // as many blobs a file as restic and we write
+    for (std::size_t i = 0; i < k_files; ++i)
+        HF_OK(repository_->write_document(storage::FileKind::index,
+                                          format::encode_index(many_packs(k_packs, k_each, i))));
+    reopen();
+    forget_peak();
+    const std::uint64_t before = kilobytes("VmRSS");
+    HF_OK(repository_->load_index());
+    const std::uint64_t grown = (kilobytes("VmHWM") - before) * 1024;
+    EXPECT_EQ(repository_->state().index.blob_count(), k_files * k_packs * k_each);
+    // The index itself (48 MB here), and for each thread that reads (at most 4) one file as JSON, parsed and as blobs. The
+    // second part does not grow with the repository.
+    constexpr std::uint64_t k_in_work = std::uint64_t(4) * (40u << 20);
+    if (k_memory_is_ours) {
+        EXPECT_LT(grown, k_files * k_packs * k_each * 60 + k_in_work);
+    }
+    for (const auto& pack : many_packs(k_packs, k_each, 3))
+        for (const auto& blob : pack.blobs) ASSERT_TRUE(repository_->has_blob(blob.type, blob.id));
+}
+
+}    // namespace
+}    // namespace holdfast::vault
