@@ -9,6 +9,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(snapshots_command());
     all.push_back(ls_command());
     all.push_back(restore_command());
+    all.push_back(mount_command());
     all.push_back(check_command());
     all.push_back(serve_command());
     all.push_back(heal_command());
