@@ -12,6 +12,10 @@
 #include <filesystem>
 #include <random>
 
+#include "holdfast/os/host.hpp"
+#include "holdfast/storage/local.hpp"
+#include "holdfast/vault/repository.hpp"
+
 namespace holdfast::scenario {
 namespace {
 
@@ -129,6 +133,14 @@ Answer Scenario::on_terminal(std::vector<std::string> arguments, std::string_vie
 void Scenario::make_repository() const {
     const Answer made = holdfast({"init"});
     ASSERT_EQ(made.exit, 0) << made.errors;
+}
+
+void Scenario::make_cheap_repository() const {
+    os::SystemClock clock;
+    vault::InitOptions options;
+    options.cost = {1024, 8, 1};
+    const auto made = vault::Repository::init(storage::local_backend(repository()), Secret(password()), clock, options);
+    ASSERT_TRUE(made.has_value()) << made.error().message;
 }
 
 void Scenario::write(const std::string& path, std::string_view content, mode_t mode) const {

@@ -47,6 +47,8 @@ protected:
                        const Environment& environment = {}) const;
 
     void make_repository() const;
+    /// With a key that costs next to nothing: for stories that open the repository many times.
+    void make_cheap_repository() const;
     void write(const std::string& path, std::string_view content, mode_t mode = 0644) const;
     /// Some files, two folders deep, with a link: about `megabytes` in all, not compressible.
     void make_files(const std::string& folder, unsigned megabytes = 1, unsigned seed = 1) const;

@@ -58,6 +58,12 @@ void add_globals(CLI::App& app, GlobalOptions& global) {
             ->type_name("FILE"));
     group(app.add_option("--password-command", global.password_command, "shell command that prints the password")
               ->type_name("COMMAND"));
+    group(
+        app.add_option("--password-keyring", global.password_keyring, "key with the password in the kernel's key ring")
+            ->type_name("NAME"));
+    group(app.add_option("--password-credential", global.password_credential,
+                         "credential with the password, from the service manager")
+              ->type_name("NAME"));
     group(app.add_option("-c,--config", global.config, "configuration file (init: where to write it)")
               ->type_name("FILE"));
     group(app.add_option("-o,--option", global.storage_options, "option of a storage, as s3.region=eu-central-1")

@@ -12,16 +12,22 @@ namespace {
 
 struct CheckArguments {
     bool read_data = false;
+    std::string subset;
 };
 
 Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     const Instant started = session.clock.instant();
+    vault::CheckOptions options;
+    if (!arguments.subset.empty()) {
+        if (arguments.read_data)
+            return fail(ErrorCode::usage, "both --read-data and --read-data-subset were given", "keep one of the two");
+        HF_TRY(options.subset, vault::parse_pack_subset(arguments.subset));
+    }
     HF_TRY(const auto repository, open_repository(session));
     ProgressLine progress(session.clock, session.people() && is_terminal(2));
-    vault::CheckOptions options;
-    options.read_data = arguments.read_data;
+    options.read_data = arguments.read_data || options.subset;
     options.progress = [&](std::uint64_t done, std::uint64_t total) {
-        progress.show({done, total, arguments.read_data ? "packs" : "trees", ""});
+        progress.show({done, total, options.read_data ? "packs" : "trees", ""});
     };
     HF_TRY(const vault::CheckReport report, vault::check(*repository, options));
     progress.clear();
@@ -30,7 +36,7 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     const int exit = report.ok() ? 0 : facts(ErrorCode::corrupt).exit_status;
     if (session.global.json) {
         print_json(json::Value::object({{"ok", report.ok()},
-                                        {"read_data", arguments.read_data},
+                                        {"read_data", options.read_data},
                                         {"errors", strings_json(report.errors)},
                                         {"hints", strings_json(report.hints)},
                                         {"snapshots", report.snapshots},
@@ -48,7 +54,7 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     if (session.global.quiet && report.ok()) return exit;
     print(fmt::format("{} snapshots, {} trees, {} packs, {} blobs{} in {}: {}\n", report.snapshots, report.trees,
                       report.packs, report.blobs,
-                      arguments.read_data ? fmt::format(", {} read", human_size(report.bytes_read)) : "",
+                      options.read_data ? fmt::format(", {} read", human_size(report.bytes_read)) : "",
                       human_duration(took),
                       report.ok() ? painted(1, Colour::green, "no errors")
                                   : painted(1, Colour::red, fmt::format("{} errors", report.errors.size()))));
@@ -67,10 +73,14 @@ class CheckCommand final : public Command {
         return R"(Examples
   holdfast check                                   structure: every snapshot, tree and pack is there and fits
   holdfast check --read-data                       and every byte is read, decrypted and hashed
+  holdfast check --read-data-subset 3/7            a seventh of it: 1/7 on Mondays, 2/7 on Tuesdays, …
+  holdfast check --read-data-subset 5%             some of it, at random
 )";
     }
     void declare(Options& options) override {
         options.flag("--read-data", arguments_.read_data, "read, decrypt and hash every blob");
+        options.value("--read-data-subset", arguments_.subset, "PART",
+                      "only of some packs: n/t, p% or an amount as 10G");
     }
     Result<int> run(const Session& session) override { return run_check(session, arguments_); }
 

@@ -20,12 +20,32 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(prune_command());
     all.push_back(tag_command());
     all.push_back(rewrite_command());
+    all.push_back(diff_command());
+    all.push_back(stats_command());
+    all.push_back(find_command());
+    all.push_back(dump_command());
+    all.push_back(cat_command());
+    all.push_back(list_command());
+    all.push_back(unlock_command());
+    all.push_back(key_list_command());
+    all.push_back(key_add_command());
+    all.push_back(key_passwd_command());
+    all.push_back(key_remove_command());
+    all.push_back(key_store_command());
+    all.push_back(copy_command());
+    all.push_back(rekey_command());
+    all.push_back(repair_index_command());
+    all.push_back(repair_packs_command());
+    all.push_back(repair_snapshots_command());
+    all.push_back(recover_command());
     return all;
 }
 
 std::string_view group_help(std::string_view group) {
     if (group == "mirror") return "copies of the repository at other places";
     if (group == "parity") return "files beside the repository that repair it";
+    if (group == "key") return "the passwords of the repository";
+    if (group == "repair") return "mend a damaged repository: index, packs, snapshots";
     return {};
 }
 

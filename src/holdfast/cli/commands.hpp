@@ -25,6 +25,24 @@ std::unique_ptr<Command> forget_command();
 std::unique_ptr<Command> prune_command();
 std::unique_ptr<Command> tag_command();
 std::unique_ptr<Command> rewrite_command();
+std::unique_ptr<Command> diff_command();
+std::unique_ptr<Command> stats_command();
+std::unique_ptr<Command> find_command();
+std::unique_ptr<Command> dump_command();
+std::unique_ptr<Command> cat_command();
+std::unique_ptr<Command> list_command();
+std::unique_ptr<Command> unlock_command();
+std::unique_ptr<Command> key_list_command();
+std::unique_ptr<Command> key_add_command();
+std::unique_ptr<Command> key_passwd_command();
+std::unique_ptr<Command> key_remove_command();
+std::unique_ptr<Command> key_store_command();
+std::unique_ptr<Command> copy_command();
+std::unique_ptr<Command> rekey_command();
+std::unique_ptr<Command> repair_index_command();
+std::unique_ptr<Command> repair_packs_command();
+std::unique_ptr<Command> repair_snapshots_command();
+std::unique_ptr<Command> recover_command();
 
 std::vector<std::unique_ptr<Command>> all_commands();
 /// What a group of commands is about, for "key" of "key add"; empty if there is no such group.

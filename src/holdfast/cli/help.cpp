@@ -18,6 +18,7 @@ Without a configuration
 Where the repository and its password come from (the first that is set)
   repository   --repo, HOLDFAST_REPOSITORY (or HOLDFAST_REPO), [repository] of holdfast.toml, RESTIC_REPOSITORY
   password     --password-file, --password-command, HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND,
+               HOLDFAST_PASSWORD_KEYRING (--password-keyring), HOLDFAST_PASSWORD_CREDENTIAL (--password-credential),
                HOLDFAST_PASSWORD, [repository] of holdfast.toml, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD_COMMAND,
                RESTIC_PASSWORD, else it is asked for on the terminal
   holdfast.toml   --config, HOLDFAST_CONFIG, ./holdfast.toml, ~/.config/holdfast/holdfast.toml,

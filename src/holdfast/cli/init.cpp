@@ -6,6 +6,7 @@
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/init_text.hpp"
 #include "holdfast/cli/output.hpp"
+#include "holdfast/cli/password_options.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/detect.hpp"
@@ -17,6 +18,8 @@ struct InitArguments {
     std::string stack;
     std::vector<std::string> search;    // further folders in which DuckDB files are looked for
     bool generate_password = false;
+    bool copy_chunker_params = false;
+    FromArguments from;
     bool no_detect = false;
 };
 
@@ -87,9 +90,9 @@ Result<bool> repository_is_there(const Session& session, const std::string& loca
 }
 
 Result<Made> make_repository(const Session& session, const std::string& location, const Secret& password,
-                             const policy::Config* config = nullptr) {
+                             const policy::Config* config = nullptr, const vault::InitOptions& options = {}) {
     HF_TRY(auto backend, open_storage(session, location, config));
-    auto repository = vault::Repository::init(std::move(backend), password, session.clock);
+    auto repository = vault::Repository::init(std::move(backend), password, session.clock, options);
     if (!repository && repository.error().code == ErrorCode::exists)
         return fail(ErrorCode::exists, repository.error().message,
                     "use it as it is; `holdfast init --config FILE` writes a configuration for it");
@@ -154,8 +157,13 @@ Result<int> init_repository(const Session& session, const InitArguments& argumen
         generated = os::absolute_path(generated);
         HF_TRY(password_file, generate_password(generated));
     }
+    vault::InitOptions options;
+    if (arguments.copy_chunker_params) {
+        HF_TRY(const auto from, open_from_repository(session, arguments.from));
+        options.polynomial = from->config().polynomial;
+    }
     HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
-    HF_TRY(const Made made, make_repository(session, location, password, config));
+    HF_TRY(const Made made, make_repository(session, location, password, config, options));
     password_file.keep();
     report(session, made, "", generated, {});
     return 0;
@@ -177,9 +185,12 @@ source::Detected look_around(const InitArguments& arguments) {
 }
 
 bool has_password_elsewhere(const GlobalOptions& global) {
-    if (!global.password_file.empty() || !global.password_command.empty()) return true;
-    for (const char* name : {"HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_PASSWORD",
-                             "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD"})
+    if (!global.password_file.empty() || !global.password_command.empty() || !global.password_keyring.empty() ||
+        !global.password_credential.empty())
+        return true;
+    for (const char* name : {"HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_PASSWORD_KEYRING",
+                             "HOLDFAST_PASSWORD_CREDENTIAL", "HOLDFAST_PASSWORD", "RESTIC_PASSWORD_FILE",
+                             "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD"})
         if (os::environment(name)) return true;
     return false;
 }
@@ -212,6 +223,8 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     text.password_command = global.password_command;
     if (text.password_file.empty() && text.password_command.empty())
         text.password_command = os::environment("HOLDFAST_PASSWORD_COMMAND").value_or("");
+    text.password_keyring = global.password_keyring;
+    text.password_credential = global.password_credential;
     text.found = look_around(arguments);
 
     const std::string content = init_text(text);
@@ -236,10 +249,16 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
 }
 
 Result<int> run_init(const Session& session, const InitArguments& arguments) {
+    if (!arguments.copy_chunker_params && !arguments.from.repository.empty())
+        return fail(ErrorCode::usage, "--from-repo is given, but nothing is to be taken from it",
+                    "add --copy-chunker-params: then both repositories cut files in the same places");
     const bool named = !session.global.config.empty() || os::environment("HOLDFAST_CONFIG");
     if (!named && !repository_location(session.global, nullptr).empty())
         return init_repository(session, arguments, nullptr);
     const std::string file = named ? *find_config(session.global) : os::absolute_path("holdfast.toml");
+    if (!os::exists(file) && arguments.copy_chunker_params)
+        return fail(ErrorCode::usage, "--copy-chunker-params needs the place of the new repository",
+                    "use --repo PLACE");
     if (!os::exists(file)) return init_everything(session, arguments, file);
     GlobalOptions at_file;
     at_file.config = file;
@@ -269,6 +288,9 @@ Keep a copy of the password away from this machine: without it nobody can read t
         options.list("--search", arguments_.search, "FOLDER", "look for DuckDB files below this folder, too");
         options.flag("--generate-password", arguments_.generate_password,
                      "make the --password-file with a random password");
+        options.flag("--copy-chunker-params", arguments_.copy_chunker_params,
+                     "cut files as the repository at --from-repo does, so that copies share chunks");
+        declare_from(options, arguments_.from);
         options.flag("--no-detect", arguments_.no_detect, "write a configuration without looking for stores");
     }
     Result<int> run(const Session& session) override { return run_init(session, arguments_); }

@@ -97,6 +97,9 @@ std::string section(std::string_view title, const std::vector<Config>& found, co
 std::string password_text(const InitText& what) {
     if (!what.password_file.empty()) return fmt::format("password_file = {}\n", quoted(what.password_file));
     if (!what.password_command.empty()) return fmt::format("password_command = {}\n", quoted(what.password_command));
+    if (!what.password_keyring.empty()) return fmt::format("password_keyring = {}\n", quoted(what.password_keyring));
+    if (!what.password_credential.empty())
+        return fmt::format("password_credential = {}\n", quoted(what.password_credential));
     return "# password_file = \"/etc/holdfast/password\"    # or password_command; else HOLDFAST_PASSWORD_FILE, or the "
            "terminal is asked\n";
 }

@@ -10,7 +10,8 @@ namespace holdfast::cli {
 struct InitText {
     std::string stack;
     std::string location;
-    std::string password_file, password_command;    // both empty: the environment or the terminal gives the password
+    // At most one is set; none: the environment or the terminal gives the password.
+    std::string password_file, password_command, password_keyring, password_credential;
     source::Detected found;
 };
 

@@ -13,7 +13,7 @@ namespace holdfast::cli {
 
 /// Options that every command takes. Empty: ask the environment, then the configuration.
 struct GlobalOptions {
-    std::string repository, password_file, password_command, config;
+    std::string repository, password_file, password_command, password_keyring, password_credential, config;
     std::vector<std::string> storage_options;    // "s3.region=eu-central-1"
     std::string ca_file, client_certificate;
     std::int64_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit

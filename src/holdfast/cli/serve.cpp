@@ -69,7 +69,7 @@ Result<int> ServeCommand::add_user(const Session& session) {
     // Not the repository's password: neither its variables nor the configuration are asked.
     HF_TRY(const Secret password, session.global.password_file.empty()
                                       ? ask_password(Ask::twice)
-                                      : db::read_secret(session.global.password_file, {}));
+                                      : db::read_secret({.file = session.global.password_file}));
     HF_TRY(const std::string line, serve::htpasswd_line(add_user_, password.reveal()));
     HF_DO(os::make_folders(os::parent_folder(file)));
     HF_DO(os::write_file(file, as_bytes(text + line)));

@@ -111,25 +111,32 @@ std::string repository_location(const GlobalOptions& global, const policy::Confi
     return first_of({"RESTIC_REPOSITORY"});
 }
 
+Result<Secret> read_password(const SecretSource& source) {
+    auto secret = db::read_secret(source);
+    if (!secret && secret.error().code == ErrorCode::not_found && secret.error().hint.empty())
+        return fail(ErrorCode::not_found, secret.error().message,
+                    "name a file that is there, or let `holdfast init --generate-password` make it");
+    return secret;
+}
+
 Result<Secret> repository_password(const GlobalOptions& global, const policy::Config* config, Ask ask) {
-    if (!global.password_file.empty() && !global.password_command.empty())
-        return fail(ErrorCode::usage, "both --password-file and --password-command were given", "keep one of the two");
-    const auto from = [](const std::string& file, const std::string& command) -> Result<Secret> {
-        auto secret = db::read_secret(file, command);
-        if (!secret && secret.error().code == ErrorCode::not_found && secret.error().hint.empty())
-            return fail(ErrorCode::not_found, secret.error().message,
-                        "name a file that is there, or let `holdfast init --generate-password` make it");
-        return secret;
-    };
-    if (!global.password_file.empty() || !global.password_command.empty())
-        return from(global.password_file, global.password_command);
-    if (const auto file = os::environment("HOLDFAST_PASSWORD_FILE")) return from(*file, {});
-    if (const auto command = os::environment("HOLDFAST_PASSWORD_COMMAND")) return from({}, *command);
+    const SecretSource named{global.password_file, global.password_command, global.password_keyring,
+                             global.password_credential};
+    if (named.count() > 1)
+        return fail(
+            ErrorCode::usage,
+            "several of --password-file, --password-command, --password-keyring, --password-credential were given",
+            "keep one of them");
+    if (!named.empty()) return read_password(named);
+    if (auto file = os::environment("HOLDFAST_PASSWORD_FILE")) return read_password({.file = *std::move(file)});
+    if (auto line = os::environment("HOLDFAST_PASSWORD_COMMAND")) return read_password({.command = *std::move(line)});
+    if (auto name = os::environment("HOLDFAST_PASSWORD_KEYRING")) return read_password({.keyring = *std::move(name)});
+    if (auto name = os::environment("HOLDFAST_PASSWORD_CREDENTIAL"))
+        return read_password({.credential = *std::move(name)});
     if (auto text = os::environment("HOLDFAST_PASSWORD")) return Secret(*std::move(text));
-    if (config && !config->repository.password.empty())
-        return from(config->repository.password.file, config->repository.password.command);
-    if (const auto file = os::environment("RESTIC_PASSWORD_FILE")) return from(*file, {});
-    if (const auto command = os::environment("RESTIC_PASSWORD_COMMAND")) return from({}, *command);
+    if (config && !config->repository.password.empty()) return read_password(config->repository.password);
+    if (auto file = os::environment("RESTIC_PASSWORD_FILE")) return read_password({.file = *std::move(file)});
+    if (auto line = os::environment("RESTIC_PASSWORD_COMMAND")) return read_password({.command = *std::move(line)});
     if (auto text = os::environment("RESTIC_PASSWORD")) return Secret(*std::move(text));
     return ask_password(ask);
 }

@@ -40,6 +40,8 @@ Result<std::optional<LoadedConfig>> load_config_if_needed(const GlobalOptions& g
 std::string repository_location(const GlobalOptions& global, const policy::Config* config);
 enum class Ask { once, twice };    // twice: a new password
 Result<Secret> repository_password(const GlobalOptions& global, const policy::Config* config, Ask ask);
+/// From the one place that `source` names.
+Result<Secret> read_password(const SecretSource& source);
 /// Without echo, from /dev/tty. usage when there is no terminal.
 Result<Secret> ask_password(Ask ask);
 

@@ -5,6 +5,8 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/os/keyring.hpp"
 #include "holdfast/os/process.hpp"
 
 namespace holdfast::db {
@@ -49,15 +51,44 @@ Result<Secret> read_from_command(const std::string& command) {
     return secret;
 }
 
+Result<Secret> read_from_keyring(const std::string& name) {
+    HF_TRY(const Secret whole, os::read_from_keyring(name));
+    std::string text = whole.reveal();
+    Secret secret = first_line(text);
+    if (secret.empty())
+        return fail(ErrorCode::config, fmt::format("the key {} in the kernel's key ring has an empty first line", name),
+                    "store the password again");
+    return secret;
+}
+
+// systemd puts each LoadCredential= into a folder that only the service can read.
+Result<Secret> read_from_credential(const std::string& name) {
+    if (name.find('/') != std::string::npos || name == "." || name == "..")
+        return fail(ErrorCode::config, fmt::format("\"{}\" is no name of a credential", name),
+                    "give the name that stands before the colon in LoadCredential=");
+    const auto folder = os::environment("CREDENTIALS_DIRECTORY");
+    if (!folder)
+        return fail(ErrorCode::config,
+                    fmt::format("the credential {} cannot be read: CREDENTIALS_DIRECTORY is not set", name),
+                    fmt::format("start it as a service with LoadCredential={}:/path/of/the/file", name));
+    auto secret = read_from_file(*folder + "/" + name);
+    if (!secret && secret.error().code == ErrorCode::not_found)
+        return fail(ErrorCode::not_found, fmt::format("the service manager gave no credential {}", name),
+                    fmt::format("add LoadCredential={}:/path/of/the/file to the unit", name));
+    return secret;
+}
+
 }    // namespace
 
-Result<Secret> read_secret(const std::string& file, const std::string& command) {
-    if (!file.empty()) {
-        auto secret = read_from_file(file);
+Result<Secret> read_secret(const SecretSource& source) {
+    if (!source.file.empty()) {
+        auto secret = read_from_file(source.file);
         if (!secret) return fail(std::move(secret).error().within("reading a password file"));
         return secret;
     }
-    if (!command.empty()) return read_from_command(command);
+    if (!source.command.empty()) return read_from_command(source.command);
+    if (!source.keyring.empty()) return read_from_keyring(source.keyring);
+    if (!source.credential.empty()) return read_from_credential(source.credential);
     return Secret();
 }
 

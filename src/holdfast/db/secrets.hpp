@@ -3,11 +3,14 @@
 
 #include "holdfast/base/result.hpp"
 #include "holdfast/base/secret.hpp"
+#include "holdfast/base/secret_source.hpp"
 
 namespace holdfast::db {
 
-/// `file` or `command` (run by /bin/sh); the first line counts, without its line end. Both empty: an empty secret.
-/// A file that others may read is a warning in the log. Errors name the file or command, never the content.
-Result<Secret> read_secret(const std::string& file, const std::string& command);
+/// The first line counts, without its line end. No place: an empty secret. A file that others may read is a warning in
+/// the log. Errors name the file, command, key or credential, never the content.
+///   config      an empty first line, a command that fails, no CREDENTIALS_DIRECTORY
+///   not_found   the file, key or credential is not there
+Result<Secret> read_secret(const SecretSource& source);
 
 }    // namespace holdfast::db

@@ -131,9 +131,11 @@ public:
                                "put it into a file that only you can read and name that: password_file = \"/path\"");
         path("password_file", to.file);
         text("password_command", to.command);
-        if (!to.file.empty() && !to.command.empty())
-            document_.complain(table_.source(), fmt::format("{} has both password_file and password_command", where_),
-                               "keep one of the two");
+        text("password_keyring", to.keyring);
+        text("password_credential", to.credential);
+        if (to.count() > 1)
+            document_.complain(table_.source(), fmt::format("{} names several places for one password", where_),
+                               "keep one of password_file, password_command, password_keyring, password_credential");
     }
 
     void required(std::string_view key, bool there) {
@@ -258,6 +260,7 @@ void read(Reader& in, FilesConfig& to) {
 void read(Reader& in, RepositoryConfig& to) {
     in.text("location", to.location);
     in.secret(to.password);
+    in.number("password_max_age_days", to.password_max_age_days, 0, 36500);
     in.number("compression_level", to.compression_level, 0, 19);
     in.number("pack_size_mib", to.pack_size_mib, 4, 128);
     in.number("memory_max_mib", to.memory_max_mib, 16, 65536);

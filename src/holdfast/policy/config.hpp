@@ -12,23 +12,20 @@
 #include <vector>
 
 #include "holdfast/base/result.hpp"
+#include "holdfast/base/secret_source.hpp"
 #include "holdfast/policy/copies.hpp"
 
 namespace holdfast::policy {
 
-/// Where a password comes from. At most one of the two is set; neither: no password.
-struct SecretSource {
-    std::string file;
-    std::string command;    // run by /bin/sh, first line of its output
-    bool empty() const { return file.empty() && command.empty(); }
-};
+using holdfast::SecretSource;
 
 struct RepositoryConfig {
     std::string location;    // path, or scheme:… (docs/formats/locations.md)
     std::vector<std::string> options;    // of the storage: "s3.region=eu-central-1"
     std::string ca_file;    // PEM; instead of the system's certificates
     std::uint32_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
-    SecretSource password;    // password_file, password_command
+    SecretSource password;    // password_file, …_command, …_keyring or …_credential
+    std::uint32_t password_max_age_days = 90;    // 0: never due (policy/password_age.hpp)
     int compression_level = 1;
     std::uint32_t pack_size_mib = 16;
     std::uint32_t memory_max_mib = 48;

@@ -153,7 +153,10 @@ TEST(Config, APasswordInTheFileIsRefusedWithoutRepeatingIt) {
 }
 
 TEST(Config, TwoSourcesOfOnePasswordAreRefused) {
-    EXPECT_THAT(refused("[repository]\npassword_file = \"/a\"\npassword_command = \"b\"\n").message, HasSubstr("both"));
+    EXPECT_THAT(refused("[repository]\npassword_file = \"/a\"\npassword_command = \"b\"\n").message,
+                HasSubstr("several places"));
+    EXPECT_THAT(refused("[[redis]]\npassword_keyring = \"a\"\npassword_credential = \"b\"\n").message,
+                HasSubstr("several places"));
 }
 
 TEST(Config, ComponentNamesAreUniqueAcrossKinds) {

@@ -25,7 +25,7 @@ Result<Client> connect(const policy::ClickHouseConfig& config) {
     db::clickhouse::Server server;
     server.url = config.url;
     server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(server.password, db::read_secret(config.password));
     return Client::connect(std::move(server));
 }
 

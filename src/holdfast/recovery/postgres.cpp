@@ -79,7 +79,7 @@ Status refuse_what_exists(const std::vector<Work>& works) {
 }
 
 Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContext& context) {
-    HF_TRY(Secret password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(Secret password, db::read_secret(config.password));
     db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
                               std::move(password)};
     HF_TRY(auto home, connect_beside(access, ""));

@@ -125,7 +125,7 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
     db::clickhouse::Server server;
     server.url = config.url;
     server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(server.password, db::read_secret(config.password));
     HF_TRY(auto client, Client::connect(std::move(server)));
     HF_TRY(const auto databases, list_databases(client, config));
 

@@ -88,7 +88,7 @@ Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresC
 }    // namespace
 
 Result<json::Value> capture_postgres(const policy::PostgresConfig& config, CaptureContext& context) {
-    HF_TRY(Secret password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(Secret password, db::read_secret(config.password));
     const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
                                     std::move(password)};
     HF_TRY(auto connection, access.connect(config.maintenance_database));

@@ -102,7 +102,7 @@ Result<db::RedisLogin> redis_login(const policy::RedisConfig& config) {
     login.port = config.port;
     login.socket = config.socket;
     login.user = config.user;
-    HF_TRY(login.password, db::read_secret(config.password.file, config.password.command));
+    HF_TRY(login.password, db::read_secret(config.password));
     return login;
 }
 

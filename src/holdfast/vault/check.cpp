@@ -224,6 +224,9 @@ private:
     }
 
     Status read_packs() {
+        if (options_.subset)
+            indexed_ = chosen_packs(indexed_, *options_.subset,
+                                    static_cast<std::uint64_t>(repository_.clock().now().nanoseconds));
         std::atomic<std::size_t> next = 0;
         std::atomic<std::uint64_t> done = 0, bytes = 0;
         std::vector<std::thread> threads;

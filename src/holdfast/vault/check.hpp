@@ -2,9 +2,11 @@
 // Is everything that the snapshots need there and whole?
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "holdfast/vault/pack_subset.hpp"
 #include "holdfast/vault/repository.hpp"
 
 namespace holdfast::vault {
@@ -12,6 +14,7 @@ namespace holdfast::vault {
 struct CheckOptions {
     bool read_data = false;    // read, decrypt, decompress and hash every blob of every pack
     std::function<void(std::uint64_t done, std::uint64_t total)> progress;    // packs (read_data) or trees
+    std::optional<PackSubset> subset{};    // with read_data: only these packs are read
 };
 
 struct CheckReport {

@@ -106,7 +106,7 @@ TEST_F(CheckTest, ADamagedIndexIsFoundAndSaysWhatToDo) {
     const auto load = repository_->load_index();
     ASSERT_FALSE(load);
     EXPECT_EQ(load.error().code, ErrorCode::corrupt);
-    EXPECT_NE(load.error().hint.find("rebuild-index"), std::string::npos);
+    EXPECT_NE(load.error().hint.find("repair index"), std::string::npos);
 }
 
 TEST_F(CheckTest, AMissingIndexLeavesBlobsThatNobodyKnows) {

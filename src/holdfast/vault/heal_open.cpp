@@ -28,8 +28,8 @@ public:
     Status run() {
         HF_TRY(const bool any_key, heal_keys());
         if (!any_key) HF_DO(bring_back_keys());
-        HF_TRY(const format::Key master, open_master_key(backend_, password_));
-        return heal_config(master);
+        HF_TRY(const OpenedKey key, open_master_key(backend_, password_));
+        return heal_config(key.master);
     }
 
 private:
@@ -70,17 +70,18 @@ private:
                 placed.push_back(name);
             }
             if (placed.empty()) continue;
-            if (const auto master = open_master_key(backend_, password_)) {
+            if (const auto key_there = open_master_key(backend_, password_)) {
                 const auto ours = backend_.read(k_config);
                 const auto theirs = fetch_small(*source, k_config);
                 HF_TRY(const bool related, is_related(*files));
-                if ((ours && opens(*ours, *master)) || (related && theirs && opens(*theirs, *master))) {
+                if ((ours && opens(*ours, key_there->master)) ||
+                    (related && theirs && opens(*theirs, key_there->master))) {
                     for (const FileName& name : placed) report_.healed.push_back({describe(name), source->label()});
                     return backend_.sync();
                 }
-            } else if (master.error().code == ErrorCode::wrong_password) {
+            } else if (key_there.error().code == ErrorCode::wrong_password) {
                 for (const FileName& name : placed) HF_DO(backend_.remove(name));
-                return fail(master.error());
+                return fail(key_there.error());
             }
             for (const FileName& name : placed) HF_DO(backend_.remove(name));
         }

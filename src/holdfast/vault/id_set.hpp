@@ -27,6 +27,12 @@ public:
             if (slots_[at] == id) return true;
         return false;
     }
+    template <class Each>
+    void for_each(Each&& each) const {
+        if (has_zero_) each(Id{});
+        for (const Id& id : slots_)
+            if (id != Id{}) each(id);
+    }
     std::size_t size() const { return count_ + (has_zero_ ? 1 : 0); }
 
 private:

@@ -47,12 +47,12 @@ format::Key random_master_key() {
     return key;
 }
 
-Status write_key_file(storage::Backend& backend, const format::Key& master, const Secret& password,
-                      const format::KdfCost& cost, Timestamp now) {
+Result<Id> write_key_file(storage::Backend& backend, const format::Key& master, const Secret& password,
+                          const format::KdfCost& cost, Timestamp now, const KeyOwner& owner) {
     format::KeyFile file;
     file.created = now;
-    file.username = os::user_name();
-    file.hostname = os::host_name();
+    file.username = owner.username.empty() ? os::user_name() : owner.username;
+    file.hostname = owner.hostname.empty() ? os::host_name() : owner.hostname;
     file.cost = cost;
     file.salt.resize(k_salt_size);
     os::random_bytes(file.salt);
@@ -60,10 +60,34 @@ Status write_key_file(storage::Backend& backend, const format::Key& master, cons
     const Secret json(format::encode(master));
     format::Cipher(user_key).seal(as_bytes(json.reveal()), random_nonce(), file.data);
     const std::string text = format::encode(file);
-    return backend.put({storage::FileKind::key, format::sha256(as_bytes(text))}, as_bytes(text));
+    const Id id = format::sha256(as_bytes(text));
+    HF_DO(backend.put({storage::FileKind::key, id}, as_bytes(text)));
+    return id;
 }
 
-Result<format::Key> open_master_key(storage::Backend& backend, const Secret& password) {
+Result<format::KeyFile> read_key_file(storage::Backend& backend, const Id& id) {
+    const std::string what = "key file " + id.brief();
+    auto content = backend.read({storage::FileKind::key, id});
+    if (!content) return fail(std::move(content).error().within(what));
+    if (format::sha256(*content) != id)
+        return fail(ErrorCode::corrupt, what + " is damaged: its content does not match its name",
+                    "bring it back from a mirror; another password of the repository may still open it");
+    return format::decode_key_file(as_text(*content), what);
+}
+
+Result<std::optional<format::Key>> open_key_file(const format::KeyFile& file, const Secret& password,
+                                                 std::string_view what) {
+    auto user_key = format::derive_key(password, file.salt, file.cost);
+    if (!user_key) return fail(std::move(user_key).error().within(what));
+    Bytes json;
+    if (!format::Cipher(*user_key).open(file.data, json)) return std::optional<format::Key>();
+    auto master = format::decode_master_key(as_text(json));
+    std::fill(json.begin(), json.end(), std::byte(0));
+    if (!master) return fail(std::move(master).error().within(what));
+    return std::optional<format::Key>(*std::move(master));
+}
+
+Result<OpenedKey> open_master_key(storage::Backend& backend, const Secret& password) {
     std::vector<Id> ids;
     HF_DO(backend.list(storage::FileKind::key, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
     if (ids.empty())
@@ -75,36 +99,11 @@ Result<format::Key> open_master_key(storage::Backend& backend, const Secret& pas
 
     std::optional<Error> damaged;
     for (const Id& id : ids) {
-        const std::string what = "key file " + id.brief();
-        const auto note = [&](Error error) {
-            if (!damaged) damaged = std::move(error);
-        };
-        auto content = backend.read({storage::FileKind::key, id});
-        if (!content) {
-            note(std::move(content).error().within(what));
-            continue;
-        }
-        if (format::sha256(*content) != id) {
-            note({ErrorCode::corrupt, what + " is damaged: its content does not match its name",
-                  "bring it back from a mirror; another password of the repository may still open it"});
-            continue;
-        }
-        auto file = format::decode_key_file(as_text(*content), what);
-        if (!file) {
-            note(std::move(file).error());
-            continue;
-        }
-        auto user_key = format::derive_key(password, file->salt, file->cost);
-        if (!user_key) {
-            note(std::move(user_key).error().within(what));
-            continue;
-        }
-        Bytes json;
-        if (!format::Cipher(*user_key).open(file->data, json)) continue;    // made for another password
-        auto master = format::decode_master_key(as_text(json));
-        std::fill(json.begin(), json.end(), std::byte(0));
-        if (master) return master;
-        note(std::move(master).error().within(what));
+        const auto file = read_key_file(backend, id);
+        auto master = file ? open_key_file(*file, password, "key file " + id.brief())
+                           : Result<std::optional<format::Key>>(fail(file.error()));
+        if (master && *master) return OpenedKey{**std::move(master), id};
+        if (!master && !damaged) damaged = std::move(master).error();
     }
     if (damaged) return fail(*std::move(damaged));
     return fail(ErrorCode::wrong_password,

@@ -49,6 +49,9 @@ bool is_stale(const format::Lock& lock) {
            !os::process_exists(static_cast<pid_t>(lock.pid));
 }
 
+// A live holder refreshes its lock every 5 minutes, so that clocks may differ by many minutes.
+bool is_old(const format::Lock& lock, Timestamp now) { return now - lock.time > k_lock_stale_after; }
+
 std::string owner(const format::Lock& lock) {
     return fmt::format("{}@{}, PID {}, since {}", lock.username, lock.hostname, lock.pid, to_rfc3339(lock.time));
 }
@@ -68,7 +71,9 @@ Result<std::optional<Error>> conflict(Repository& repository, LockMode mode, con
             ErrorCode::locked,
             fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
                         other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
-            "wait until that process ends; if it is certain that it is gone, run `restic unlock` on the repository"};
+            is_old(other.lock, repository.clock().now())
+                ? "it was not refreshed for more than 30 minutes: `holdfast unlock` removes it"
+                : "wait until that process ends; if it is certain that it is gone: `holdfast unlock --remove-all`"};
     }
     return std::optional<Error>();
 }
@@ -138,11 +143,14 @@ private:
         if (!repository_.backend().lists_at_once()) repository_.clock().sleep(timing_.settle);
     }
 
-    // The machine may have slept for hours: somebody may have taken the lock away and gone to work.
-    Status reclaim() {
-        if (!repository_.backend().size({FileKind::lock, *own_}))
-            return fail(ErrorCode::locked, "our lock on the repository was removed by another process", "run it again");
-        return {};
+    // The machine may have slept for hours, or somebody ran `unlock --remove-all`: others may be at work by now. A storage
+    // that only does not answer is asked again by the next refresh.
+    Status look_for_own() {
+        const auto there = repository_.backend().size({FileKind::lock, *own_});
+        if (there) return {};
+        if (there.error().code != ErrorCode::not_found)
+            return fail(ErrorCode::unreachable, "looking for our lock: " + there.error().message);
+        return fail(ErrorCode::locked, "our lock on the repository was removed by another process", "run it again");
     }
 
     Status refresh() {
@@ -153,11 +161,11 @@ private:
         }
         const Instant now = repository_.clock().instant();
         const bool late = now - last > timing_.lost_after;
-        if (late) HF_DO(reclaim());
+        HF_DO(look_for_own());
         HF_TRY(const auto fresh, write());
         if (late) {
             settle();
-            if (auto status = reclaim(); !status) {
+            if (auto status = look_for_own(); !status) {
                 discard(*fresh);
                 return status;
             }
@@ -216,6 +224,31 @@ Result<std::unique_ptr<RepositoryLock>> take_lock(Repository& repository, LockMo
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while waiting for a lock");
         pause = std::min(pause * 2, timing.pause_max);
     }
+}
+
+Result<UnlockReport> unlock(Repository& repository, bool remove_all) {
+    UnlockReport report;
+    std::vector<std::pair<Id, std::uint64_t>> there;
+    HF_DO(repository.backend().list(FileKind::lock,
+                                    [&](const Id& id, std::uint64_t size) { there.emplace_back(id, size); }));
+    for (const auto& [id, size] : there) {
+        auto json = repository.read_document({FileKind::lock, id});
+        if (!json && json.error().code == ErrorCode::not_found) continue;    // its owner took it
+        const auto lock = json ? format::decode_lock(*json, "lock " + id.brief())
+                               : Result<format::Lock>(fail(std::move(json).error()));
+        const std::string text = lock ? owner(*lock) : fmt::format("unreadable lock {} ({} bytes)", id.brief(), size);
+        // What cannot be read counts for nobody, but it may still be on its way.
+        const bool stale = lock && (is_stale(*lock) || is_old(*lock, repository.clock().now()));
+        if (!stale && !remove_all) {
+            report.left.push_back(text);
+            continue;
+        }
+        const auto removed = repository.backend().remove({FileKind::lock, id});
+        if (!removed && removed.error().code != ErrorCode::not_found)
+            return fail(Error(removed.error()).within("removing lock " + id.brief()));
+        report.removed.push_back(text);
+    }
+    return report;
 }
 
 }    // namespace holdfast::vault

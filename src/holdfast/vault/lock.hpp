@@ -3,12 +3,17 @@
 //
 //   order    read all locks, write ours, read all again: of two that come at once at least one sees the other
 //   stale    same host and the process is gone: removed, with a warning. Other old locks block until someone unlocks
-//   refresh  every 5 minutes a new file, then the old one goes; after 22.5 minutes without success nothing is written
-//            any more unless the old lock file is still there and nobody else's is in the way
+//   refresh  every 5 minutes a new file, then the old one goes; never when the old file is gone: then someone unlocked,
+//            and others may be at work. After 22.5 minutes without success (counted while the machine is suspended, too)
+//            nothing is written any more, until a refresh finds the old file still there
+//   clocks   only other hosts' locks are judged by the wall clock, and only by unlock(); our own by a clock that never
+//            jumps
 //   source   docs/formats/vault.md section 14
 
 #include <chrono>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "holdfast/vault/repository.hpp"
 
@@ -25,5 +30,15 @@ struct LockTiming {
 
 Result<std::unique_ptr<RepositoryLock>> take_lock(Repository& repository, LockMode mode, Duration wait,
                                                   const LockTiming& timing);
+
+/// A lock this old is nobody's any more.
+inline constexpr Duration k_lock_stale_after = std::chrono::minutes(30);
+
+struct UnlockReport {
+    std::vector<std::string> removed, left;    // "user@host, PID n, since …"
+};
+/// Removes stale locks: those of processes of this host that are gone, and those older than 30 minutes. `remove_all`:
+/// every lock, whoever holds it.
+Result<UnlockReport> unlock(Repository& repository, bool remove_all);
 
 }    // namespace holdfast::vault

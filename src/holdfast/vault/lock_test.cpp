@@ -16,9 +16,9 @@ class LockTest : public VaultTest {
 protected:
     void SetUp() override { init(); }
     // A lock file of somebody else.
-    void foreign_lock(bool exclusive, const std::string& host, std::int64_t pid) {
+    void foreign_lock(bool exclusive, const std::string& host, std::int64_t pid, std::optional<Timestamp> time = {}) {
         format::Lock lock;
-        lock.time = clock_.now();
+        lock.time = time.value_or(clock_.now());
         lock.exclusive = exclusive;
         lock.hostname = host;
         lock.username = "trader";
@@ -77,6 +77,60 @@ TEST_F(LockTest, ALockOfAnotherHostIsNeverRemoved) {
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("trader@elsewhere"), std::string::npos);
     EXPECT_EQ(files_of(FileKind::lock).size(), 1u);
+}
+
+TEST_F(LockTest, UnlockRemovesWhatIsStaleAndLeavesTheLiving) {
+    const auto mine = repository_->lock(LockMode::shared);
+    HF_OK(mine);
+    foreign_lock(true, os::host_name(), gone_pid());
+    foreign_lock(true, "elsewhere", 17, clock_.now() - 31min);
+    foreign_lock(false, "elsewhere", 18, clock_.now() - 29min);
+    foreign_lock(false, "elsewhere", 19, clock_.now() + 3h);    // its clock is ahead
+    const auto report = unlock(*repository_, false);
+    HF_OK(report);
+    EXPECT_EQ(report->removed.size(), 2u);
+    EXPECT_EQ(report->left.size(), 3u);
+    EXPECT_TRUE((*mine)->still_held());
+    HF_OK(unlock(*repository_, true));
+    EXPECT_TRUE(files_of(FileKind::lock).empty());
+}
+
+TEST_F(LockTest, UnlockTakesUnreadableLocksOnlyWithAllOthers) {
+    HF_OK(os::write_file(repo_path() + "/locks/" + std::string(64, 'a'), as_bytes("no envelope at all")));
+    EXPECT_EQ(unlock(*repository_, false)->left.size(), 1u);
+    EXPECT_EQ(unlock(*repository_, true)->removed.size(), 1u);
+    EXPECT_TRUE(files_of(FileKind::lock).empty());
+}
+
+TEST_F(LockTest, UnlockFreesWhatResticLeftAndTheReverse) {
+    foreign_lock(true, "elsewhere", 17, clock_.now() - 31min);
+    const auto refused = repository_->lock(LockMode::shared);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().hint.find("`holdfast unlock`"), std::string::npos) << refused.error().hint;
+    EXPECT_TRUE(sh("restic --no-cache -r \"$1\" unlock", {repo_path()}).ok);
+    HF_OK(repository_->lock(LockMode::exclusive));
+    // A restic that was killed while it read its input.
+    const auto killed = sh(R"SH(
+        mkfifo "$2"; exec 3<>"$2"
+        restic --no-cache -r "$1" backup --stdin <&3 & pid=$!
+        while [ -z "$(ls "$1/locks")" ] && kill -0 $pid; do sleep 0.05; done
+        kill -9 $pid; wait $pid
+    )SH",
+                           {repo_path(), path("pipe")});
+    ASSERT_EQ(files_of(FileKind::lock).size(), 1u) << killed.output;
+    EXPECT_EQ(unlock(*repository_, false)->removed.size(), 1u);
+    HF_OK(repository_->lock(LockMode::exclusive));
+}
+
+TEST_F(LockTest, OneThatSomebodyRemovedIsNotTakenAgainByTheNextRefresh) {
+    repository_->state().lock_timing.refresh_every = 5ms;
+    const auto mine = repository_->lock(LockMode::shared);
+    HF_OK(mine);
+    while ((*mine)->still_held()) {    // a refresh may be under way: it writes one more
+        for (const std::string& file : files_of(FileKind::lock)) HF_OK(os::remove_tree(file));
+        clock_.sleep(1ms);
+    }
+    EXPECT_EQ((*mine)->still_held().error().code, ErrorCode::locked);
 }
 
 TEST_F(LockTest, UnreadableAndEmptyLocksDoNotCount) {

@@ -96,7 +96,7 @@ Result<std::unique_ptr<Repository>> Repository::init(std::unique_ptr<storage::Ba
 
     const format::Key master = random_master_key();
     os::crash_point("init.layout_made");
-    HF_DO(write_key_file(*backend, master, password, options.cost, clock.now()));
+    HF_TRY(const Id key_file, write_key_file(*backend, master, password, options.cost, clock.now()));
     os::crash_point("init.key_written");
     format::Config config;
     os::random_bytes(config.id.bytes);
@@ -112,6 +112,7 @@ Result<std::unique_ptr<Repository>> Repository::init(std::unique_ptr<storage::Ba
     HF_DO(backend->sync());
 
     auto state = std::make_unique<State>(std::move(backend), clock, master);
+    state->key_file = key_file;
     state->config = config;
     state->index_loaded = true;
     return std::unique_ptr<Repository>(new Repository(std::move(state)));
@@ -126,8 +127,9 @@ Result<std::unique_ptr<Repository>> Repository::open(std::unique_ptr<storage::Ba
         return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
                     "run `holdfast init` to make one there, or check the path");
     }
-    HF_TRY(format::Key master, open_master_key(*backend, password));
-    auto state = std::make_unique<State>(std::move(backend), clock, std::move(master));
+    HF_TRY(OpenedKey key, open_master_key(*backend, password));
+    auto state = std::make_unique<State>(std::move(backend), clock, std::move(key.master));
+    state->key_file = key.file;
     auto json = state->openers.get()->cipher().open_in_place(*envelope);
     if (!json)
         return fail(
@@ -170,7 +172,7 @@ Status Repository::load_index(bool reload) {
         if (!json) {
             Error error = std::move(json).error();
             if (error.code == ErrorCode::corrupt)
-                error.hint = "run `restic rebuild-index` on it: all index files can be made anew from the packs";
+                error.hint = "run `holdfast repair index`: all index files can be made anew from the packs";
             return fail(std::move(error));
         }
         HF_TRY(const auto packs, format::decode_index(as_text(*json), "index " + id.brief()));
@@ -192,7 +194,7 @@ std::vector<BlobPlace> Repository::places(format::BlobType type, const Id& id) c
 Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
     const char* kind = type == format::BlobType::tree ? "tree" : "data";
     Error error{ErrorCode::corrupt, fmt::format("{} blob {} is in no index", kind, id.brief()),
-                "run `holdfast check`; if packs are there that no index names, `restic rebuild-index` finds them"};
+                "run `holdfast check`; if packs are there that no index names, `holdfast repair index` finds them"};
     const auto opener = state_->openers.get();
     for (const BlobPlace& place : places(type, id)) {
         Bytes& envelope = opener->scratch();

@@ -19,6 +19,7 @@ struct Repository::State {
     std::unique_ptr<storage::Backend> backend;
     Clock& clock;
     format::Key master;
+    Id key_file;    // that our password opened
     format::Config config;
     BlobIndex index;
     bool index_loaded = false;

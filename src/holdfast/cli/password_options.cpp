@@ -1,0 +1,72 @@
+#include "holdfast/cli/password_options.hpp"
+
+#include <fmt/core.h>
+
+#include "holdfast/os/host.hpp"
+
+namespace holdfast::cli {
+namespace {
+
+Status only_one(const SecretSource& source, std::string_view prefix) {
+    if (source.count() <= 1) return {};
+    return fail(ErrorCode::usage, fmt::format("several of the options {}-password-… were given", prefix),
+                "keep one of them");
+}
+
+std::string environment_of(std::initializer_list<const char*> names) {
+    for (const char* name : names)
+        if (auto value = os::environment(name)) return *std::move(value);
+    return {};
+}
+
+}    // namespace
+
+void declare_new_password(Options& options, SecretSource& to) {
+    options.value("--new-password-file", to.file, "FILE", "file whose first line is the new password");
+    options.value("--new-password-command", to.command, "COMMAND", "shell command that prints the new password");
+    options.value("--new-password-keyring", to.keyring, "NAME", "key in the kernel's key ring with the new password");
+}
+
+Result<Secret> new_password(const SecretSource& source) {
+    HF_DO(only_one(source, "--new"));
+    if (!source.empty()) return read_password(source);
+    return ask_password(Ask::twice);
+}
+
+void declare_from(Options& options, FromArguments& to) {
+    options.value("--from-repo", to.repository, "PLACE", "the repository to take from");
+    options.value("--from-password-file", to.password.file, "FILE", "file whose first line is its password");
+    options.value("--from-password-command", to.password.command, "COMMAND", "shell command that prints its password");
+    options.value("--from-password-keyring", to.password.keyring, "NAME",
+                  "key in the kernel's key ring with its password");
+}
+
+Result<std::unique_ptr<vault::Repository>> open_from_repository(const Session& session,
+                                                                const FromArguments& arguments) {
+    HF_DO(only_one(arguments.password, "--from"));
+    std::string location = arguments.repository;
+    if (location.empty()) location = environment_of({"HOLDFAST_FROM_REPOSITORY", "RESTIC_FROM_REPOSITORY"});
+    if (location.empty())
+        return fail(ErrorCode::usage, "the repository to take from was not named",
+                    "use --from-repo or HOLDFAST_FROM_REPOSITORY");
+    HF_TRY(auto backend, open_storage(session, location, nullptr));
+    const auto there = backend->size({storage::FileKind::config, {}});
+    if (!there && there.error().code == ErrorCode::not_found)
+        return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
+                    "check what stands behind --from-repo");
+    SecretSource source = arguments.password;
+    if (source.empty()) source.file = environment_of({"HOLDFAST_FROM_PASSWORD_FILE", "RESTIC_FROM_PASSWORD_FILE"});
+    if (source.empty())
+        source.command = environment_of({"HOLDFAST_FROM_PASSWORD_COMMAND", "RESTIC_FROM_PASSWORD_COMMAND"});
+    HF_TRY(const Secret password, [&]() -> Result<Secret> {
+        if (!source.empty()) return read_password(source);
+        if (auto text = environment_of({"HOLDFAST_FROM_PASSWORD", "RESTIC_FROM_PASSWORD"}); !text.empty())
+            return Secret(std::move(text));
+        return ask_password(Ask::once);
+    }());
+    auto opened = vault::Repository::open(std::move(backend), password, session.clock);
+    if (!opened) return fail(std::move(opened).error().within("the repository to take from"));
+    return opened;
+}
+
+}    // namespace holdfast::cli

@@ -1,0 +1,213 @@
+#include "holdfast/vault/repair_packs.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/vault/index_rewrite.hpp"
+#include "holdfast/vault/parallel.hpp"
+#include "holdfast/vault/pipeline.hpp"
+#include "holdfast/vault/repository_state.hpp"
+
+namespace holdfast::vault {
+namespace {
+
+using format::BlobType;
+using storage::FileKind;
+
+class PackRepair {
+public:
+    PackRepair(Repository& repository, const RepairPacksOptions& options)
+        : repository_(repository), options_(options) {}
+
+    Result<RepairPacksReport> run() {
+        HF_TRY(const auto lock, repository_.lock(LockMode::exclusive));
+        HF_DO(repository_.load_index(true));
+        for (format::IndexPack& pack : repository_.state().index.packs())
+            packs_.emplace(pack.id, std::move(pack.blobs));
+        HF_DO(repository_.backend().list(FileKind::pack,
+                                         [&](const Id& id, std::uint64_t size) { sizes_.emplace(id, size); }));
+        HF_DO(options_.packs.empty() ? find_damaged() : take_named());
+        std::sort(report_.damaged.begin(), report_.damaged.end());
+        if (report_.damaged.empty()) return std::move(report_);
+        HF_DO(save_blobs(*lock));
+        if (options_.dry_run) return std::move(report_);
+        HF_DO(keep_copies());
+        for (const Id& id : report_.damaged) {
+            if (!sizes_.contains(id)) continue;
+            HF_DO(lock->still_held());
+            HF_DO(repository_.backend().remove({FileKind::pack, id}));
+        }
+        HF_DO(repository_.backend().sync());
+        return std::move(report_);
+    }
+
+private:
+    Status take_named() {
+        for (const Id& id : options_.packs) {
+            if (!sizes_.contains(id) && !packs_.contains(id))
+                return fail(ErrorCode::not_found, fmt::format("there is no pack {}", id.hex()),
+                            "`holdfast check --read-data` names the damaged ones");
+            report_.damaged.push_back(id);
+        }
+        return {};
+    }
+
+    Status find_damaged() {
+        std::vector<Id> all;
+        for (const auto& [id, blobs] : packs_) all.push_back(id);
+        std::sort(all.begin(), all.end());
+        std::mutex mutex;
+        std::uint64_t done = 0;
+        return for_each_of(all.size(), worker_count(), [&](std::size_t i) -> Status {
+            HF_TRY(const bool whole, is_whole(all[i]));
+            const std::scoped_lock lock(mutex);
+            if (!whole) report_.damaged.push_back(all[i]);
+            if (options_.progress) options_.progress(++done, all.size());
+            return {};
+        });
+    }
+
+    // Every blob opens and the name fits. A storage that does not answer is no damage.
+    Result<bool> is_whole(const Id& id) {
+        if (!sizes_.contains(id)) return false;
+        auto bytes = repository_.backend().read({FileKind::pack, id});
+        if (!bytes) {
+            if (bytes.error().code == ErrorCode::corrupt || bytes.error().code == ErrorCode::not_found) return false;
+            return fail(std::move(bytes).error());
+        }
+        if (format::sha256(*bytes) != id) return false;
+        bool whole = true;
+        HF_DO(open_all(*bytes, packs_.at(id), [&](const format::PackedBlob&, std::optional<ByteView> plain) -> Status {
+            whole = whole && plain.has_value();
+            return {};
+        }));
+        return whole;
+    }
+
+    template <class Use>
+    Status open_all(Bytes& bytes, const std::vector<format::PackedBlob>& blobs, Use&& use) {
+        const auto opener = repository_.state().openers.get();
+        for (const format::PackedBlob& blob : blobs) {
+            std::optional<ByteView> good;
+            Bytes copy;    // opening destroys the envelope, and two entries may claim the same bytes
+            if (std::uint64_t(blob.offset) + blob.length <= bytes.size()) {
+                const auto at = bytes.begin() + blob.offset;
+                copy.assign(at, at + blob.length);
+                if (const auto plain = opener->open(copy, blob)) good = *plain;
+            }
+            HF_DO(use(blob, good));
+        }
+        return {};
+    }
+
+    // What is known about a damaged pack: from the index, and from its own table where that can still be read.
+    std::vector<format::PackedBlob> blobs_of(const Id& id) {
+        std::vector<format::PackedBlob> blobs;
+        if (const auto known = packs_.find(id); known != packs_.end()) blobs = known->second;
+        if (const auto size = sizes_.find(id); size != sizes_.end())
+            if (const auto table = read_pack_table(repository_, id, size->second))
+                for (const format::PackedBlob& blob : *table)
+                    if (std::ranges::find(blobs, blob) == blobs.end()) blobs.push_back(blob);
+        return blobs;
+    }
+
+    Status save_blobs(const RepositoryLock& lock) {
+        std::vector<RepairPacksReport::Blob> wanted;
+        std::vector<std::vector<format::PackedBlob>> known;
+        for (const Id& id : report_.damaged) known.push_back(blobs_of(id));
+        // From here on the damaged packs are unknown, so that storing their blobs is storing something new.
+        for (const Id& id : report_.damaged) packs_.erase(id);
+        BlobIndex& index = repository_.state().index;
+        index.clear();
+        for (const auto& [id, blobs] : packs_) index.add({id, blobs});
+        std::set<std::pair<BlobType, Id>> saved;
+        {
+            std::optional<Pipeline> pipeline;
+            if (!options_.dry_run) pipeline.emplace(repository_, lock, options_.storing);
+            for (std::size_t i = 0; i < report_.damaged.size(); ++i) {
+                Bytes bytes = readable_part(report_.damaged[i]);
+                const auto content = std::make_shared<Content>();
+                const auto stored =
+                    open_all(bytes, known[i], [&](const format::PackedBlob& blob, std::optional<ByteView> plain) {
+                        wanted.push_back({blob.type, blob.id});
+                        if (plain) saved.emplace(blob.type, blob.id);
+                        return plain && pipeline ? store(*pipeline, blob, *plain, content) : Status();
+                    });
+                content->end([](Content&) {});
+                HF_DO(stored);
+            }
+            if (pipeline) HF_DO(pipeline->finish());
+        }
+        std::set<std::pair<BlobType, Id>> counted;
+        for (const auto& blob : wanted) {
+            if (!counted.emplace(blob.type, blob.id).second) continue;
+            if (saved.contains({blob.type, blob.id}) || index.has(blob.type, blob.id))
+                ++report_.blobs_saved;
+            else
+                report_.lost.push_back(blob);
+        }
+        if (options_.dry_run) {
+            // Nothing was changed; what others of this process look up must be what is stored.
+            {
+                const std::scoped_lock guard(repository_.state().index_files_mutex);
+                repository_.state().index_files.clear();
+            }
+            index.clear();
+            return repository_.load_index(true);
+        }
+        HF_TRY(const std::size_t written, replace_index(repository_, lock, index.packs()));
+        static_cast<void>(written);
+        return {};
+    }
+
+    Status store(Pipeline& pipeline, const format::PackedBlob& blob, ByteView plain,
+                 const std::shared_ptr<Content>& content) {
+        if (blob.type == BlobType::tree) {
+            HF_TRY(const Id id, pipeline.store_tree(as_text(plain)));
+            static_cast<void>(id);
+            return {};
+        }
+        const auto buffer = pipeline.buffers().get(plain.size());
+        std::copy(plain.begin(), plain.end(), buffer->data());
+        return pipeline.submit(
+            {buffer, ByteView(buffer->data(), plain.size()), content, content->expect(plain.size())});
+    }
+
+    Bytes readable_part(const Id& id) {
+        auto bytes = repository_.backend().read({FileKind::pack, id});
+        return bytes ? *std::move(bytes) : Bytes();
+    }
+
+    Status keep_copies() {
+        if (options_.save_to.empty()) return {};
+        HF_DO(os::make_folders(options_.save_to));
+        for (const Id& id : report_.damaged) {
+            if (!sizes_.contains(id)) continue;
+            auto bytes = repository_.backend().read({FileKind::pack, id});
+            if (!bytes) continue;    // what cannot be read cannot be kept
+            const std::string path = options_.save_to + "/pack-" + id.hex();
+            HF_DO(os::write_file(path, *bytes));
+            report_.copies.push_back(path);
+        }
+        return {};
+    }
+
+    Repository& repository_;
+    const RepairPacksOptions& options_;
+    RepairPacksReport report_;
+    std::unordered_map<Id, std::vector<format::PackedBlob>> packs_;
+    std::unordered_map<Id, std::uint64_t> sizes_;
+};
+
+}    // namespace
+
+Result<RepairPacksReport> repair_packs(Repository& repository, const RepairPacksOptions& options) {
+    return PackRepair(repository, options).run();
+}
+
+}    // namespace holdfast::vault

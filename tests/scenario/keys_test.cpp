@@ -1,0 +1,91 @@
+// Passwords: several for one repository, changed, taken away; and the places where they may lie.
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "scenario.hpp"
+
+namespace holdfast::scenario {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class Keys : public Scenario {
+protected:
+    void SetUp() override {
+        make_cheap_repository();
+        write(at("second"), "second password\n", 0600);
+    }
+    Environment with(const std::string& file) const { return {{"HOLDFAST_PASSWORD_FILE", at(file)}}; }
+};
+
+TEST_F(Keys, APasswordIsAddedChangedAndTakenAway) {    // DD-06
+    ASSERT_EQ(holdfast({"key", "add", "--new-password-file", at("second"), "--user", "desk"}).exit, 0);
+    const json::Value listed = holdfast({"key", "list", "--json"}, with("second")).json();
+    ASSERT_EQ(listed["keys"].items().size(), 2u);
+    EXPECT_EQ(listed["password_max_age_days"].integer(), 90);
+    EXPECT_TRUE(listed["keys"].items()[1]["current"].boolean());
+    EXPECT_EQ(listed["keys"].items()[1]["userName"].text(), "desk");
+    EXPECT_FALSE(listed["keys"].items()[0]["due"].boolean(true));
+    // The first password goes, with the second one in hand.
+    const Answer removed = holdfast({"key", "remove", listed["keys"].items()[0]["id"].text()}, with("second"));
+    EXPECT_EQ(removed.exit, 0) << removed.errors;
+    EXPECT_EQ(holdfast({"snapshots"}).exit, 12);
+
+    write(at("third"), "third password\n", 0600);
+    const Answer changed = holdfast({"key", "passwd", "--new-password-file", at("third")}, with("second"));
+    EXPECT_EQ(changed.exit, 0) << changed.errors;
+    EXPECT_THAT(changed.output + changed.errors, Not(HasSubstr("third password")));
+    EXPECT_EQ(holdfast({"snapshots"}, with("second")).exit, 12);
+    EXPECT_EQ(run({"restic", "--no-cache", "snapshots"}, {{"RESTIC_PASSWORD_FILE", at("third")}}).exit, 0);
+}
+
+TEST_F(Keys, TheKeyInUseStays) {
+    const std::string id = holdfast({"key", "list", "--json"}).json()["keys"].items().at(0)["id"].text();
+    const Answer refused = holdfast({"key", "remove", id});
+    EXPECT_EQ(refused.exit, 2);
+    EXPECT_THAT(refused.errors, HasSubstr("in use"));
+    EXPECT_EQ(holdfast({"snapshots"}).exit, 0);
+}
+
+TEST_F(Keys, ThePasswordComesFromTheKernelsKeyRing) {    // DD-06
+    const std::string key = "holdfast-scenario:" + std::to_string(::getpid());
+    const Answer stored = holdfast({"key", "store-in-keyring", key, "--timeout", "600"});
+    ASSERT_EQ(stored.exit, 0) << stored.errors;
+    const Answer opened = holdfast_bare({"snapshots", "--repo", repository(), "--password-keyring", key});
+    EXPECT_EQ(opened.exit, 0) << opened.errors;
+    const std::string config = at("holdfast.toml");
+    write(config, "[repository]\nlocation = \"" + repository() + "\"\npassword_keyring = \"" + key + "\"\n");
+    EXPECT_EQ(holdfast_bare({"snapshots", "--config", config}).exit, 0);
+    EXPECT_EQ(holdfast_bare({"snapshots", "--repo", repository()}, {{"HOLDFAST_PASSWORD_KEYRING", key}}).exit, 0);
+    EXPECT_EQ(holdfast({"key", "store-in-keyring", "--remove", key}).exit, 0);
+    const Answer gone = holdfast_bare({"snapshots", "--config", config});
+    EXPECT_EQ(gone.exit, 1);
+    EXPECT_THAT(gone.errors, HasSubstr("store-in-keyring"));
+}
+
+TEST_F(Keys, AWrongPasswordDoesNotGetIntoTheKeyRing) {
+    const std::string key = "holdfast-scenario-wrong:" + std::to_string(::getpid());
+    EXPECT_EQ(holdfast({"key", "store-in-keyring", key}, with("second")).exit, 12);
+    EXPECT_EQ(holdfast_bare({"snapshots", "--repo", repository(), "--password-keyring", key}).exit, 1);
+}
+
+TEST_F(Keys, ThePasswordComesFromTheServiceManager) {    // DD-06
+    write(at("credentials/vault"), password() + "\n", 0400);
+    const Answer opened = holdfast_bare({"snapshots", "--repo", repository(), "--password-credential", "vault"},
+                                        {{"CREDENTIALS_DIRECTORY", at("credentials")}});
+    EXPECT_EQ(opened.exit, 0) << opened.errors;
+    const Answer outside = holdfast_bare({"snapshots", "--repo", repository(), "--password-credential", "vault"});
+    EXPECT_EQ(outside.exit, 2);
+    EXPECT_THAT(outside.errors, HasSubstr("LoadCredential=vault:"));
+}
+
+TEST_F(Keys, TwoPlacesForOnePasswordAreRefused) {
+    const Answer refused = holdfast({"key", "add", "--new-password-file", at("second"), "--new-password-command", "x"});
+    EXPECT_EQ(refused.exit, 2);
+    EXPECT_EQ(holdfast({"key", "list", "--json"}).json()["keys"].items().size(), 1u);
+}
+
+}    // namespace
+}    // namespace holdfast::scenario
