@@ -159,7 +159,7 @@ TEST_F(Tools, ALostIndexDamagedPackAndLostSnapshotAreMended) {
     const Answer recovered = holdfast({"recover", "--json"});
     EXPECT_EQ(recovered.exit, 0) << recovered.errors;
     EXPECT_GE(recovered.json()["roots"].items().size(), 1u);
-    EXPECT_EQ(holdfast({"find", "secret.key", "--json"}).json()["matches"].items().size(),
+    EXPECT_EQ(holdfast({"find", "desk.conf", "--json"}).json()["matches"].items().size(),
               recovered.json()["roots"].items().size());
 }
 
