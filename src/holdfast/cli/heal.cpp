@@ -42,7 +42,7 @@ Exit code 1: something stays damaged.
         if (location.empty())
             return fail(ErrorCode::usage, "no repository was named",
                         "use --repo, HOLDFAST_REPOSITORY or location = in [repository] of holdfast.toml");
-        HF_TRY(const auto backend, storage::open_backend(location));
+        HF_TRY(const auto backend, open_storage(session, location, config));
         HF_DO(gather_sources(session, config, *backend, location));
         HF_TRY(const Secret password, repository_password(session.global, config, Ask::once));
 
@@ -57,8 +57,8 @@ Exit code 1: something stays damaged.
         ProgressLine progress(session.clock, session.people() && is_terminal(2));
         options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.show({done, total, "packs", ""}); };
         vault::HealReport& report = report_;
-        HF_TRY(const auto repository, vault::open_healing([&] { return storage::open_backend(location); }, password,
-                                                          session.clock, options, report));
+        HF_TRY(const auto repository, vault::open_healing([&] { return open_storage(session, location, config); },
+                                                          password, session.clock, options, report));
         HF_DO(vault::heal(*repository, options, report));
         progress.clear();
         return show_heal_report(session, report);
@@ -67,7 +67,7 @@ Exit code 1: something stays damaged.
     Status gather_sources(const Session& session, const policy::Config* config, storage::Backend& repository,
                           const std::string& location) {
         for (const std::string& other : from_) {
-            HF_TRY(auto backend, storage::open_backend(other));
+            HF_TRY(auto backend, open_storage(session, other, config));
             if (const auto there = backend->size({storage::FileKind::config, {}}); !there)
                 return fail(Error(there.error()).within(fmt::format("{} is no repository", other)));
             sources_.push_back(vault::mirror_source(other, *backend));

@@ -127,7 +127,7 @@ Exit code 1: something is damaged; the lines say whether parity can repair it.
         HF_TRY(const auto loaded, load_config_if_needed(session.global));
         const policy::Config* config = loaded ? &loaded->config : nullptr;
         HF_TRY(const std::string location, named_location(session, config));
-        HF_TRY(const auto backend, storage::open_backend(location));
+        HF_TRY(const auto backend, open_storage(session, location, config));
         HF_TRY(const std::string folder, folder_for(config, location));
         if (!os::exists(folder))
             return fail(ErrorCode::not_found, fmt::format("there is no parity in {}", folder),
@@ -174,7 +174,7 @@ Exit code 1: something stays damaged; it is listed, file by file. `holdfast heal
         HF_TRY(const auto loaded, load_config_if_needed(session.global));
         const policy::Config* config = loaded ? &loaded->config : nullptr;
         HF_TRY(const std::string location, named_location(session, config));
-        HF_TRY(const auto backend, storage::open_backend(location));
+        HF_TRY(const auto backend, open_storage(session, location, config));
         HF_TRY(const std::string folder, folder_for(config, location));
         HF_TRY(const auto source, vault::parity_source(*backend, folder));
         HF_TRY(const Secret password, repository_password(session.global, config, Ask::once));
@@ -184,8 +184,8 @@ Exit code 1: something stays damaged; it is listed, file by file. `holdfast heal
         options.aside_folder = fmt::format("{}/set-aside/{}", vault::state_folder(config ? config->state_folder : ""),
                                            session.clock.now().nanoseconds / 1'000'000);
         vault::HealReport report;
-        HF_TRY(const auto repository, vault::open_healing([&] { return storage::open_backend(location); }, password,
-                                                          session.clock, options, report));
+        HF_TRY(const auto repository, vault::open_healing([&] { return open_storage(session, location, config); },
+                                                          password, session.clock, options, report));
         HF_DO(vault::heal(*repository, options, report));
         if (report.well()) {
             HF_TRY(const auto mended, update(session, config, *repository, 0, true));

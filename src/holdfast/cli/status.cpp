@@ -10,13 +10,12 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/policy/copies.hpp"
+#include "holdfast/policy/password_age.hpp"
 #include "holdfast/source/stack.hpp"
+#include "holdfast/vault/key_change.hpp"
 
 namespace holdfast::cli {
 namespace {
-
-// Passwords are due for a change after this time (DD-06).
-constexpr auto k_password_age_max = std::chrono::hours(24 * 90);
 
 // One row: a component of the stack, or the paths of plain backups.
 struct Saved {
@@ -64,19 +63,14 @@ std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
     return all;
 }
 
-// The youngest key: the password that was changed last. Nullopt: no key file can be read.
-std::optional<Timestamp> newest_key(storage::Backend& backend) {
-    std::optional<Timestamp> newest;
-    std::vector<Id> ids;
-    const auto listed = backend.list(storage::FileKind::key, [&](const Id& id, std::uint64_t) { ids.push_back(id); });
-    if (!listed) return std::nullopt;
-    for (const Id& id : ids) {
-        const auto content = backend.read({storage::FileKind::key, id});
-        const auto key = content ? format::decode_key_file(as_text(*content), "key " + id.brief())
-                                 : Result<format::KeyFile>(fail(content.error()));
-        if (key && (!newest || key->created > *newest)) newest = key->created;
-    }
-    return newest;
+// Of the password that opened the repository (DD-06). Nullopt: its key file cannot be read any more.
+std::optional<policy::PasswordVerdict> judge(const vault::Repository& repository, const policy::Config& config,
+                                             Timestamp now) {
+    const auto keys = vault::list_keys(repository, [](const Id&, const Error&) {});
+    if (!keys) return std::nullopt;
+    for (const vault::KeyEntry& key : *keys)
+        if (key.current) return policy::judge_password(key.created, now, config.repository.password_max_age_days);
+    return std::nullopt;
 }
 
 json::Value copies_json(const policy::CopiesReport& report) {
@@ -123,7 +117,7 @@ Exit code 3: a newest snapshot is incomplete, a mirror is too far behind, or (--
         HF_DO(repository->load_index());
         HF_TRY(const auto snapshots, repository->snapshots([](const Id&, const Error&) {}));
         const auto saved = newest_of_each(*repository, snapshots);
-        const auto key = newest_key(repository->backend());
+        const auto key = judge(*repository, config, session.clock.now());
         const bool bad = std::ranges::any_of(saved, [](const auto& s) { return s.second.incomplete.has_value(); }) ||
                          std::ranges::any_of(mirrors, [](const auto& m) { return m.stale; }) || snapshots.empty();
         if (session.global.json)
@@ -170,7 +164,7 @@ Exit code 3: a newest snapshot is incomplete, a mirror is too far behind, or (--
     }
 
     static void show(const vault::Repository& repository, std::size_t count, const std::map<std::string, Saved>& saved,
-                     const std::optional<Timestamp>& key, const std::vector<MirrorState>& mirrors,
+                     const std::optional<policy::PasswordVerdict>& key, const std::vector<MirrorState>& mirrors,
                      const policy::CopiesReport& copies, Timestamp now) {
         print(fmt::format("repository {} at {}: {} snapshot{}\n", repository.config().id.brief(),
                           printable(repository.backend().location()), count, count == 1 ? "" : "s"));
@@ -187,14 +181,18 @@ Exit code 3: a newest snapshot is incomplete, a mirror is too far behind, or (--
             print(fmt::format("mirror {}: {}\n", mirror.config.name,
                               mirror.stale ? painted(1, Colour::yellow, mirror.text(now)) : mirror.text(now)));
         if (key)
-            print(fmt::format(
-                "password: {} old{}\n", human_age(now - *key),
-                now - *key > k_password_age_max ? painted(1, Colour::yellow, "; due for a change after 90 days") : ""));
+            print(fmt::format("password: {} old{}\n", human_age(key->age),
+                              key->state == policy::PasswordState::due
+                                  ? painted(1, Colour::yellow, "; due for a change: `holdfast key passwd`")
+                              : key->state == policy::PasswordState::due_soon
+                                  ? fmt::format("; due in {}", human_age(key->left))
+                                  : ""));
         print(summary(copies));
     }
 
     static json::Value as_json(const vault::Repository& repository, std::size_t count,
-                               const std::map<std::string, Saved>& saved, const std::optional<Timestamp>& key,
+                               const std::map<std::string, Saved>& saved,
+                               const std::optional<policy::PasswordVerdict>& key,
                                const std::vector<MirrorState>& mirrors, const policy::CopiesReport& copies,
                                Timestamp now) {
         const auto entry = [&](const std::optional<vault::SnapshotEntry>& of) {
@@ -220,9 +218,9 @@ Exit code 3: a newest snapshot is incomplete, a mirror is too far behind, or (--
                                  {"copies", copies_json(copies)}});
         if (key)
             value.set("password",
-                      json::Value::object({{"changed", to_rfc3339(*key)},
-                                           {"age_days", static_cast<std::int64_t>(seconds(now - *key) / 86400)},
-                                           {"due", now - *key > k_password_age_max}}));
+                      json::Value::object({{"changed", to_rfc3339(now - key->age)},
+                                           {"age_days", static_cast<std::int64_t>(seconds(key->age) / 86400)},
+                                           {"due", key->state == policy::PasswordState::due}}));
         return value;
     }
 
