@@ -18,6 +18,7 @@ protected:
         make_repository();
         make_files(at("data"), 1);
         for (unsigned i = 0; i < 4; ++i) {
+            ASSERT_TRUE(os::remove_tree(at("data/changing")));
             make_files(at("data/changing"), 3, 100 + i);
             const Answer saved = holdfast({"backup", at("data"), "--tag", "run-" + std::to_string(i)});
             ASSERT_EQ(saved.exit, 0) << saved.errors;

@@ -38,7 +38,7 @@ int run(std::vector<std::string> arguments, Clock& clock) {
     const Result<int> status = dispatch(*invocation, clock);
     const int exit = status ? *status : report_error(status.error(), json);
     // A result that did not reach its reader (a full disk, a closed pipe) is no success.
-    if (std::fflush(stdout) != 0 && exit == 0)
+    if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && exit == 0)
         return report_error(Error{ErrorCode::io, "cannot write to standard output", ""}, false);
     return exit;
 }
