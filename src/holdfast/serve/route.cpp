@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "holdfast/storage/layout.hpp"
 #include "holdfast/storage/url.hpp"
 
 namespace holdfast::serve {
@@ -30,23 +31,7 @@ bool is_folder_name(std::string_view name) {
 
 }    // namespace
 
-std::string_view kind_name(FileKind kind) {
-    switch (kind) {
-        case FileKind::config:
-            return "config";
-        case FileKind::key:
-            return "keys";
-        case FileKind::pack:
-            return "data";
-        case FileKind::index:
-            return "index";
-        case FileKind::snapshot:
-            return "snapshots";
-        case FileKind::lock:
-            return "locks";
-    }
-    return "";
-}
+std::string_view kind_name(FileKind kind) { return kind == FileKind::config ? "config" : storage::folder_of(kind); }
 
 std::string Route::repository() const {
     std::string text;

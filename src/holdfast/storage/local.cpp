@@ -15,30 +15,13 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/storage/layout.hpp"
 
 namespace holdfast::storage {
 namespace {
 
 // Writing starts this early, so that the fsync at the end has little left to wait for.
 constexpr std::uint64_t k_writeback_step = 4u << 20;
-
-std::string_view folder_of(FileKind kind) {
-    switch (kind) {
-        case FileKind::config:
-            return "";
-        case FileKind::key:
-            return "keys";
-        case FileKind::pack:
-            return "data";
-        case FileKind::index:
-            return "index";
-        case FileKind::snapshot:
-            return "snapshots";
-        case FileKind::lock:
-            return "locks";
-    }
-    return "";
-}
 
 std::string random_hex() {
     std::array<std::byte, 8> bytes;
@@ -215,7 +198,9 @@ Status LocalBackend::put(const FileName& name, ByteView bytes) {
     return upload.commit(name.id);
 }
 
-Result<Bytes> LocalBackend::read(const FileName& name) { return os::read_file(path_of(name), read_size_max(name.kind)); }
+Result<Bytes> LocalBackend::read(const FileName& name) {
+    return os::read_file(path_of(name), read_size_max(name.kind));
+}
 
 Status LocalBackend::read_at(const FileName& name, std::uint64_t offset, ByteSpan to) {
     const std::string path = path_of(name);

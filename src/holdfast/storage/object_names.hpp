@@ -5,11 +5,10 @@
 
 #include "holdfast/storage/backend.hpp"
 #include "holdfast/storage/http_client.hpp"
+#include "holdfast/storage/layout.hpp"
 
 namespace holdfast::storage {
 
-/// "keys", "data", … ; "" for config.
-std::string_view folder_of(FileKind kind);
 /// "/a//b" becomes "a/b/", "/" becomes "": keys have one form. usage for "..".
 Result<std::string> clean_prefix(std::string_view folder);
 /// The file that lies under `key`, which is exactly prefix + relative_path(); nullopt for all else.

@@ -3,8 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <set>
 
+#include "holdfast/vault/index_writer.hpp"
+#include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -15,7 +16,6 @@ using storage::FileKind;
 constexpr std::uint64_t k_header_max = (16u << 20) + format::k_envelope_overhead;
 // Most tables come with the first read: some 400 blobs.
 constexpr std::uint64_t k_first_read = 16u << 10;
-constexpr std::size_t k_index_blobs_max = 50'000;
 
 }    // namespace
 
@@ -50,30 +50,16 @@ Result<std::size_t> replace_index(Repository& repository, const RepositoryLock& 
                                   std::vector<format::IndexPack> packs) {
     std::vector<Id> old;
     HF_DO(repository.backend().list(FileKind::index, [&](const Id& id, std::uint64_t) { old.push_back(id); }));
-    std::erase_if(packs, [](const format::IndexPack& pack) { return pack.blobs.empty(); });
-    std::set<Id> written;
-    for (std::size_t at = 0; at < packs.size();) {
-        std::size_t end = at, blobs = 0;
-        while (end < packs.size() && (end == at || blobs + packs[end].blobs.size() <= k_index_blobs_max))
-            blobs += packs[end++].blobs.size();
-        const std::vector<format::IndexPack> part(
-            std::make_move_iterator(packs.begin() + static_cast<std::ptrdiff_t>(at)),
-            std::make_move_iterator(packs.begin() + static_cast<std::ptrdiff_t>(end)));
-        HF_TRY(const Id id, repository.write_document(FileKind::index, format::encode_index(part)));
-        written.insert(id);
-        at = end;
-    }
-    HF_DO(repository.backend().sync());
-    HF_DO(lock.still_held());
-    for (const Id& id : old) {
-        if (written.contains(id)) continue;
-        const auto removed = repository.backend().remove({FileKind::index, id});
-        if (!removed && removed.error().code != ErrorCode::not_found)
-            return fail(Error(removed.error()).within("removing the old index " + id.brief()));
-    }
-    HF_DO(repository.backend().sync());
+    IndexWriter writer(repository, lock);
+    for (format::IndexPack& pack : packs)
+        if (!pack.blobs.empty()) HF_DO(writer.add(std::move(pack)));
+    HF_DO(writer.finish());
+    std::vector<storage::FileName> obsolete;
+    for (const Id& id : old)
+        if (!writer.written().contains(id)) obsolete.push_back({FileKind::index, id});
+    HF_DO(remove_files(repository, lock, obsolete));
     HF_DO(repository.load_index(true));
-    return written.size();
+    return writer.written().size();
 }
 
 }    // namespace holdfast::vault
