@@ -71,10 +71,10 @@ void add_globals(CLI::App& app, GlobalOptions& global) {
               ->allow_extra_args(false));
     group(app.add_option("--limit-upload", global.limit_upload_kib, "at most so many KiB a second to the repository")
               ->type_name("KIB")
-              ->check(CLI::NonNegativeNumber));
+              ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description("")));
     group(app.add_option("--limit-download", global.limit_download_kib, "at most so many KiB a second from it")
               ->type_name("KIB")
-              ->check(CLI::NonNegativeNumber));
+              ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description("")));
     group(app.add_option("--cacert", global.ca_file, "certificate authorities to trust instead of the system's (PEM)")
               ->type_name("FILE"));
     group(app.add_option("--tls-client-cert", global.client_certificate, "our certificate with its key (PEM)")

@@ -18,6 +18,15 @@ using storage::FileKind;
 
 class Hostile : public VaultTest {
 protected:
+    static void SetUpTestSuite() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        // Instrumented frames are several times as large as ours: the stack grows with them, and the limit on depth stays.
+        rlimit stack{};
+        ASSERT_EQ(::getrlimit(RLIMIT_STACK, &stack), 0);
+        stack.rlim_cur = std::min<rlim_t>(stack.rlim_max, 120u << 20);
+        ASSERT_EQ(::setrlimit(RLIMIT_STACK, &stack), 0);
+#endif
+    }
     // Whoever has the password can store any blob: here is how.
     class Forger {
     public:

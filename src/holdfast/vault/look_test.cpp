@@ -41,9 +41,10 @@ protected:
     }
     json::Value restic_json(const std::string& arguments) {
         const auto ran = restic(arguments + " --json");
-        const auto value = json::parse(ran.output, "restic");
+        auto value = json::parse(ran.output, "restic");
         EXPECT_TRUE(value) << ran.output;
-        return value.value_or(json::Value());
+        if (!value) return json::Value::object({});
+        return *std::move(value);
     }
     std::vector<std::string> found(FindOptions options) {
         std::vector<std::string> paths;
