@@ -119,5 +119,11 @@ TEST_F(Refusals, FileOptionsOfARestoreNeedATarget) {
     EXPECT_THAT(answer.errors, HasSubstr("--target FOLDER"));
 }
 
+TEST_F(Refusals, HealingWhereNothingIsIs10) {
+    const Answer answer = holdfast({"heal", "--repo", at("nowhere")});
+    EXPECT_EQ(answer.exit, 10) << answer.errors;
+    EXPECT_THAT(answer.errors, HasSubstr("--from"));
+}
+
 }    // namespace
 }    // namespace holdfast::scenario

@@ -44,6 +44,12 @@ Exit code 1: something stays damaged.
                         "use --repo, HOLDFAST_REPOSITORY or location = in [repository] of holdfast.toml");
         HF_TRY(const auto backend, open_storage(session, location, config));
         HF_DO(gather_sources(session, config, *backend, location));
+        const auto there = backend->size({storage::FileKind::config, {}});
+        if (sources_.empty() && !there && there.error().code == ErrorCode::not_found)
+            return fail(
+                ErrorCode::no_repository,
+                fmt::format("there is no repository at {}, and no copy to bring its config back from", location),
+                "check the place, or name a copy with --from or [[mirror]]");
         HF_TRY(const Secret password, repository_password(session.global, config, Ask::once));
 
         vault::HealOptions options;

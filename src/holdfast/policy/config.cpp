@@ -139,11 +139,10 @@ public:
     }
 
     void required(std::string_view key, bool there) {
-        if (!there)
-            document_.complain(table_.source(), fmt::format("{} needs the key '{}'", where_, key),
-                               fmt::format("add {} = …", key));
+        if (!there) missing_.push_back(key);
     }
 
+    // Unknown keys first: a key that is missing is often there under a misspelt name.
     void finish() {
         for (const auto& [key, node] : table_) {
             if (std::ranges::find(known_, key.str()) != known_.end()) continue;
@@ -156,6 +155,9 @@ public:
                               : fmt::format("unknown key '{}' in {}; did you mean '{}'?", key.str(), where_, close),
                 fmt::format("known keys: {}", all));
         }
+        for (const std::string_view key : missing_)
+            document_.complain(table_.source(), fmt::format("{} needs the key '{}'", where_, key),
+                               fmt::format("add {} = …", key));
     }
 
     const toml::source_region& source_of(std::string_view key) const {
@@ -171,7 +173,7 @@ private:
     Document& document_;
     const toml::table& table_;
     std::string where_;
-    std::vector<std::string_view> known_;
+    std::vector<std::string_view> known_, missing_;
 };
 
 // A component's name is its folder in the snapshot.

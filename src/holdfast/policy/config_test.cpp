@@ -203,5 +203,11 @@ TEST(Config, ADuckDbNeedsItsPath) {
     EXPECT_EQ(refused("[[duckdb]]\n").message, "holdfast.toml:1:1: [[duckdb]] needs the key 'path'");
 }
 
+TEST(Config, AMisspeltKeyIsToldBeforeTheOneThatIsThenMissing) {
+    const auto config = parse_config("[[mirror]]\nlocatoin = \"/x\"\n", "holdfast.toml");
+    ASSERT_FALSE(config);
+    EXPECT_NE(config.error().message.find("did you mean 'location'"), std::string::npos) << config.error().message;
+}
+
 }    // namespace
 }    // namespace holdfast::policy
