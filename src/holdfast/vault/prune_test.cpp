@@ -10,12 +10,17 @@ using storage::FileKind;
 
 class PruneTest : public VaultTest {
 protected:
-    /// Snapshots that share some and change some; then every second one goes.
+    /// Snapshots that share some and change some; then every second one goes. Each run's small files, more than there
+    /// are packs open at once, of which some stay and some are replaced, make packs that are needed in part.
     void fill(int runs = 6) {
         write("src/stays", noise(2'000'000, 1));
         for (int i = 0; i < runs; ++i) {
             write("src/changes", noise(1'500'000, static_cast<std::uint64_t>(100 + i)));
             write("src/folder/" + std::to_string(i), noise(200'000, static_cast<std::uint64_t>(200 + i)));
+            for (int j = 0; j < 24; ++j) {
+                const std::string name = j % 3 == 0 ? std::to_string(i) + '-' + std::to_string(j) : std::to_string(j);
+                write("src/small/" + name, noise(10'000, static_cast<std::uint64_t>(1000 + 100 * i + j)));
+            }
             HF_OK(back_up(path("src")));
         }
     }
