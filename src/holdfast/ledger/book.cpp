@@ -1,0 +1,136 @@
+#include "holdfast/ledger/book.hpp"
+
+namespace holdfast::ledger {
+namespace {
+
+/// a * b / 10^8, rounded half away from zero: value of a fill.
+Decimal product(Decimal a, Decimal b) {
+    __extension__ using Wide = __int128;
+    const Wide exact = static_cast<Wide>(a.units) * b.units;
+    const Wide half = exact < 0 ? -Decimal::k_one / 2 : Decimal::k_one / 2;
+    return {static_cast<std::int64_t>((exact + half) / Decimal::k_one)};
+}
+
+Order order_of(const Signal& signal, Timestamp at) {
+    Order order;
+    order.id = order.signal = signal.id;
+    order.symbol = signal.symbol;
+    order.side = signal.side;
+    order.type = signal.type;
+    order.quantity = signal.quantity;
+    order.price = signal.price;
+    order.stop_loss = signal.stop_loss;
+    order.take_profit = signal.take_profit;
+    order.strategy = signal.strategy;
+    order.created_at = signal.created_at;
+    order.deadline = signal.deadline;
+    order.accepted_at = at;
+    return order;
+}
+
+}    // namespace
+
+const Order* Book::find(const Uuid& order) const {
+    const auto at = open_.find(order);
+    return at == open_.end() ? nullptr : &at->second;
+}
+
+const Order* Book::close(std::unordered_map<Uuid, Order>::iterator at) {
+    closed_ = std::move(at->second);
+    open_.erase(at);
+    return &closed_;
+}
+
+const Order* Book::apply(const Fact& fact) {
+    const auto touch = [&](const Uuid& id) {
+        const auto at = open_.find(id);
+        if (at != open_.end()) at->second.changed_at = fact.at;
+        return at;
+    };
+    if (const auto* accepted = std::get_if<SignalAccepted>(&fact.data)) {
+        Order order = order_of(accepted->signal, fact.at);
+        order.changed_at = fact.at;
+        return &(open_[order.id] = std::move(order));
+    }
+    if (const auto* found = std::get_if<OrderFound>(&fact.data)) {
+        if (is_closed(found->order.state)) {
+            open_.erase(found->order.id);
+            closed_ = found->order;
+            return &closed_;
+        }
+        return &(open_[found->order.id] = found->order);
+    }
+    if (const auto* intended = std::get_if<OrderIntended>(&fact.data)) {
+        if (intended->child != 0 && !open_.contains(intended->order)) {
+            // It takes over what its parent left unfilled. The parent closes after this fact, so it is still here.
+            const Order* parent = find(intended->parent);
+            if (parent == nullptr) return nullptr;
+            Order child = *parent;
+            child.id = intended->order;
+            child.child = intended->child;
+            child.attempts = 0;
+            child.quantity = intended->quantity;
+            child.filled = child.filled_value = {};
+            child.broker_id.clear();
+            child.accepted_at = fact.at;
+            open_[child.id] = std::move(child);
+        }
+        const auto at = touch(intended->order);
+        if (at == open_.end()) return nullptr;
+        at->second.state = OrderState::intended;
+        at->second.attempts = intended->attempt;
+        return &at->second;
+    }
+    if (const auto* sent = std::get_if<OrderSent>(&fact.data)) {
+        const auto at = touch(sent->order);
+        if (at == open_.end()) return nullptr;
+        if (at->second.state == OrderState::intended) at->second.state = OrderState::sent;
+        return &at->second;
+    }
+    if (const auto* acked = std::get_if<OrderAcked>(&fact.data)) {
+        const auto at = touch(acked->order);
+        if (at == open_.end()) return nullptr;
+        if (at->second.state < OrderState::acked) at->second.state = OrderState::acked;
+        if (!acked->broker_id.empty()) at->second.broker_id = acked->broker_id;
+        return &at->second;
+    }
+    if (const auto* executed = std::get_if<OrderExecuted>(&fact.data)) {
+        const Execution& execution = executed->execution;
+        const auto at = touch(execution.order);
+        if (at == open_.end()) return nullptr;
+        Order& order = at->second;
+        order.filled += execution.quantity;
+        order.filled_value += product(execution.quantity, execution.price);
+        if (order.remainder().positive()) {
+            order.state = OrderState::partially_filled;
+            return &order;
+        }
+        order.state = OrderState::filled;
+        return close(at);
+    }
+    if (const auto* closed = std::get_if<OrderClosed>(&fact.data)) {
+        const auto at = touch(closed->order);
+        if (at == open_.end()) return nullptr;
+        at->second.state = closed->state;
+        at->second.reason = closed->reason;
+        return close(at);
+    }
+    if (const auto* failed = std::get_if<AttemptFailed>(&fact.data)) {
+        const auto at = touch(failed->order);
+        if (at == open_.end()) return nullptr;
+        at->second.state = OrderState::accepted;    // certain that it is not at the broker: may be tried again
+        at->second.reason = failed->reason;
+        return &at->second;
+    }
+    if (const auto* parked = std::get_if<OrderParked>(&fact.data)) {
+        const auto at = touch(parked->order);
+        return at == open_.end() ? nullptr : &at->second;
+    }
+    if (const auto* cancel = std::get_if<CancelRequested>(&fact.data)) {
+        const auto at = touch(cancel->order);
+        return at == open_.end() ? nullptr : &at->second;
+    }
+    return nullptr;
+}
+
+}    // namespace holdfast::ledger
