@@ -8,6 +8,9 @@
 //              3. executions may come late, twice and again after a reconnect, but none is held back for good: what was
 //                 executed while we were away comes after the reconnect or with the answer to a query
 //              4. an execution ID is the broker's own, and the same at each repetition
+//              5. `rejected` means that no order of this ID exists: a rejection because the ID is known already is answered
+//                 by the state of the order that has it
+//              6. `cancelled` says in `cumulative` how much the broker has filled of the order in all
 //   threads    verbs from one thread; reports come on the adapter's thread(s), in the order in which the broker made them
 //   errors     reports, never exceptions; link changes are reports, too
 
@@ -15,32 +18,15 @@
 #include <memory>
 #include <string>
 
-#include "holdfast/ledger/model.hpp"
+#include "holdfast/ledger/report.hpp"
 
 namespace holdfast::broker {
 
 using ledger::Decimal;
 using ledger::Uuid;
 
-enum class ReportKind : std::uint8_t {
-    link_up,    // logged on, in sequence: verbs may be used
-    link_down,
-    acked,    // the broker has the order and it is working
-    executed,    // `execution` is filled in
-    rejected,    // definite, at the broker: it will never be executed
-    cancelled,    // closed by the broker with what has been filled so far (cancelled, expired, done for the day)
-    cancel_refused,    // the order goes on as it was
-    unknown,    // answer to a query: definite (promise 2)
-};
-
-struct Report {
-    ReportKind kind = ReportKind::link_down;
-    Uuid order;    // client order ID; nil for link reports
-    std::string broker_id;    // acked: the broker's name for it
-    ledger::Execution execution;    // executed; `signal` is left nil: the engine knows it
-    std::string text;    // the broker's reason, for people
-};
-
+using ledger::Report;
+using ledger::ReportKind;
 using ReportSink = std::function<void(Report)>;
 
 class Broker {
@@ -52,9 +38,10 @@ public:
     virtual bool send(const ledger::Order& order) = 0;
     /// False: not handed over.
     virtual bool cancel(const ledger::Order& order) = 0;
-    /// Answered by acked (working), executed for each execution the broker can still tell of, then rejected, cancelled or
-    /// acked for its state, or unknown. False: not asked.
-    virtual bool query(const Uuid& order, const ledger::Order* known) = 0;
+    /// Answered by executed for each execution the broker can still tell of, then acked (working), rejected, cancelled or
+    /// unknown for its state; for a filled one the executions are the answer. `unknown` carries `question`, because only an
+    /// answer to a question that was put after the last sending proves anything. False: not asked.
+    virtual bool query(const ledger::Order& order, std::uint64_t question) = 0;
     virtual void stop() = 0;
     /// "paper", "fix: FOO->BAR at host:port"
     virtual std::string name() const = 0;

@@ -72,6 +72,7 @@ const Order* Book::apply(const Fact& fact) {
             child.quantity = intended->quantity;
             child.filled = child.filled_value = {};
             child.broker_id.clear();
+            child.parked = false;
             child.accepted_at = fact.at;
             open_[child.id] = std::move(child);
         }
@@ -79,6 +80,7 @@ const Order* Book::apply(const Fact& fact) {
         if (at == open_.end()) return nullptr;
         at->second.state = OrderState::intended;
         at->second.attempts = intended->attempt;
+        at->second.parked = false;
         return &at->second;
     }
     if (const auto* sent = std::get_if<OrderSent>(&fact.data)) {
@@ -124,11 +126,15 @@ const Order* Book::apply(const Fact& fact) {
     }
     if (const auto* parked = std::get_if<OrderParked>(&fact.data)) {
         const auto at = touch(parked->order);
-        return at == open_.end() ? nullptr : &at->second;
+        if (at == open_.end()) return nullptr;
+        at->second.parked = true;
+        return &at->second;
     }
     if (const auto* cancel = std::get_if<CancelRequested>(&fact.data)) {
         const auto at = touch(cancel->order);
-        return at == open_.end() ? nullptr : &at->second;
+        if (at == open_.end()) return nullptr;
+        at->second.cancel_requested = true;
+        return &at->second;
     }
     return nullptr;
 }

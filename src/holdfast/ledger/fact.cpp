@@ -37,6 +37,10 @@ public:
         append_le(to_, size);
         append(to_, as_bytes(text).first(size));
     }
+    void field(const std::vector<std::string>& texts) {
+        append_le(to_, static_cast<std::uint32_t>(texts.size()));
+        for (const std::string& text : texts) field(text);
+    }
 
 private:
     Bytes& to_;
@@ -77,6 +81,11 @@ public:
         std::uint16_t size = 0;
         field(size);
         text = as_text(take(size));
+    }
+    void field(std::vector<std::string>& texts) {
+        std::uint32_t count = 0;
+        field(count);
+        for (; good_ && count > 0; --count) field(texts.emplace_back());
     }
     bool whole() const { return good_ && bytes_.empty(); }
 
@@ -144,6 +153,8 @@ void fields(auto& io, Is<Order> auto& order) {
     io.field(order.filled_value);
     io.field(order.broker_id);
     io.field(order.reason);
+    io.field(order.parked);
+    io.field(order.cancel_requested);
 }
 
 void fields(auto& io, Is<SignalAccepted> auto& fact) { fields(io, fact.signal); }
@@ -193,6 +204,7 @@ void fields(auto& io, Is<SinkConfirmed> auto& fact) {
 }
 void fields(auto& io, Is<OrderFound> auto& fact) {
     fields(io, fact.order);
+    io.field(fact.executions);
     io.field(fact.where);
 }
 

@@ -8,6 +8,7 @@
 ///   source   docs/formats/journal.md
 
 #include <variant>
+#include <vector>
 
 #include "holdfast/ledger/model.hpp"
 #include "holdfast/ledger/record.hpp"
@@ -79,6 +80,7 @@ struct SinkConfirmed {
 /// What a store or the broker told of an order when the journal had been lost.
 struct OrderFound {
     Order order;
+    std::vector<std::string> executions;    // IDs of those that are counted in it
     std::string where;    // "redis", "duckdb", "clickhouse", "broker"
 };
 

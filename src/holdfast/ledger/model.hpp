@@ -71,6 +71,8 @@ struct Order {
     Decimal filled_value;    // sum of quantity times price, rounded to eight places each
     std::string broker_id;    // the broker's own name for it; may be empty
     std::string reason;    // why it was rejected, expired, failed or cancelled
+    bool parked = false;    // its attempts failed; it waits in failed_syncs and is tried every minute
+    bool cancel_requested = false;    // nothing more of it is sent, no remainder either
 
     Decimal remainder() const { return quantity - filled; }
 };

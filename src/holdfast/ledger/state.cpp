@@ -1,0 +1,101 @@
+#include "holdfast/ledger/state.hpp"
+
+#include <algorithm>
+
+namespace holdfast::ledger {
+namespace {
+
+constexpr std::uint32_t k_version = 1;
+/// By how much a producer's clock may be ahead of ours.
+constexpr Duration k_clock_skew_max = std::chrono::minutes(1);
+constexpr std::size_t k_head_size = 4 + 8 + 1 + 8 + 8 + 8 * std::size(k_sinks) + 4 + 8;
+
+}    // namespace
+
+const Order* State::apply(Sequence sequence, const Fact& fact) {
+    sequence_ = sequence;
+    if (const auto* session = std::get_if<SessionStarted>(&fact.data)) {
+        token_ = std::max(token_, session->token);
+        if (session->foreign) foreign_until_ = fact.at + k_clock_skew_max;
+        return nullptr;
+    }
+    if (const auto* switched = std::get_if<TradingSwitched>(&fact.data)) {
+        trading_on_ = switched->on;
+        return nullptr;
+    }
+    if (const auto* confirmed = std::get_if<SinkConfirmed>(&fact.data)) {
+        Sequence& known = confirmed_[static_cast<std::size_t>(confirmed->sink) - 1];
+        known = std::max(known, confirmed->sequence);
+        return nullptr;
+    }
+    const std::uint32_t day = day_of(fact.at);
+    if (day > day_) {
+        day_ = day;
+        remembered_.forget_before(day - std::min(day, horizon_.orders_days),
+                                  day - std::min(day, horizon_.executions_days));
+    }
+    if (const auto* executed = std::get_if<OrderExecuted>(&fact.data))
+        remembered_.add_execution(executed->execution.id, day);
+    if (const auto* found = std::get_if<OrderFound>(&fact.data))
+        for (const std::string& execution : found->executions) remembered_.add_execution(execution, day);
+    const Order* order = book_.apply(fact);
+    if (order != nullptr && is_closed(order->state))
+        remembered_.add_order({order->id, order->filled, day, order->state});
+    return order;
+}
+
+void State::append_snapshot(Bytes& to) const {
+    append_le(to, k_version);
+    append_le(to, sequence_);
+    append_le(to, static_cast<std::uint8_t>(trading_on_));
+    append_le(to, token_);
+    append_le(to, foreign_until_.nanoseconds);
+    for (const Sequence confirmed : confirmed_) append_le(to, confirmed);
+    append_le(to, day_);
+    append_le(to, std::uint64_t{book_.open().size()});
+    // Sorted, so that equal states have equal snapshots.
+    std::vector<const Order*> orders;
+    for (const auto& [id, order] : book_.open()) orders.push_back(&order);
+    std::ranges::sort(orders, {}, &Order::id);
+    Bytes fact;
+    for (const Order* order : orders) {
+        fact.clear();
+        append_fact(fact, {order->changed_at, OrderFound{*order, {}, {}}});
+        append_le(to, static_cast<std::uint32_t>(fact.size()));
+        append(to, fact);
+    }
+    remembered_.append_to(to);
+}
+
+Result<State> State::read_snapshot(ByteView bytes, Horizon horizon) {
+    const auto damaged = [] { return fail(ErrorCode::corrupt, "the state snapshot is damaged"); };
+    if (bytes.size() < k_head_size) return damaged();
+    const auto take = [&]<class T>(T) {
+        const T value = load_le<T>(bytes.data());
+        bytes = bytes.subspan(sizeof(T));
+        return value;
+    };
+    if (take(std::uint32_t{}) != k_version)
+        return fail(ErrorCode::unsupported, "the state snapshot is of another version");
+    State state(horizon);
+    state.sequence_ = take(Sequence{});
+    state.trading_on_ = take(std::uint8_t{}) != 0;
+    state.token_ = take(std::uint64_t{});
+    state.foreign_until_ = {take(std::int64_t{})};
+    for (Sequence& confirmed : state.confirmed_) confirmed = take(Sequence{});
+    state.day_ = take(std::uint32_t{});
+    const auto orders = take(std::uint64_t{});
+    for (std::uint64_t i = 0; i < orders; ++i) {
+        if (bytes.size() < 4) return damaged();
+        const auto size = take(std::uint32_t{});
+        if (bytes.size() < size) return damaged();
+        HF_TRY(const Fact fact, parse_fact(bytes.first(size)));
+        if (!std::holds_alternative<OrderFound>(fact.data)) return damaged();
+        state.book_.apply(fact);
+        bytes = bytes.subspan(size);
+    }
+    if (!state.remembered_.read_from(bytes) || !bytes.empty()) return damaged();
+    return state;
+}
+
+}    // namespace holdfast::ledger
