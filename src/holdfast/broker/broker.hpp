@@ -31,7 +31,7 @@ using ReportSink = std::function<void(Report)>;
 
 class Broker {
 public:
-    virtual ~Broker() = default;
+    virtual ~Broker();
     /// Connects in the background and keeps reconnecting; reports go to `sink` until stop() returns.
     virtual Status start(ReportSink sink) = 0;
     /// True: handed over, and may become an order. False: certainly not (promise 1).

@@ -41,6 +41,40 @@ const Order* Book::close(std::unordered_map<Uuid, Order>::iterator at) {
     return &closed_;
 }
 
+Order child_of(const Order& parent, Timestamp at) {
+    Order child = parent;
+    child.child = parent.child + 1;
+    child.id = child_id(parent.signal, child.child);
+    child.state = OrderState::accepted;
+    child.attempts = 0;
+    child.quantity = parent.remainder();
+    child.filled = child.filled_value = {};
+    child.broker_id.clear();
+    child.reason.clear();
+    child.parked = child.cancel_requested = false;
+    child.accepted_at = child.changed_at = at;
+    return child;
+}
+
+void Book::add_orphan(const Uuid& order, Decimal filled, Decimal value) {
+    Orphan& orphan = orphans_[order];
+    orphan.filled += filled;
+    orphan.filled_value += value;
+}
+
+const Order* Book::enter(Order order) {
+    if (const auto orphan = orphans_.find(order.id); orphan != orphans_.end()) {
+        order.filled += orphan->second.filled;
+        order.filled_value += orphan->second.filled_value;
+        orphans_.erase(orphan);
+    }
+    const Uuid id = order.id;
+    const auto at = open_.insert_or_assign(id, std::move(order)).first;
+    if (at->second.remainder().positive()) return &at->second;
+    at->second.state = OrderState::filled;
+    return close(at);
+}
+
 const Order* Book::apply(const Fact& fact) {
     const auto touch = [&](const Uuid& id) {
         const auto at = open_.find(id);
@@ -50,7 +84,7 @@ const Order* Book::apply(const Fact& fact) {
     if (const auto* accepted = std::get_if<SignalAccepted>(&fact.data)) {
         Order order = order_of(accepted->signal, fact.at);
         order.changed_at = fact.at;
-        return &(open_[order.id] = std::move(order));
+        return enter(std::move(order));
     }
     if (const auto* found = std::get_if<OrderFound>(&fact.data)) {
         if (is_closed(found->order.state)) {
@@ -58,22 +92,16 @@ const Order* Book::apply(const Fact& fact) {
             closed_ = found->order;
             return &closed_;
         }
-        return &(open_[found->order.id] = found->order);
+        return enter(found->order);
     }
     if (const auto* intended = std::get_if<OrderIntended>(&fact.data)) {
         if (intended->child != 0 && !open_.contains(intended->order)) {
-            // It takes over what its parent left unfilled. The parent closes after this fact, so it is still here.
+            // It takes over what its parent left unfilled. The parent closes with the next fact, so it is still here.
             const Order* parent = find(intended->parent);
             if (parent == nullptr) return nullptr;
-            Order child = *parent;
+            Order child = child_of(*parent, fact.at);
             child.id = intended->order;
-            child.child = intended->child;
-            child.attempts = 0;
             child.quantity = intended->quantity;
-            child.filled = child.filled_value = {};
-            child.broker_id.clear();
-            child.parked = false;
-            child.accepted_at = fact.at;
             open_[child.id] = std::move(child);
         }
         const auto at = touch(intended->order);
@@ -92,17 +120,22 @@ const Order* Book::apply(const Fact& fact) {
     if (const auto* acked = std::get_if<OrderAcked>(&fact.data)) {
         const auto at = touch(acked->order);
         if (at == open_.end()) return nullptr;
-        if (at->second.state < OrderState::acked) at->second.state = OrderState::acked;
+        if (at->second.state < OrderState::acked)
+            at->second.state = at->second.filled.positive() ? OrderState::partially_filled : OrderState::acked;
         if (!acked->broker_id.empty()) at->second.broker_id = acked->broker_id;
         return &at->second;
     }
     if (const auto* executed = std::get_if<OrderExecuted>(&fact.data)) {
         const Execution& execution = executed->execution;
+        const Decimal value = product(execution.quantity, execution.price);
         const auto at = touch(execution.order);
-        if (at == open_.end()) return nullptr;
+        if (at == open_.end()) {
+            add_orphan(execution.order, execution.quantity, value);
+            return nullptr;
+        }
         Order& order = at->second;
         order.filled += execution.quantity;
-        order.filled_value += product(execution.quantity, execution.price);
+        order.filled_value += value;
         if (order.remainder().positive()) {
             order.state = OrderState::partially_filled;
             return &order;

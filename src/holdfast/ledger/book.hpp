@@ -6,6 +6,7 @@
 //   memory     open orders only; what is closed leaves with the fact that closed it
 //   threads    one at a time
 
+#include <map>
 #include <optional>
 #include <unordered_map>
 
@@ -22,6 +23,9 @@ struct Change {
     std::optional<Order> order;
 };
 
+/// The next order for what `parent` leaves unfilled.
+Order child_of(const Order& parent, Timestamp at);
+
 class Book {
 public:
     /// Folds one fact in. The pointer is the order after it, valid until the next call; null as above.
@@ -30,9 +34,19 @@ public:
     const Order* find(const Uuid& order) const;
     const std::unordered_map<Uuid, Order>& open() const { return open_; }
 
+    /// Executions of orders that are not in the book: another instance sent them, and their signal may still come.
+    struct Orphan {
+        Decimal filled, filled_value;
+    };
+    const std::map<Uuid, Orphan>& orphans() const { return orphans_; }
+    void add_orphan(const Uuid& order, Decimal filled, Decimal value);
+
 private:
+    /// Into the book, with what has been executed of it already.
+    const Order* enter(Order order);
     const Order* close(std::unordered_map<Uuid, Order>::iterator at);
     std::unordered_map<Uuid, Order> open_;
+    std::map<Uuid, Orphan> orphans_;
     Order closed_;    // the one that left with the last fact
 };
 

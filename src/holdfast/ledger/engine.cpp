@@ -21,7 +21,12 @@ bool may_be_at_broker(OrderState state) { return state != OrderState::accepted &
 }    // namespace
 
 Engine::Engine(State state, Rules rules, std::string instance, bool foreign, Now now)
-    : state_(std::move(state)), rules_(std::move(rules)), instance_(std::move(instance)), foreign_(foreign), now_(now) {
+    : state_(std::move(state)),
+      rules_(std::move(rules)),
+      instance_(std::move(instance)),
+      foreign_(foreign),
+      now_(now),
+      told_(state_.sequence()) {
     for (const auto& [id, order] : state_.book().open()) {
         Running& running = running_[id];
         running.accepted_at = now.mono + -std::max(Duration::zero(), now.wall - order.accepted_at);
@@ -38,6 +43,7 @@ Engine::Engine(State state, Rules rules, std::string instance, bool foreign, Now
 }
 
 const Order* Engine::note(FactData data) {
+    if (!std::holds_alternative<SinkConfirmed>(data)) told_ = state_.sequence() + 1;
     out_->facts.push_back({now_.wall, std::move(data)});
     return state_.apply(state_.sequence() + 1, out_->facts.back());
 }
@@ -105,10 +111,14 @@ void Engine::take(const SignalArrived& input) {
         return act(Answer{input.ticket, Verdict::duplicate, *known, {}});
     if (const ClosedOrder* closed = state_.remembered().find_order(signal.id))
         return act(Answer{input.ticket, Verdict::duplicate, outline_of(*closed), {}});
+    if (!lease_)
+        return act(Answer{input.ticket, Verdict::unavailable, {}, "this instance does not trade the account now"});
     if (state_.book().open().size() >= rules_.open_max)
         return act(Answer{input.ticket, Verdict::unavailable, {}, "too many orders are open"});
     const Order* order = note(SignalAccepted{signal});
     act(Answer{input.ticket, Verdict::accepted, *order, {}});
+    if (is_closed(order->state))
+        return notify(Severity::warning, signal.id, "was executed already, by another instance");
     running_of(signal.id).accepted_at = now_.mono;
     running_of(signal.id).queued = true;
     waiting_.push_back(signal.id);
@@ -194,6 +204,7 @@ void Engine::ask(const Uuid& id) {
     Running& running = running_of(id);
     if (!link_) return clear_timer(running);    // asked when the link is up
     running.question = ++question_last_;
+    running.cancel_sent = false;    // should it have been lost, it goes again with the answer
     running.ask_again = running.ask_again == Duration::zero() ? rules_.ask_again
                                                               : std::min(running.ask_again * 2, rules_.ask_again_max);
     act(Ask{*state_.book().find(id), running.question});
@@ -271,6 +282,8 @@ void Engine::take(const BrokerSaid& input) {
             // Only the answer to a question that was put after the last sending proves anything.
             if (report.question == 0 || report.question != running.question) return;
             if (order->state == OrderState::accepted) {
+                if (order->filled.positive())
+                    return close(id, OrderState::failed, "it was executed in part, and the broker does not know it");
                 settled(id);
                 running.asked_first = true;
                 if (!running.queued) {
@@ -345,13 +358,54 @@ void Engine::closed_at_broker(const Order& order, const Report& report) {
         running.ask_again = rules_.ask_again / 2;
         return set_timer(id, Wait::ask_again, rules_.ask_again);
     }
-    const std::uint32_t number = order.child + 1;
-    const Uuid child = child_id(order.signal, number);
-    const Order* next = note(OrderIntended{child, 1, number, id, order.remainder()});
-    Running& child_running = running_of(child);
-    child_running.accepted_at = now_.mono;
+    const Order child = child_of(order, now_.wall);
+    if (state_.book().find(child.id) != nullptr || state_.remembered().find_order(child.id) != nullptr)
+        return close(id, OrderState::cancelled,
+                     fmt::format("closed by the broker; the remainder went on as child {}", child.child));
+    if (state_.foreign_until().nanoseconds == 0) return send_child(id);
+    asked_children_[child.id] = {id, ++question_last_};
+    act(Ask{child, question_last_});
+    set_timer(id, Wait::ask_again, rules_.ask_again);
+}
+
+void Engine::send_child(const Uuid& parent) {
+    const Order child = child_of(*state_.book().find(parent), now_.wall);
+    const Order* next = note(OrderIntended{child.id, 1, child.child, parent, child.quantity});
+    running_of(child.id).accepted_at = now_.mono;
     act(Send{*next, lease_until_});
-    close(id, OrderState::cancelled, fmt::format("closed by the broker; the remainder goes on as child {}", number));
+    close(parent, OrderState::cancelled,
+          fmt::format("closed by the broker; the remainder goes on as child {}", child.child));
+}
+
+/// A report about a child that was asked for. True: nothing more is to be done with it.
+bool Engine::adopt_child(const Report& report) {
+    const auto asked = asked_children_.find(report.order);
+    if (asked == asked_children_.end()) return false;
+    const AskedChild child = asked->second;
+    const Order* parent = state_.book().find(child.parent);
+    if (report.kind == ReportKind::unknown) {
+        if (report.question != child.question) return true;
+        asked_children_.erase(asked);
+        if (parent == nullptr) return true;
+        if (bars() == 0) {
+            send_child(child.parent);
+        } else {
+            set_timer(child.parent, Wait::ask_again, rules_.ask_again);
+        }
+        return true;
+    }
+    asked_children_.erase(asked);
+    if (parent == nullptr || state_.book().find(report.order) != nullptr) return false;
+    Order found = child_of(*parent, now_.wall);
+    found.state = OrderState::sent;
+    found.attempts = 1;
+    const std::uint32_t number = found.child;
+    note(OrderFound{std::move(found), {}, "broker"});
+    running_of(report.order).accepted_at = now_.mono;
+    set_timer(report.order, Wait::answer, rules_.answer_max);
+    close(child.parent, OrderState::cancelled,
+          fmt::format("closed by the broker; the remainder went on as child {}", number));
+    return false;
 }
 
 // ---- people, leases, stores
@@ -386,8 +440,8 @@ void Engine::take(const LeaseChanged& input) {
     lease_ = true;
     lease_until_ = input.not_after;
     if (session_ && input.token == state_.token()) return;
-    // Tokens grow by one: a gap tells that somebody else held the lease since this journal's last session.
-    const bool others = state_.token() != 0 && input.token > state_.token() + 1;
+    // Tokens grow by one: a gap tells that somebody else held the lease since this journal's last session (or before its first).
+    const bool others = input.token > state_.token() + 1;
     note(SessionStarted{instance_, input.token, foreign_ || others});
     foreign_ = false;
     session_ = true;
@@ -400,7 +454,9 @@ void Engine::take(const SwitchTurned& input) {
 }
 
 void Engine::take(const SinkAdvanced& input) {
-    if (input.sequence > state_.confirmed(input.sink)) note(SinkConfirmed{input.sink, input.sequence});
+    // Not for a confirmation of confirmations alone, or each would call for the next.
+    if (input.sequence > state_.confirmed(input.sink) && state_.confirmed(input.sink) < told_)
+        note(SinkConfirmed{input.sink, input.sequence});
 }
 
 void Engine::take(const FoundInStore& input) {

@@ -195,6 +195,8 @@ private:
     void link_up();
     void executed(const Report& report);
     void closed_at_broker(const Order& order, const Report& report);
+    void send_child(const Uuid& parent);
+    bool adopt_child(const Report& report);
     void settled(const Uuid& id);
     void set_timer(const Uuid& id, Wait wait, Duration after);
     void clear_timer(Running& running) { running.wait = Wait::none, running.timer = 0; }
@@ -207,10 +209,17 @@ private:
     bool foreign_;
     Now now_;
     Output* out_ = nullptr;
+    Sequence told_;    // of the newest fact that is more than a sink's confirmation
 
     bool session_ = false, lease_ = false, link_ = false, stores_ = false;
     Instant lease_until_{};
     std::unordered_map<Uuid, Running> running_;
+    /// Children that the broker is asked for before they are made: another instance may have sent them.
+    struct AskedChild {
+        Uuid parent;
+        std::uint64_t question = 0;
+    };
+    std::unordered_map<Uuid, AskedChild> asked_children_;
     std::unordered_set<Uuid> doubts_at_start_;    // to be answered before the gate opens
     std::deque<Uuid> waiting_;    // accepted orders that wait for the gate
     std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;

@@ -6,8 +6,10 @@ namespace holdfast::ledger {
 namespace {
 
 constexpr std::uint32_t k_version = 1;
-/// By how much a producer's clock may be ahead of ours.
-constexpr Duration k_clock_skew_max = std::chrono::minutes(1);
+/// After others have traded, every signal is asked for at the broker before its first sending, for a day: no clock of a
+/// producer or of ours is trusted to tell new ones from old ones, and a question costs one round trip.
+constexpr Duration k_foreign_time = std::chrono::hours(24);
+constexpr std::size_t k_orphan_size = 16 + 8 + 8;
 constexpr std::size_t k_head_size = 4 + 8 + 1 + 8 + 8 + 8 * std::size(k_sinks) + 4 + 8;
 
 }    // namespace
@@ -16,7 +18,7 @@ const Order* State::apply(Sequence sequence, const Fact& fact) {
     sequence_ = sequence;
     if (const auto* session = std::get_if<SessionStarted>(&fact.data)) {
         token_ = std::max(token_, session->token);
-        if (session->foreign) foreign_until_ = fact.at + k_clock_skew_max;
+        if (session->foreign) foreign_until_ = fact.at + k_foreign_time;
         return nullptr;
     }
     if (const auto* switched = std::get_if<TradingSwitched>(&fact.data)) {
@@ -38,6 +40,9 @@ const Order* State::apply(Sequence sequence, const Fact& fact) {
         remembered_.add_execution(executed->execution.id, day);
     if (const auto* found = std::get_if<OrderFound>(&fact.data))
         for (const std::string& execution : found->executions) remembered_.add_execution(execution, day);
+    // A late execution of an order that was closed here is no orphan: its signal cannot come again.
+    if (const auto* executed = std::get_if<OrderExecuted>(&fact.data))
+        if (remembered_.find_order(executed->execution.order) != nullptr) return nullptr;
     const Order* order = book_.apply(fact);
     if (order != nullptr && is_closed(order->state))
         remembered_.add_order({order->id, order->filled, day, order->state});
@@ -52,6 +57,12 @@ void State::append_snapshot(Bytes& to) const {
     append_le(to, foreign_until_.nanoseconds);
     for (const Sequence confirmed : confirmed_) append_le(to, confirmed);
     append_le(to, day_);
+    append_le(to, std::uint64_t{book_.orphans().size()});
+    for (const auto& [id, orphan] : book_.orphans()) {
+        append(to, id.bytes);
+        append_le(to, orphan.filled.units);
+        append_le(to, orphan.filled_value.units);
+    }
     append_le(to, std::uint64_t{book_.open().size()});
     // Sorted, so that equal states have equal snapshots.
     std::vector<const Order*> orders;
@@ -84,6 +95,16 @@ Result<State> State::read_snapshot(ByteView bytes, Horizon horizon) {
     state.foreign_until_ = {take(std::int64_t{})};
     for (Sequence& confirmed : state.confirmed_) confirmed = take(Sequence{});
     state.day_ = take(std::uint32_t{});
+    const auto orphans = take(std::uint64_t{});
+    if (orphans > bytes.size() / k_orphan_size) return damaged();
+    for (std::uint64_t i = 0; i < orphans; ++i) {
+        Uuid id;
+        std::memcpy(id.bytes.data(), bytes.data(), id.bytes.size());
+        bytes = bytes.subspan(id.bytes.size());
+        const Decimal filled{take(std::int64_t{})};
+        state.book_.add_orphan(id, filled, {take(std::int64_t{})});
+    }
+    if (bytes.size() < 8) return damaged();
     const auto orders = take(std::uint64_t{});
     for (std::uint64_t i = 0; i < orders; ++i) {
         if (bytes.size() < 4) return damaged();
