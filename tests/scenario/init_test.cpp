@@ -49,11 +49,47 @@ TEST_F(Init, RefusesToTouchWhatIsThere) {
     EXPECT_EQ(os::read_text(at("holdfast.toml")).value(), text);
     EXPECT_TRUE(os::exists(at("other/config")));
     // A password file is never overwritten.
-    const Answer generate =
-        holdfast_bare({"init", "--repo", at("third"), "--password-file", password_file(), "--generate-password"});
+    const Answer generate = holdfast_bare({"init", "--repo", at("third"), "--generate-key", password_file()});
     EXPECT_EQ(generate.exit, 1);
+    EXPECT_THAT(generate.errors, HasSubstr("never overwrites"));
     EXPECT_EQ(os::read_text(password_file()).value(), password() + "\n");
     EXPECT_FALSE(os::exists(at("third/config")));
+    // A repository that is there keeps its keys, and no file is made for nothing.
+    const Answer there = holdfast_bare({"init", "--repo", repository(), "--generate-key", at("key")});
+    EXPECT_EQ(there.exit, 1);
+    EXPECT_THAT(there.errors, HasSubstr("key add"));
+    EXPECT_FALSE(os::exists(at("key")));
+}
+
+TEST_F(Init, AMachineKeyOpensTheVaultForUsAndForRestic) {    // DD-05
+    const Answer made = holdfast_bare({"init", "--repo", repository(), "--generate-key", at("keys/machine")});
+    ASSERT_EQ(made.exit, 0) << made.errors;
+    EXPECT_THAT(made.output, HasSubstr(at("keys/machine")));
+    EXPECT_EQ(os::status_of(at("keys/machine"))->st_mode & 07777, 0600u);
+    EXPECT_THAT(made.output + made.errors, testing::Not(HasSubstr(os::read_text(at("keys/machine"))->substr(8, 8))));
+    write(at("data/file"), "content");
+    const auto restic = [&](std::vector<std::string> words) {
+        words.insert(words.begin(),
+                     {"restic", "--no-cache", "-r", repository(), "--password-file", at("keys/machine")});
+        return run(words);
+    };
+    EXPECT_EQ(restic({"backup", at("data")}).exit, 0);
+    EXPECT_EQ(restic({"check", "--read-data"}).exit, 0);
+    const Answer list =
+        holdfast_bare({"key", "list", "--repo", repository(), "--password-file", at("keys/machine"), "--json"});
+    ASSERT_EQ(list.exit, 0) << list.errors;
+    EXPECT_EQ(list.json()["keys"].items().at(0)["kind"].text(), "machine");
+    // The key and a password at once are a mistake, and a configuration that looks elsewhere for it as well.
+    EXPECT_EQ(
+        holdfast_bare({"init", "--repo", at("b"), "--generate-key", at("b.key"), "--password-file", at("x")}).exit, 2);
+    write(at("holdfast.toml"),
+          "[repository]\nlocation = \"" + at("c") + "\"\npassword_file = \"" + at("c.key") + "\"\n");
+    const Answer elsewhere = holdfast_bare({"init", "--config", at("holdfast.toml"), "--generate-key", at("d.key")});
+    EXPECT_EQ(elsewhere.exit, 2);
+    EXPECT_THAT(elsewhere.errors, HasSubstr(at("c.key")));
+    EXPECT_FALSE(os::exists(at("d.key")));
+    EXPECT_EQ(holdfast_bare({"init", "--config", at("holdfast.toml"), "--generate-key", at("c.key")}).exit, 0);
+    EXPECT_EQ(holdfast_bare({"snapshots", "--config", at("holdfast.toml")}).exit, 0);
 }
 
 TEST_F(Init, AConfigurationCanBeWrittenForAVaultThatIsThere) {

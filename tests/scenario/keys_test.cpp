@@ -41,6 +41,49 @@ TEST_F(Keys, APasswordIsAddedChangedAndTakenAway) {    // DD-06
     EXPECT_EQ(run({"restic", "--no-cache", "snapshots"}, {{"RESTIC_PASSWORD_FILE", at("third")}}).exit, 0);
 }
 
+TEST_F(Keys, AMachineKeyIsAddedAndChanged) {    // DD-05, DD-06
+    // A repository as it comes, of a person's password.
+    const Environment new_place{{"HOLDFAST_REPOSITORY", at("other")}, {"RESTIC_REPOSITORY", at("other")}};
+    const auto with_key = [&](const std::string& file) {
+        Environment both = new_place;
+        both.emplace_back("HOLDFAST_PASSWORD_FILE", at(file));
+        both.emplace_back("RESTIC_PASSWORD_FILE", at(file));
+        return both;
+    };
+    ASSERT_EQ(holdfast({"init"}, new_place).exit, 0);
+    const Answer added = holdfast({"key", "add", "--generate-key", at("keys/machine"), "--json"}, new_place);
+    ASSERT_EQ(added.exit, 0) << added.errors;
+    EXPECT_EQ(added.json()["key_file"].text(), at("keys/machine"));
+    const std::string key = os::read_text(at("keys/machine")).value();
+    EXPECT_EQ(os::status_of(at("keys/machine"))->st_mode & 07777, 0600u);
+    EXPECT_THAT(added.output + added.errors, Not(HasSubstr(key.substr(8, 8))));
+    EXPECT_EQ(run({"restic", "--no-cache", "snapshots"}, with_key("keys/machine")).exit, 0);
+    const json::Value listed = holdfast({"key", "list", "--json"}, with_key("keys/machine")).json();
+    ASSERT_EQ(listed["keys"].items().size(), 2u);
+    EXPECT_EQ(listed["keys"].items()[0]["kind"].text(), "password");
+    EXPECT_EQ(listed["keys"].items()[1]["kind"].text(), "machine");
+    EXPECT_TRUE(listed["keys"].items()[1]["current"].boolean());
+
+    // Never over what is there, and then no key is added either.
+    const Answer refused = holdfast({"key", "add", "--generate-key", at("keys/machine")}, new_place);
+    EXPECT_EQ(refused.exit, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("already"));
+    EXPECT_EQ(os::read_text(at("keys/machine")).value(), key);
+    EXPECT_EQ(holdfast({"key", "list", "--json"}, new_place).json()["keys"].items().size(), 2u);
+    // A password that does not open the repository leaves no file behind.
+    EXPECT_EQ(holdfast({"key", "add", "--generate-key", at("none")}, with_key("second")).exit, 12);
+    EXPECT_FALSE(os::exists(at("none")));
+
+    // 90 days later, by the machine itself.
+    EXPECT_EQ(holdfast({"key", "passwd", "--generate-key", at("keys/machine.new")}, with_key("keys/machine")).exit, 0);
+    EXPECT_EQ(holdfast({"snapshots"}, with_key("keys/machine")).exit, 12);
+    EXPECT_EQ(holdfast({"snapshots"}, with_key("keys/machine.new")).exit, 0);
+    // The same text, given as somebody's password, costs what a password costs.
+    ASSERT_EQ(holdfast({"key", "add", "--new-password-file", at("keys/machine")}, new_place).exit, 0);
+    const json::Value after = holdfast({"key", "list", "--json"}, new_place).json();
+    EXPECT_EQ(after["keys"].items().back()["kind"].text(), "password");
+}
+
 TEST_F(Keys, TheKeyInUseStays) {
     const std::string id = holdfast({"key", "list", "--json"}).json()["keys"].items().at(0)["id"].text();
     const Answer refused = holdfast({"key", "remove", id});

@@ -1,8 +1,6 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <array>
-
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/init_text.hpp"
 #include "holdfast/cli/output.hpp"
@@ -17,63 +15,16 @@ namespace {
 struct InitArguments {
     std::string stack;
     std::vector<std::string> search;    // further folders in which DuckDB files are looked for
-    bool generate_password = false;
+    std::string generate_key;    // the file to be made
     bool copy_chunker_params = false;
     FromArguments from;
     bool no_detect = false;
 };
 
-// 160 random bits in letters and digits that cannot be mistaken for one another.
-Secret random_password() {
-    static constexpr std::string_view k_alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
-    std::array<std::byte, 32> bytes{};
-    os::random_bytes(bytes);
-    std::string text;
-    text.reserve(64);
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        if (i > 0 && i % 8 == 0) text += '-';
-        text += k_alphabet[static_cast<std::size_t>(bytes[i]) % k_alphabet.size()];
-    }
-    return Secret(std::move(text));
-}
-
 Status refuse_existing(const std::string& path) {
     if (!os::exists(path)) return {};
     return fail(ErrorCode::exists, fmt::format("{} is there already", path),
                 "nothing was changed; choose another name");
-}
-
-// A file that goes again unless the whole of init succeeds.
-class Provisional {
-public:
-    static Result<Provisional> write(const std::string& path, std::string_view content) {
-        HF_DO(refuse_existing(path));
-        HF_DO(os::make_folders(os::parent_folder(path)));
-        HF_DO(os::write_file(path, as_bytes(content), 0600));
-        return Provisional(path);
-    }
-    Provisional() = default;
-    Provisional(Provisional&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-    Provisional& operator=(Provisional&& other) noexcept {
-        std::swap(path_, other.path_);
-        return *this;
-    }
-    ~Provisional() {
-        if (!path_.empty()) ::unlink(path_.c_str());
-    }
-    void keep() { path_.clear(); }
-
-private:
-    explicit Provisional(std::string path) : path_(std::move(path)) {}
-    std::string path_;
-};
-
-Result<Provisional> generate_password(const std::string& path) {
-    const Secret password = random_password();
-    std::string line = password.reveal() + "\n";
-    auto written = Provisional::write(path, line);
-    ::explicit_bzero(line.data(), line.size());
-    return written;
 }
 
 struct Made {
@@ -101,9 +52,10 @@ Result<Made> make_repository(const Session& session, const std::string& location
 }
 
 // A configuration may be written for a repository that is there, if the password opens it.
-Result<Made> make_or_open_repository(const Session& session, const std::string& location, const Secret& password) {
+Result<Made> make_or_open_repository(const Session& session, const std::string& location, const Secret& password,
+                                     const vault::InitOptions& options) {
     HF_TRY(const bool there, repository_is_there(session, location));
-    if (!there) return make_repository(session, location, password);
+    if (!there) return make_repository(session, location, password, nullptr, options);
     HF_TRY(auto backend, open_storage(session, location, nullptr));
     HF_TRY(const auto repository, vault::Repository::open(std::move(backend), password, session.clock));
     return Made{repository->config().id.hex(), true, repository->backend().location()};
@@ -135,36 +87,71 @@ void report(const Session& session, const Made& made, const std::string& config,
         for (const std::string& note : found.notes) print(fmt::format("  {}\n", note));
     }
     if (!password_file.empty())
-        print(fmt::format(
-            "{} the new repository's random password lies in {}\n"
-            "          copy it to a safe place away from this machine: without it nobody can read the vault\n",
-            painted(1, Colour::yellow, "password:"), password_file));
+        print(
+            fmt::format("{} the new repository's machine key lies in {}\n"
+                        "     copy it to a safe place away from this machine: without it nobody can read the vault\n",
+                        painted(1, Colour::yellow, "key:"), password_file));
     if (!config.empty()) print(fmt::format("next: look through {}, then `holdfast backup`\n", config));
+}
+
+// A key that the next command does not look for would open nothing.
+Status refuse_other_password(const GlobalOptions& global, const policy::Config* config, const std::string& key_file) {
+    if (!global.password_file.empty() || !global.password_command.empty() || !global.password_keyring.empty() ||
+        !global.password_credential.empty())
+        return fail(ErrorCode::usage, "--generate-key and a password were given", "keep one of them");
+    if (!config || config->repository.password.empty()) return {};
+    const std::string& named = config->repository.password.file;
+    if (!named.empty() && os::absolute_path(named) == key_file) return {};
+    return fail(ErrorCode::usage,
+                fmt::format("the configuration takes the password from {}, not from {}",
+                            named.empty() ? "elsewhere" : named, key_file),
+                named.empty() ? "write password_file = \"" + key_file + "\" into its [repository]"
+                              : "use --generate-key " + named + ", or change the configuration");
+}
+
+Error already_a_repository(const std::string& location) {
+    return Error{ErrorCode::exists, location + " is a repository already",
+                 "a machine key is added to it with `holdfast key add --generate-key FILE`"};
+}
+
+// After an error the repository may be there in spite of it (a disk that fails in the last sync): then the key stays.
+Result<Made> keep_if_needed(const Session& session, const std::string& location, Result<Made> made,
+                            const std::string& path, ProvisionalFile& key) {
+    if (made) key.keep();
+    if (made || path.empty() || !repository_is_there(session, location).value_or(true)) return made;
+    key.keep();
+    Error error = std::move(made).error();
+    error.hint +=
+        fmt::format("{}the key stays in {}: the repository may need it", error.hint.empty() ? "" : "; ", path);
+    return fail(std::move(error));
 }
 
 // --repo without a configuration: the repository and nothing else.
 Result<int> init_repository(const Session& session, const InitArguments& arguments, const policy::Config* config) {
     const std::string location = repository_location(session.global, config);
-    Provisional password_file;
-    std::string generated;
-    if (arguments.generate_password) {
-        generated = !session.global.password_file.empty() ? session.global.password_file
-                    : config                              ? config->repository.password.file
-                                                          : "";
-        if (generated.empty())
-            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to",
-                        "name the file to be made");
-        generated = os::absolute_path(generated);
-        HF_TRY(password_file, generate_password(generated));
+    const std::string generated = arguments.generate_key.empty() ? "" : os::absolute_path(arguments.generate_key);
+    if (!generated.empty()) {
+        HF_DO(refuse_other_password(session.global, config, generated));
+        HF_TRY(const bool there, repository_is_there(session, location));
+        if (there) return fail(already_a_repository(location));
     }
     vault::InitOptions options;
     if (arguments.copy_chunker_params) {
         HF_TRY(const auto from, open_from_repository(session, arguments.from));
         options.polynomial = from->config().polynomial;
     }
-    HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
-    HF_TRY(const Made made, make_repository(session, location, password, config, options));
-    password_file.keep();
+    if (generated.empty()) {
+        HF_TRY(const Secret password, repository_password(session.global, config, Ask::twice));
+        HF_TRY(const Made made, make_repository(session, location, password, config, options));
+        report(session, made, "", "", {});
+        return 0;
+    }
+    HF_TRY(GeneratedKey generated_key, generate_key(generated));
+    options.cost = vault::MachineKey::k_cost;
+    HF_TRY(
+        const Made made,
+        keep_if_needed(session, location, make_repository(session, location, generated_key.key.text(), config, options),
+                       generated, generated_key.file));
     report(session, made, "", generated, {});
     return 0;
 }
@@ -206,17 +193,15 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     HF_TRY(const bool there, repository_is_there(session, text.location));
     GlobalOptions global = session.global;
     std::string generated;
-    if (!has_password_elsewhere(global) && there) {
-        // Its password is asked for on the terminal.
-    } else if (!has_password_elsewhere(global)) {
+    if (!arguments.generate_key.empty()) {
+        generated = os::absolute_path(arguments.generate_key);
+        HF_DO(refuse_other_password(global, nullptr, generated));
+        if (there) return fail(already_a_repository(text.location));
+        global.password_file = generated;
+    } else if (!has_password_elsewhere(global) && !there) {
         generated = os::parent_folder(file) + "/holdfast.password";
         global.password_file = generated;
-    } else if (arguments.generate_password) {
-        if (global.password_file.empty())
-            return fail(ErrorCode::usage, "--generate-password needs a --password-file to write to",
-                        "name the file to be made");
-        generated = os::absolute_path(global.password_file);
-    }
+    }    // else it comes from where it was said, or is asked for on the terminal
     text.password_file =
         global.password_file.empty() ? os::environment("HOLDFAST_PASSWORD_FILE").value_or("") : global.password_file;
     if (!text.password_file.empty()) text.password_file = os::absolute_path(text.password_file);
@@ -232,18 +217,24 @@ Result<int> init_everything(const Session& session, const InitArguments& argumen
     if (const auto parsed = policy::parse_config(content, file); !parsed)
         return fail(ErrorCode::internal, "the new configuration does not read back: " + parsed.error().message);
     HF_DO(refuse_existing(file));
-    Provisional password_file;
     // Without a configuration beside it, a password in the place of ours is what an init that was killed left: it is
-    // taken, or every further init would stop here.
-    const bool left = !generated.empty() && !arguments.generate_password && os::exists(generated);
-    if (!generated.empty() && !left) {
-        HF_TRY(password_file, generate_password(generated));
-    }
-    HF_TRY(const Secret password, repository_password(global, nullptr, there ? Ask::once : Ask::twice));
-    HF_TRY(Provisional config, Provisional::write(file, content));
-    HF_TRY(const Made made, make_or_open_repository(session, text.location, password));
+    // taken, or every further init would stop here. Whose it is nobody knows any more, so it costs what a password costs.
+    const bool left = !generated.empty() && arguments.generate_key.empty() && os::exists(generated);
+    ProvisionalFile key_file;
+    vault::InitOptions options;
+    HF_TRY(const Secret secret, [&]() -> Result<Secret> {
+        if (generated.empty() || left)
+            return repository_password(global, nullptr, there || left ? Ask::once : Ask::twice);
+        HF_TRY(GeneratedKey made, generate_key(generated));
+        key_file = std::move(made.file);
+        options.cost = vault::MachineKey::k_cost;
+        return made.key.text().clone();
+    }());
+    HF_TRY(ProvisionalFile config, ProvisionalFile::write(file, content));
+    HF_TRY(const Made made,
+           keep_if_needed(session, text.location, make_or_open_repository(session, text.location, secret, options),
+                          left ? "" : generated, key_file));
     config.keep();
-    password_file.keep();
     report(session, made, file, generated, text.found);
     return 0;
 }
@@ -277,17 +268,19 @@ class InitCommand final : public Command {
   holdfast init                                    ./holdfast.toml, ./holdfast.password and a vault, all made for you
   holdfast init --config /etc/holdfast/holdfast.toml --repo /srv/vault
   holdfast init --repo /srv/vault                  only the repository; the password is asked for twice
-  holdfast init --repo /srv/vault --password-file /root/pw --generate-password
+  holdfast init --repo /srv/vault --generate-key /etc/holdfast/machine.key
 
 Nothing that exists is overwritten. If holdfast.toml is already there, the repository that it names is made.
-Keep a copy of the password away from this machine: without it nobody can read the vault.
+A machine key is a password that is drawn here for runs that nobody attends: no guess reaches it, so opening costs
+next to nothing. It is for --password-file, here and in restic; what you choose yourself is always made dear to guess.
+Keep a copy of key or password away from this machine: without it nobody can read the vault.
 )";
     }
     void declare(Options& options) override {
         options.value("--stack", arguments_.stack, "NAME", "name of the stack (default: the host's name)");
         options.list("--search", arguments_.search, "FOLDER", "look for DuckDB files below this folder, too");
-        options.flag("--generate-password", arguments_.generate_password,
-                     "make the --password-file with a random password");
+        options.value("--generate-key", arguments_.generate_key, "FILE",
+                      "draw a machine key, write it to this new file, and open the repository with it");
         options.flag("--copy-chunker-params", arguments_.copy_chunker_params,
                      "cut files as the repository at --from-repo does, so that copies share chunks");
         declare_from(options, arguments_.from);

@@ -43,7 +43,8 @@ class KeyListCommand final : public Command {
     std::string_view help() const override { return "list the passwords' keys and their age"; }
     std::string_view examples() const override {
         return R"(Each password has a key file; all of them open the same repository. `*` marks the key in use. A password is due for a
-change after 90 days, or password_max_age_days in [repository] of holdfast.toml.
+change after 90 days, or password_max_age_days in [repository] of holdfast.toml. Kind: `machine` for a key that
+--generate-key drew, which costs next to nothing to open; `password` for all others.
 
 Examples
   holdfast key list
@@ -62,13 +63,15 @@ Examples
                    log_error("a key file cannot be read", {{"key", id.brief()}, {"why", error.message}});
                }));
         json::Value list = json::Value::array();
-        Table table({" ", "ID", "User", "Host", "Created", "Age", "Due"});
+        Table table({" ", "ID", "Kind", "User", "Host", "Created", "Age", "Due"});
         for (const vault::KeyEntry& key : keys) {
             const auto verdict = policy::judge_password(key.created, session.clock.now(), max_age);
-            table.row({key.current ? "*" : " ", key.id.brief(), printable(key.username), printable(key.hostname),
+            const std::string kind = vault::is_machine_key_cost(key.cost) ? "machine" : "password";
+            table.row({key.current ? "*" : " ", key.id.brief(), kind, printable(key.username), printable(key.hostname),
                        local_time(key.created), human_age(verdict.age), due_text(verdict, max_age)});
             list.push(json::Value::object({{"current", key.current},
                                            {"id", key.id.hex()},
+                                           {"kind", kind},
                                            {"userName", key.username},
                                            {"hostName", key.hostname},
                                            {"created", to_rfc3339(key.created)},
@@ -84,16 +87,26 @@ Examples
     }
 };
 
+std::string where_it_lies(const NewSecret& secret) {
+    if (secret.file.empty()) return {};
+    return fmt::format("the machine key lies in {}; copy it to a safe place away from this machine\n", secret.file);
+}
+
+json::Value with_key_file(json::Value value, const NewSecret& secret) {
+    if (!secret.file.empty()) value.set("key_file", secret.file);
+    return value;
+}
+
 struct NewKeyArguments {
-    SecretSource password;
+    NewSecretArguments secret;
     vault::KeyOwner owner;
 
     void declare(Options& options) {
-        declare_new_password(options, password);
+        declare_new_secret(options, secret);
         options.value("--user", owner.username, "NAME", "user name that the key shows (default: yours)");
         options.value("--host", owner.hostname, "NAME", "host name that the key shows (default: this one's)");
     }
-    vault::NewKey options() const { return {owner, {}}; }
+    vault::NewKey options(const NewSecret& made) const { return {owner, made.cost}; }
 };
 
 class KeyAddCommand final : public Command {
@@ -105,17 +118,20 @@ class KeyAddCommand final : public Command {
 Examples
   holdfast key add
   holdfast key add --new-password-file /root/desk-password --user desk --host trading-2
+  holdfast key add --generate-key /etc/holdfast/machine.key    for cron: opens in no time, and nobody can guess it
 )";
     }
     void declare(Options& options) override { arguments_.declare(options); }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const Secret password, new_password(arguments_.password));
-        HF_TRY(const Id id, vault::add_key(*repository, password, arguments_.options()));
+        HF_TRY(const NewSecret secret, new_secret(arguments_.secret));
+        auto added = vault::add_key(*repository, secret.text, arguments_.options(secret));
+        if (!added) return fail(key_stays(std::move(added).error(), secret));
         if (session.global.json)
-            print_json(json::Value::object({{"added", id.hex()}}));
+            print_json(with_key_file(json::Value::object({{"added", added->hex()}}), secret));
         else if (!session.global.quiet)
-            print(fmt::format("added key {}; both passwords open the repository\n", id.brief()));
+            print(fmt::format("added key {}; both passwords open the repository\n{}", added->brief(),
+                              where_it_lies(secret)));
         return 0;
     }
     NewKeyArguments arguments_;
@@ -132,18 +148,21 @@ knows the old password can still read: then see `holdfast rekey`.
 Examples
   holdfast key passwd
   holdfast key passwd --new-password-file /etc/holdfast/password.new
+  holdfast key passwd --generate-key /etc/holdfast/machine.key.new
 )";
     }
     void declare(Options& options) override { arguments_.declare(options); }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const Secret password, new_password(arguments_.password));
-        HF_TRY(const auto change, vault::change_password(*repository, password, arguments_.options()));
+        HF_TRY(const NewSecret secret, new_secret(arguments_.secret));
+        auto change = vault::change_password(*repository, secret.text, arguments_.options(secret));
+        if (!change) return fail(key_stays(std::move(change).error(), secret));
         if (session.global.json)
-            print_json(json::Value::object({{"added", change.added.hex()}, {"removed", change.removed.hex()}}));
+            print_json(with_key_file(
+                json::Value::object({{"added", change->added.hex()}, {"removed", change->removed.hex()}}), secret));
         else if (!session.global.quiet)
-            print(fmt::format("the password is changed: key {} took the place of {}\n", change.added.brief(),
-                              change.removed.brief()));
+            print(fmt::format("the password is changed: key {} took the place of {}\n{}", change->added.brief(),
+                              change->removed.brief(), where_it_lies(secret)));
         return 0;
     }
     NewKeyArguments arguments_;

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
 namespace holdfast::cli {
@@ -21,16 +22,46 @@ std::string environment_of(std::initializer_list<const char*> names) {
 
 }    // namespace
 
-void declare_new_password(Options& options, SecretSource& to) {
+void declare_new_secret(Options& options, NewSecretArguments& arguments) {
+    SecretSource& to = arguments.password;
     options.value("--new-password-file", to.file, "FILE", "file whose first line is the new password");
     options.value("--new-password-command", to.command, "COMMAND", "shell command that prints the new password");
     options.value("--new-password-keyring", to.keyring, "NAME", "key in the kernel's key ring with the new password");
+    options.value("--generate-key", arguments.generate_key, "FILE",
+                  "draw a machine key instead, and write it to this new file");
 }
 
-Result<Secret> new_password(const SecretSource& source) {
-    HF_DO(only_one(source, "--new"));
-    if (!source.empty()) return read_password(source);
-    return ask_password(Ask::twice);
+Result<GeneratedKey> generate_key(const std::string& path) {
+    vault::MachineKey key = vault::MachineKey::draw();
+    const Secret line(key.text().reveal() + "\n");
+    auto written = ProvisionalFile::write(path, line.reveal());
+    if (!written && written.error().code == ErrorCode::exists)
+        return fail(ErrorCode::exists, fmt::format("{} is there already, and a key never overwrites anything", path),
+                    "name another file. If no key of any repository lies in it (a command was stopped), remove it");
+    if (!written) return fail(std::move(written).error().within("writing the machine key"));
+    return GeneratedKey{std::move(key), *std::move(written)};
+}
+
+Result<NewSecret> new_secret(const NewSecretArguments& arguments) {
+    HF_DO(only_one(arguments.password, "--new"));
+    if (!arguments.generate_key.empty()) {
+        if (!arguments.password.empty())
+            return fail(ErrorCode::usage, "--generate-key and a new password were given", "keep one of them");
+        const std::string path = os::absolute_path(arguments.generate_key);
+        HF_TRY(GeneratedKey made, generate_key(path));
+        made.file.keep();
+        return NewSecret{made.key.text().clone(), vault::MachineKey::k_cost, path};
+    }
+    HF_TRY(Secret password, arguments.password.empty() ? ask_password(Ask::twice) : read_password(arguments.password));
+    return NewSecret{std::move(password), {}, {}};
+}
+
+Error key_stays(Error error, const NewSecret& secret) {
+    if (secret.file.empty()) return error;
+    // It may be in the repository in spite of the error: a file too many is better than a key that nobody has.
+    error.hint += fmt::format("{}the machine key stays in {}: if `holdfast key list` does not show it, remove the file",
+                              error.hint.empty() ? "" : "; ", secret.file);
+    return error;
 }
 
 void declare_from(Options& options, FromArguments& to) {

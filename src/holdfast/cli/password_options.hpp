@@ -3,14 +3,36 @@
 
 #include "holdfast/base/secret.hpp"
 #include "holdfast/cli/options.hpp"
+#include "holdfast/cli/provisional_file.hpp"
 #include "holdfast/cli/session.hpp"
+#include "holdfast/vault/machine_key.hpp"
 
 namespace holdfast::cli {
 
-/// --new-password-file, --new-password-command, --new-password-keyring.
-void declare_new_password(Options& options, SecretSource& to);
-/// From the place that was named, else asked for twice on the terminal.
-Result<Secret> new_password(const SecretSource& source);
+/// --new-password-file, --new-password-command, --new-password-keyring, --generate-key.
+struct NewSecretArguments {
+    SecretSource password;
+    std::string generate_key;    // the file to be made
+};
+void declare_new_secret(Options& options, NewSecretArguments& to);
+
+/// What opens a repository from now on, and what a guess at it has to cost.
+struct NewSecret {
+    Secret text;
+    format::KdfCost cost{};    // a password's, unless we drew it ourselves
+    std::string file;    // the machine key's; empty: a password that somebody gave
+};
+/// From the place that was named, else asked for twice on the terminal. A machine key is on disk when this returns, and
+/// stays there: whoever fails after it says so with `key_stays`.
+Result<NewSecret> new_secret(const NewSecretArguments& arguments);
+Error key_stays(Error error, const NewSecret& secret);
+
+/// Draws a machine key and writes it to `path` as one line: 0600 and durable before anything is wrapped under it.
+struct GeneratedKey {
+    vault::MachineKey key;
+    ProvisionalFile file;
+};
+Result<GeneratedKey> generate_key(const std::string& path);
 
 /// --from-repo, --from-password-file, --from-password-command, --from-password-keyring.
 struct FromArguments {

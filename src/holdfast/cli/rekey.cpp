@@ -19,7 +19,7 @@ class RekeyCommand final : public Command {
 blob is sealed anew under a fresh master key in the repository at --to; the old one is only read. At the end all data of
 the new one is read back, and both are compared: snapshots, trees, blobs. Stopped, it goes on when it is run again; run
 again later, it adds what came to the old one since. The new repository has one password: the one given with
---new-password-..., else that of the old one; others are added with `holdfast key add`.
+--new-password-... or drawn by --generate-key, else that of the old one; others are added with `holdfast key add`.
 
 Examples
   holdfast rekey --to /srv/vault-2027 --new-password-file /etc/holdfast/password.2027
@@ -28,7 +28,7 @@ Examples
     }
     void declare(Options& options) override {
         options.value("--to", to_, "PLACE", "the new repository: an empty place, or what an earlier run began");
-        declare_new_password(options, password_);
+        declare_new_secret(options, secret_);
     }
 
     Result<int> run(const Session& session) override {
@@ -71,25 +71,33 @@ Examples
     }
 
     Result<std::unique_ptr<vault::Repository>> open_target(const Session& session, const OpenedRepository& from) {
-        HF_TRY(const Secret password,
-               password_.empty()
-                   ? repository_password(session.global, from.loaded ? &from.loaded->config : nullptr, Ask::once)
-                   : new_password(password_));
         HF_TRY(auto backend, open_storage(session, to_, from.loaded ? &from.loaded->config : nullptr));
         const auto there = backend->size({storage::FileKind::config, {}});
+        if (there && !secret_.generate_key.empty())
+            return fail(ErrorCode::exists, fmt::format("{} is a repository already, and has its key", to_),
+                        "to go on with it: --new-password-file with the file of its machine key");
+        HF_TRY(const NewSecret secret, [&]() -> Result<NewSecret> {
+            if (!secret_.password.empty() || !secret_.generate_key.empty()) return new_secret(secret_);
+            HF_TRY(Secret old,
+                   repository_password(session.global, from.loaded ? &from.loaded->config : nullptr, Ask::once));
+            return NewSecret{std::move(old), {}, {}};
+        }());
         if (there) {
-            auto opened = vault::Repository::open(std::move(backend), password, session.clock);
+            auto opened = vault::Repository::open(std::move(backend), secret.text, session.clock);
             if (!opened) return fail(std::move(opened).error().within("what is at --to"));
             return opened;
         }
         if (there.error().code != ErrorCode::not_found) return fail(Error(there.error()));
         vault::InitOptions options;
         options.polynomial = from.repository->config().polynomial;
-        return vault::Repository::init(std::move(backend), password, session.clock, options);
+        options.cost = secret.cost;
+        auto made = vault::Repository::init(std::move(backend), secret.text, session.clock, options);
+        if (!made) return fail(key_stays(std::move(made).error(), secret));
+        return made;
     }
 
     std::string to_;
-    SecretSource password_;
+    NewSecretArguments secret_;
 };
 
 }    // namespace

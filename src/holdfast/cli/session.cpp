@@ -115,7 +115,7 @@ Result<Secret> read_password(const SecretSource& source) {
     auto secret = db::read_secret(source);
     if (!secret && secret.error().code == ErrorCode::not_found && secret.error().hint.empty())
         return fail(ErrorCode::not_found, secret.error().message,
-                    "name a file that is there, or let `holdfast init --generate-password` make it");
+                    "name a file that is there; for a new repository, `holdfast init --generate-key FILE` makes one");
     return secret;
 }
 

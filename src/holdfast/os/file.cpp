@@ -30,6 +30,14 @@ std::string random_suffix() {
     return to_hex(bytes);
 }
 
+// rename(2) that replaces nothing. A file system that cannot say so gets a second name for the file instead.
+int rename_to_free_name(const char* from, const char* to) {
+    const int renamed = ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    if (renamed == 0 || (errno != EINVAL && errno != ENOSYS)) return renamed;
+    if (::link(from, to) != 0) return -1;
+    return ::unlink(from);
+}
+
 Status remove_below(int folder, const std::string& name, const std::string& path) {
     if (retry([&] { return ::unlinkat(folder, name.c_str(), 0); }) == 0 || errno == ENOENT) return {};
     if (errno != EISDIR && errno != EPERM) return fail(errno_error(errno, "cannot remove " + path));
@@ -171,12 +179,16 @@ Result<AtomicFile> AtomicFile::create(const std::string& path, mode_t mode) {
     return AtomicFile(std::move(fd), std::move(temporary), path);
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit() { return publish(true); }
+Status AtomicFile::commit_new() { return publish(false); }
+
+Status AtomicFile::publish(bool over_others) {
     crash_point("file.before_fsync");
     HF_DO(sync_fd(fd_.get(), path_));
     crash_point("file.before_rename");
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
-        return fail(errno_error(errno, fmt::format("cannot rename {} to {}", temporary_, path_)));
+    const int failed = over_others ? ::rename(temporary_.c_str(), path_.c_str())
+                                   : rename_to_free_name(temporary_.c_str(), path_.c_str());
+    if (failed != 0) return fail(errno_error(errno, fmt::format("cannot rename {} to {}", temporary_, path_)));
     temporary_.clear();
     crash_point("file.renamed");
     HF_DO(sync_folder(parent_folder(path_)));
@@ -188,6 +200,16 @@ Status write_file(const std::string& path, ByteView bytes, mode_t mode) {
     HF_TRY(AtomicFile file, AtomicFile::create(path, mode));
     if (auto status = file.write(bytes); !status) return fail(std::move(status).error().within(path));
     return file.commit();
+}
+
+Status write_new_file(const std::string& path, ByteView bytes, mode_t mode) {
+    HF_TRY(AtomicFile file, AtomicFile::create(path, mode));
+    if (auto status = file.write(bytes); !status) return fail(std::move(status).error().within(path));
+    auto published = file.commit_new();
+    if (!published && published.error().code == ErrorCode::exists)
+        return fail(ErrorCode::exists, fmt::format("{} is there already", path),
+                    "nothing was changed; choose another name");
+    return published;
 }
 
 Status make_folders(const std::string& path, mode_t mode) {

@@ -46,8 +46,11 @@ public:
     int fd() const { return fd_.get(); }
     /// fsync, rename over `path`, fsync the folder.
     Status commit();
+    /// The same, but a name that is taken is refused (exists), whatever stands there.
+    Status commit_new();
 
 private:
+    Status publish(bool over_others);
     AtomicFile(Fd fd, std::string temporary, std::string path);
     Fd fd_;
     std::string temporary_, path_;
@@ -55,6 +58,8 @@ private:
 
 /// AtomicFile in one call.
 Status write_file(const std::string& path, ByteView bytes, mode_t mode = 0600);
+/// Never replaces anything: exists when the name is taken, be it since a moment ago.
+Status write_new_file(const std::string& path, ByteView bytes, mode_t mode = 0600);
 
 /// mkdir -p; existing folders are left as they are.
 Status make_folders(const std::string& path, mode_t mode = 0700);

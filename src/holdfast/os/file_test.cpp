@@ -27,6 +27,25 @@ TEST(AtomicFile, AppearsOnlyWithCommit) {    // EA-03: written atomically
     EXPECT_THAT(list_folder(folder.path()).value(), ElementsAre("file"));
 }
 
+TEST(WriteNewFile, NeverReplacesAnything) {    // DD-06: a key is never lost to another
+    const TempFolder folder = scratch();
+    const std::string path = folder.path() + "/key";
+    ASSERT_TRUE(write_new_file(path, as_bytes("first")));
+    EXPECT_EQ(status_of(path)->st_mode & 07777, 0600u);
+    const auto again = write_new_file(path, as_bytes("second"));
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, ErrorCode::exists);
+    EXPECT_THAT(again.error().message, testing::HasSubstr(path));
+    EXPECT_EQ(read_text(path).value(), "first");
+    // Not even a link to nothing, nor one that came while the content was written.
+    ASSERT_EQ(::symlink("/nonexistent/key", (folder.path() + "/link").c_str()), 0);
+    EXPECT_FALSE(write_new_file(folder.path() + "/link", as_bytes("third")));
+    AtomicFile late = AtomicFile::create(folder.path() + "/late").value();
+    ASSERT_TRUE(write_file(folder.path() + "/late", as_bytes("theirs")));
+    EXPECT_FALSE(late.commit_new());
+    EXPECT_EQ(read_text(folder.path() + "/late").value(), "theirs");
+}
+
 TEST(ReadFile, RefusesWhatIsLargerThanAsked) {
     const TempFolder folder = scratch();
     ASSERT_TRUE(write_file(folder.path() + "/file", as_bytes("12345678")));

@@ -1,7 +1,11 @@
 #include "holdfast/vault/key_change.hpp"
 
+#include <ctime>
+#include <regex>
+
 #include "holdfast/testing/faulty_backend.hpp"
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/machine_key.hpp"
 
 namespace holdfast::vault {
 namespace {
@@ -46,6 +50,39 @@ TEST_F(KeyChangeTest, SeveralPasswordsOpenOneRepositoryForUsAndForRestic) {
     EXPECT_EQ(listed[1].hostname, "trading-2");
     const auto seen_by_restic = sh("restic --no-cache -r \"$1\" key list", {repo_path()});
     EXPECT_NE(seen_by_restic.output.find(listed[1].id.brief()), std::string::npos) << seen_by_restic.output;
+}
+
+TEST_F(KeyChangeTest, AMachineKeyOpensARepositoryForUsAndForRestic) {    // DD-05, DD-06
+    const MachineKey key = MachineKey::draw();
+    EXPECT_NE(key.text().reveal(), MachineKey::draw().text().reveal());
+    // 56 digits of five bits each after the prefix.
+    EXPECT_TRUE(std::regex_match(key.text().reveal(), std::regex("hfkey(-[a-z2-9]{8}){7}")));
+    HF_OK(add_key(*repository_, key.text(), {{}, MachineKey::k_cost}));
+    EXPECT_TRUE(opens(key.text().reveal()));
+    EXPECT_TRUE(restic_opens(repo_path(), key.text().reveal()));
+    // What a person chose costs what it always did, wherever it is given.
+    EXPECT_FALSE(is_machine_key_cost(NewKey().cost));
+    EXPECT_FALSE(is_machine_key_cost(InitOptions().cost));
+    EXPECT_TRUE(is_machine_key_cost(keys()[1].cost));
+}
+
+TEST_F(KeyChangeTest, AMachineKeyDoesNotPayForThePasswordsBesideIt) {
+    // Several dear ones: names sort by chance, so at least one of them would be in front.
+    const MachineKey key = MachineKey::draw();
+    HF_OK(add_key(*repository_, key.text(), {{}, MachineKey::k_cost}));
+    for (int i = 0; i < 4; ++i) {
+        format::KeyFile file = read_key_file(repository_->backend(), keys()[0].id).value();
+        file.cost = {32768, 8, 5};
+        file.salt[0] = static_cast<std::byte>(i);
+        const std::string text = format::encode(file);
+        HF_OK(repository_->backend().put({FileKind::key, format::sha256(as_bytes(text))}, as_bytes(text)));
+    }
+    // CPU time, not time: others' load does not count.
+    const auto before = std::clock();
+    EXPECT_TRUE(opens(key.text().reveal()));
+    const auto with_key = std::clock();
+    EXPECT_FALSE(opens("a wrong one"));    // tries them all
+    EXPECT_LT((with_key - before) * 10, std::clock() - with_key);
 }
 
 TEST_F(KeyChangeTest, ListsAndRemovesWhatResticAdded) {

@@ -19,6 +19,11 @@ bool is_zero(ByteView bytes) {
     return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte(0); });
 }
 
+// Only compared: derive_key() refuses what no honest key file says.
+double steps(const format::KdfCost& cost) {
+    return static_cast<double>(cost.n) * static_cast<double>(cost.r) * static_cast<double>(cost.p);
+}
+
 void fill_random(ByteSpan to) {
     HF_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(to.data()), static_cast<int>(to.size())) == 1);
 }
@@ -98,10 +103,20 @@ Result<OpenedKey> open_master_key(storage::Backend& backend, const Secret& passw
     if (ids.size() > k_keys_tried_max) ids.resize(k_keys_tried_max);
 
     std::optional<Error> damaged;
+    std::vector<std::pair<format::KeyFile, Id>> files;
     for (const Id& id : ids) {
-        const auto file = read_key_file(backend, id);
-        auto master = file ? open_key_file(*file, password, "key file " + id.brief())
-                           : Result<std::optional<format::Key>>(fail(file.error()));
+        auto file = read_key_file(backend, id);
+        if (file)
+            files.emplace_back(*std::move(file), id);
+        else if (!damaged)
+            damaged = std::move(file).error();
+    }
+    // The cheap ones first: a machine key must not pay for the password of a person beside it. The other way round it
+    // costs next to nothing.
+    std::stable_sort(files.begin(), files.end(),
+                     [](const auto& a, const auto& b) { return steps(a.first.cost) < steps(b.first.cost); });
+    for (const auto& [file, id] : files) {
+        auto master = open_key_file(file, password, "key file " + id.brief());
         if (master && *master) return OpenedKey{**std::move(master), id};
         if (!master && !damaged) damaged = std::move(master).error();
     }
