@@ -6,18 +6,52 @@
 #include <algorithm>
 #include <random>
 
+#include "holdfast/format/documents.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/testing/dataset.hpp"
+#include "steps.hpp"
 
 namespace holdfast::bench {
-namespace {
 
 std::vector<std::string> for_phase(std::vector<std::string> arguments, const std::string& phase) {
     for (std::string& argument : arguments)
         if (const auto at = argument.find("%PHASE%"); at != std::string::npos) argument.replace(at, 7, phase);
     return arguments;
 }
+
+Status start_repository(const Tool& tool, const Places& places) {
+    HF_DO(os::remove_tree(tool.repository));
+    HF_DO(os::remove_tree(tool.cache));
+    HF_DO(os::make_folders(tool.cache));
+    if (!tool.machine_key.empty()) HF_DO(os::remove_tree(tool.machine_key));
+    HF_TRY(const Sample ignored, measure({tool.init, tool.environment, places.work, {}}));
+    static_cast<void>(ignored);
+    return {};
+}
+
+Result<std::string> key_cost(const Tool& tool) {
+    const std::string folder = tool.repository + "/keys";
+    if (!os::exists(folder)) return std::string();
+    HF_TRY(const auto names, os::list_folder(folder));
+    if (names.size() != 1) return fail(ErrorCode::internal, folder + " holds several keys");
+    HF_TRY(const std::string text, os::read_text(folder + '/' + names[0]));
+    HF_TRY(const auto file, format::decode_key_file(text, names[0]));
+    return fmt::format("scrypt N={}, r={}, p={}", file.cost.n, file.cost.r, file.cost.p);
+}
+
+Result<Sample> measure_settled(const Invocation& invocation, const std::string& phase, const std::string& name,
+                               const Places& places) {
+    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped by a signal");
+    HF_TRY(const Sample settled, measure({{"sync", "-f", places.work}, {}, {}, {}}));
+    static_cast<void>(settled);
+    HF_TRY(const Sample sample, measure(invocation));
+    fmt::print(stderr, "  {:<10} {:<9} {:>7.2f} s wall {:>7.2f} s CPU {:>5} MiB\n", phase, name, sample.wall_s,
+               sample.cpu_s(), sample.rss_max_bytes >> 20);
+    return sample;
+}
+
+namespace {
 
 Result<Sample> run_phase(const Tool& tool, const std::string& phase, const Places& places) {
     Invocation invocation{{}, tool.environment, places.work, {}};
@@ -34,7 +68,7 @@ Result<Sample> run_phase(const Tool& tool, const std::string& phase, const Place
         invocation.arguments = for_phase(tool.backup, phase);
         invocation.sync_path = tool.repository;
     }
-    return measure(invocation);
+    return measure_settled(invocation, phase, tool.name, places);
 }
 
 Status compare_restored(const Tool& tool, const std::string& source) {
@@ -44,31 +78,29 @@ Status compare_restored(const Tool& tool, const std::string& source) {
     return os::remove_tree(tool.restored);
 }
 
-Status start_repository(const Tool& tool, const Places& places) {
-    HF_DO(os::remove_tree(tool.repository));
-    HF_DO(os::remove_tree(tool.cache));
-    HF_DO(os::make_folders(tool.cache));
-    HF_TRY(const Sample ignored, measure({tool.init, tool.environment, places.work, {}}));
-    static_cast<void>(ignored);
-    return {};
-}
-
 Status run_tool(const Tool& tool, const std::string& phase, const Places& places, Round& round) {
-    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped by a signal");
     if ((phase == "one-file" && tool.restore_one.empty()) || (phase == "key" && tool.key.empty())) return {};
     if (phase == "cold" || phase == "random") HF_DO(start_repository(tool, places));
     HF_TRY(const std::uint64_t before, folder_bytes(tool.repository));
-    HF_TRY(const Sample settled, measure({{"sync", "-f", places.work}, {}, {}, {}}));
-    static_cast<void>(settled);
-    HF_TRY(const Sample sample, run_phase(tool, phase, places));
-    round.samples[phase] = sample;
+    HF_TRY(round.samples[phase], run_phase(tool, phase, places));
     HF_TRY(const std::uint64_t after, folder_bytes(tool.repository));
     if (phase == "cold") round.cold_bytes = after;
     if (phase == "changed") round.change_bytes = after - before;
     if (phase == "restore") HF_DO(compare_restored(tool, places.data));
     if (phase == "one-file") HF_DO(compare_restored(tool, places.one_file));
-    fmt::print(stderr, "  {:<10} {:<9} {:>7.2f} s wall {:>7.2f} s CPU {:>5} MiB\n", phase, tool.name, sample.wall_s,
-               sample.cpu_s(), sample.rss_max_bytes >> 20);
+    return {};
+}
+
+// Both have to pay the same for their keys, or the bench compares those.
+Status note_key_costs(const std::vector<Tool>& tools, Results& results) {
+    for (const Tool& tool : tools) {
+        HF_TRY(std::string cost, key_cost(tool));
+        if (!cost.empty()) results.key_costs[tool.name] = std::move(cost);
+    }
+    const auto& costs = results.key_costs;
+    if (costs.contains("holdfast") && costs.contains("restic") && costs.at("holdfast") != costs.at("restic"))
+        return fail(ErrorCode::mismatch, fmt::format("the keys cost differently: holdfast {}, restic {}",
+                                                     costs.at("holdfast"), costs.at("restic")));
     return {};
 }
 
@@ -147,30 +179,13 @@ Status run_random(const Plan& plan, const Places& places, Results& results) {
     return os::remove_tree(places.work + "/data-random");
 }
 
-// Each kind alone, as the rounds have left it.
-Status run_kinds(const Places& places, Results& results) {
-    for (const std::string kind : {"duckdb", "sql", "redis", "logs", "archive"}) {
-        Places one = places;
-        one.data = places.data + '/' + kind;
-        HF_TRY(const auto tools, find_tools(one));
-        for (const Tool& tool : tools) {
-            HF_DO(start_repository(tool, places));
-            HF_TRY(const Sample ignored, measure({for_phase(tool.backup, "cold"), tool.environment, places.work, {}}));
-            static_cast<void>(ignored);
-            HF_TRY(results.kinds[kind][tool.name], folder_bytes(tool.repository));
-            HF_DO(os::remove_tree(tool.repository));
-            HF_DO(os::remove_tree(tool.cache));
-        }
-    }
-    return {};
-}
-
 // A phase that a chosen one builds upon runs, too, and is reported as well.
 bool is_needed(const Plan& plan, const std::string& phase) {
     const auto any = [&](std::initializer_list<const char*> phases) {
         return std::any_of(phases.begin(), phases.end(), [&](const char* one) { return plan.has(one); });
     };
-    if (phase == "small" || phase == "random" || phase == "kinds") return false;
+    if (phase == "small" || phase == "random" || phase == "prune" || phase == "kinds" || phase == "memory")
+        return false;
     if (phase == "cold") return any({"cold", "key", "unchanged", "changed", "restore", "one-file", "check"});
     if (phase == "changed") return any({"changed", "restore", "one-file", "check"});
     return plan.has(phase);
@@ -183,10 +198,14 @@ bool Plan::has(const std::string& phase) const {
 }
 
 Result<Results> run_rounds(const Plan& plan, const Places& places, const std::vector<Tool>& tools) {
-    fmt::print(stderr, "making {} MB of a trading host's files (seed {})\n", plan.megabytes, plan.seed);
-    HF_DO(testing::make_dataset(places.data, plan.seed, plan.megabytes * 1'000'000));
     Results results;
-    HF_TRY(results.source_bytes, folder_bytes(places.data));
+    results.key = places.key;
+    if (std::any_of(k_phases.begin(), k_phases.end(), [&](const auto& phase) { return is_needed(plan, phase); })) {
+        fmt::print(stderr, "making {} MB of a trading host's files (seed {})\n", plan.megabytes, plan.seed);
+        HF_DO(os::remove_tree(places.data));
+        HF_DO(testing::make_dataset(places.data, plan.seed, plan.megabytes * 1'000'000));
+        HF_TRY(results.source_bytes, folder_bytes(places.data));
+    }
     for (unsigned number = 0; number < plan.rounds; ++number) {
         fmt::print(stderr, "round {} of {}\n", number + 1, plan.rounds);
         // Who goes first changes from round to round.
@@ -197,6 +216,7 @@ Result<Results> run_rounds(const Plan& plan, const Places& places, const std::ve
             if (!is_needed(plan, phase)) continue;
             if (phase == "changed") HF_DO(testing::change_dataset(places.data, plan.change_percent));
             for (const Tool& tool : order) HF_DO(run_tool(tool, phase, places, results.rounds[tool.name].back()));
+            if (phase == "cold") HF_DO(note_key_costs(tools, results));
         }
         for (const Tool& tool : order) {
             HF_DO(os::remove_tree(tool.repository));
@@ -205,7 +225,9 @@ Result<Results> run_rounds(const Plan& plan, const Places& places, const std::ve
     }
     if (plan.has("small")) HF_DO(run_small(plan, places, results));
     if (plan.has("random")) HF_DO(run_random(plan, places, results));
-    if (plan.has("kinds")) HF_DO(run_kinds(places, results));
+    if (plan.has("prune")) HF_DO(run_prune(plan, places, results));
+    if (plan.has("kinds")) HF_DO(run_kinds(plan, places, results));
+    if (plan.has("memory")) HF_DO(run_memory(plan, places, results));
     return results;
 }
 

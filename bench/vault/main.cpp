@@ -25,17 +25,22 @@ Makes a trading host's files and runs holdfast, restic and borg on them, in turn
 
   --size-mb N        how much data (1500)
   --rounds N         how often (3)
-  --phases A,B,...   only these of: cold key unchanged changed restore one-file check small random kinds
+  --phases A,B,...   only these of: cold key unchanged changed restore one-file check small random prune kinds memory
                      (and those that they build upon)
+  --key KIND         how holdfast's and restic's repositories are opened: by a person's "password", stretched at the cost
+                     that holdfast always takes; by a "machine" key, which is not stretched; or "both", one after the
+                     other: then what hardly depends on the key (small random kinds memory) is measured once (both)
   --small-files N    of the phase small (200,000)
+  --memory-mb N      the larger amount of data of the phase memory (6000)
   --seed N           of the data (42)
-  --work DIR         where to work (/var/tmp); needs about six times the data
+  --work DIR         where to work (/var/tmp); needs about six times the data, and 2.5 times --memory-mb
   --holdfast PATH    the program to measure (beside this one); "none": only the others
   --json FILE        where every sample is written (vault-bench.json beside the folder of this program)
 )";
 
 struct Options {
     bench::Plan plan;
+    std::vector<bench::KeyKind> keys{bench::KeyKind::password, bench::KeyKind::machine};
     std::string work = "/var/tmp";
     std::string holdfast, json;
 };
@@ -64,6 +69,14 @@ std::optional<Options> parse(int argc, char** argv) {
             options.plan.rounds = static_cast<unsigned>(number);
         else if (name == "--small-files" && number > 0)
             options.plan.small_files = number;
+        else if (name == "--memory-mb" && number > 0)
+            options.plan.memory_megabytes = number;
+        else if (name == "--key" && value == std::string_view("password"))
+            options.keys = {bench::KeyKind::password};
+        else if (name == "--key" && value == std::string_view("machine"))
+            options.keys = {bench::KeyKind::machine};
+        else if (name == "--key" && value == std::string_view("both"))
+            options.keys = {bench::KeyKind::password, bench::KeyKind::machine};
         else if (name == "--phases") {
             options.plan.phases.clear();
             std::istringstream list{std::string(value)};
@@ -80,19 +93,34 @@ std::optional<Options> parse(int argc, char** argv) {
 
 Status run(const Options& options) {
     HF_TRY(const std::uint64_t free, os::free_space(options.work));
-    if (free < options.plan.megabytes * 6'000'000)
-        return fail(ErrorCode::disk_full,
-                    fmt::format("{} has {} free, the bench needs about {}", options.work, human_size(free),
-                                human_size(options.plan.megabytes * 6'000'000)),
-                    "name another folder with --work, or take less with --size-mb");
+    const std::uint64_t needed = std::max(options.plan.megabytes * 6'000'000,
+                                          options.plan.has("memory") ? options.plan.memory_megabytes * 2'500'000 : 0);
+    if (free < needed)
+        return fail(
+            ErrorCode::disk_full,
+            fmt::format("{} has {} free, the bench needs about {}", options.work, human_size(free), human_size(needed)),
+            "name another folder with --work, or take less with --size-mb");
     HF_TRY(const auto work, os::TempFolder::create("holdfast-bench", options.work));
-    const bench::Places places{work.path() + "/data", work.path(), options.holdfast,
-                               work.path() + "/data/logs/trading-00.jsonl"};
-    HF_TRY(const auto tools, bench::find_tools(places));
-    HF_TRY(const auto results, bench::run_rounds(options.plan, places, tools));
-    fmt::print("{}", bench::table(options.plan, results, tools));
-    HF_DO(os::write_file(options.json, as_bytes(json::dump(bench::document(options.plan, results, tools), 1) + "\n"),
-                         0644));
+    bench::Places places{work.path() + "/data", work.path(), options.holdfast,
+                         work.path() + "/data/logs/trading-00.jsonl"};
+    std::string tables;
+    json::Value documents = json::Value::array();
+    for (const bench::KeyKind key : options.keys) {
+        places.key = key;
+        if (key == bench::KeyKind::machine && places.holdfast.empty())
+            return fail(ErrorCode::usage, "only holdfast makes machine keys", "use --key password");
+        bench::Plan plan = options.plan;
+        if (key != options.keys.front())
+            std::erase_if(plan.phases, [](const std::string& phase) {
+                return phase == "small" || phase == "random" || phase == "kinds" || phase == "memory";
+            });
+        HF_TRY(const auto tools, bench::find_tools(places));
+        HF_TRY(const auto results, bench::run_rounds(plan, places, tools));
+        tables += bench::table(plan, results, tools);
+        documents.push(bench::document(plan, results, tools));
+    }
+    fmt::print("{}", tables);
+    HF_DO(os::write_file(options.json, as_bytes(json::dump(documents, 1) + "\n"), 0644));
     fmt::print("\nevery sample: {}\n", options.json);
     return {};
 }

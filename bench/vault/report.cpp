@@ -51,10 +51,12 @@ struct Target {
     double times;
 };
 constexpr Target k_targets[] = {
-    {"cold", "restic", 2.5},    {"cold", "borg", 2},      {"small", "restic", 3},    {"changed", "restic", 2.5},
-    {"restore", "restic", 2.5}, {"restore", "borg", 1.5}, {"one-file", "restic", 3}, {"check", "restic", 2.5},
+    {"cold", "restic", 2.5},    {"cold", "borg", 2},        {"small", "restic", 3},
+    {"changed", "restic", 2.5}, {"restore", "restic", 2.5}, {"restore", "borg", 1.5},
+    {"one-file", "restic", 3},  {"check", "restic", 2.5},   {"prune", "restic", 2},
 };
 constexpr double k_memory_share_max = 0.6, k_cpu_share_max = 0.6, k_limit_share_min = 0.6;
+constexpr double k_memory_growth_max = 1.25;    // "flat": what the index of much more data may add
 
 const char* said(bool met) { return met ? "met" : "NOT MET"; }
 
@@ -74,6 +76,7 @@ void append_phases(std::string& to, const Results& results, const std::vector<To
 }
 
 void append_sizes(std::string& to, const Results& results, const std::vector<Tool>& tools) {
+    if (results.source_bytes == 0) return;
     to += fmt::format("\nrepository of {:.1f} MB       after cold, MB   added by the change, MB\n",
                       static_cast<double>(results.source_bytes) / 1e6);
     for (const Tool& tool : tools) {
@@ -112,6 +115,9 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
                 to += fmt::format("   CPU: {}", said(ratio(cpu(phase)) <= k_cpu_share_max));
             to += '\n';
         }
+        if (has_phase(own->second, "prune") && has_phase(theirs, "prune"))
+            to += fmt::format("            repository (holdfast / {}): after prune {:.3f}\n", tool.name,
+                              ratio([](const Round& r) { return static_cast<double>(r.pruned_bytes); }));
         if (has_phase(theirs, "changed"))
             to += fmt::format("            repository (holdfast / {}): after cold {:.3f}, added by the change {:.2f}\n",
                               tool.name, ratio(cold_megabytes), ratio(change_megabytes));
@@ -121,17 +127,42 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
 // Sizes of each kind alone: at most restic's where databases are cut on their blocks, two per cent more elsewhere.
 void append_kinds(std::string& to, const Results& results) {
     if (results.kinds.empty()) return;
-    to += "\nrepository of each kind alone, MB\n";
+    to += "\nrepository of each kind alone, MB: after cold, after one more of what has changed\n";
     for (const auto& [kind, sizes] : results.kinds) {
         to += fmt::format("            {:<9}", kind);
-        for (const auto& [name, bytes] : sizes) to += fmt::format(" {} {:.1f}", name, static_cast<double>(bytes) / 1e6);
+        for (const auto& [name, bytes] : sizes)
+            to += fmt::format(" {} {:.1f}, {:.1f};", name, static_cast<double>(bytes.cold_bytes) / 1e6,
+                              static_cast<double>(bytes.changed_bytes) / 1e6);
         if (sizes.contains("holdfast") && sizes.contains("restic")) {
-            const double share = static_cast<double>(sizes.at("holdfast")) / static_cast<double>(sizes.at("restic"));
+            const KindSizes &own = sizes.at("holdfast"), &theirs = sizes.at("restic");
+            const double cold = static_cast<double>(own.cold_bytes) / static_cast<double>(theirs.cold_bytes);
+            const double changed = static_cast<double>(own.changed_bytes) / static_cast<double>(theirs.changed_bytes);
             const double share_max = kind == "duckdb" ? 1.00 : 1.02;
-            to += fmt::format("   {:.3f} of restic's, at most {:.2f}: {}", share, share_max, said(share <= share_max));
+            to += fmt::format("   {:.3f}, {:.3f} of restic's, at most {:.2f}: {}, {}", cold, changed, share_max,
+                              said(cold <= share_max), said(changed <= share_max));
         }
         to += '\n';
     }
+}
+
+void append_memory(std::string& to, const Results& results) {
+    if (results.memory.size() < 2) return;
+    const auto& [little, before] = *results.memory.begin();
+    const auto& [much, after] = *results.memory.rbegin();
+    to += fmt::format("\nholdfast's peak, MiB, of {} and of {} MB\n", little, much);
+    for (const auto& [phase, sample] : before) {
+        const double small = static_cast<double>(sample.rss_max_bytes) / (1 << 20);
+        const double large = static_cast<double>(after.at(phase).rss_max_bytes) / (1 << 20);
+        to += fmt::format("            {:<9} {:>6.0f} {:>6.0f}   {:.2f}, at most {}: {}\n", phase, small, large,
+                          large / small, k_memory_growth_max, said(large / small <= k_memory_growth_max));
+    }
+}
+
+// What each run of a command pays before it begins.
+std::string key_text(const Results& results) {
+    std::string costs;
+    for (const auto& [name, cost] : results.key_costs) costs += fmt::format("; {}: {}", name, cost);
+    return fmt::format("key: {}{}", results.key == KeyKind::machine ? "a machine key" : "a person's password", costs);
 }
 
 void append_limits(std::string& to, const Results& results) {
@@ -155,9 +186,9 @@ void append_limits(std::string& to, const Results& results) {
 }    // namespace
 
 std::string table(const Plan& plan, const Results& results, const std::vector<Tool>& tools) {
-    std::string text =
-        fmt::format("\n{} rounds, medians; {} processors; every restored copy compared equal to its source\n",
-                    plan.rounds, os::processor_count());
+    std::string text = fmt::format("\n=== {} ===\n", key_text(results));
+    text += fmt::format("{} rounds, medians; {} processors; every restored copy compared equal to its source\n",
+                        plan.rounds, os::processor_count());
     for (const Tool& tool : tools) text += fmt::format("  {:<9} {}\n", tool.name, tool.version);
     text += "\n";
     append_phases(text, results, tools);
@@ -165,6 +196,7 @@ std::string table(const Plan& plan, const Results& results, const std::vector<To
     append_ratios(text, results, tools);
     append_kinds(text, results);
     append_limits(text, results);
+    append_memory(text, results);
     return text;
 }
 
@@ -174,13 +206,15 @@ json::Value document(const Plan& plan, const Results& results, const std::vector
                                              {"seed", plan.seed},
                                              {"change_percent", plan.change_percent},
                                              {"source_bytes", results.source_bytes},
+                                             {"key", key_text(results)},
                                              {"processors", os::processor_count()}});
     json::Value all = json::Value::object();
     for (const Tool& tool : tools) {
         json::Value rounds = json::Value::array();
         for (const Round& round : results.rounds.at(tool.name)) {
-            json::Value one = json::Value::object(
-                {{"repository_bytes_cold", round.cold_bytes}, {"repository_bytes_added", round.change_bytes}});
+            json::Value one = json::Value::object({{"repository_bytes_cold", round.cold_bytes},
+                                                   {"repository_bytes_added", round.change_bytes},
+                                                   {"repository_bytes_pruned", round.pruned_bytes}});
             for (const auto& [phase, sample] : round.samples)
                 one.set(phase, json::Value::object({{"wall_s", sample.wall_s},
                                                     {"user_s", sample.user_s},
@@ -192,6 +226,21 @@ json::Value document(const Plan& plan, const Results& results, const std::vector
         all.set(tool.name, json::Value::object({{"version", tool.version}, {"rounds", std::move(rounds)}}));
     }
     whole.set("tools", std::move(all));
+    json::Value kinds = json::Value::object();
+    for (const auto& [kind, sizes] : results.kinds) {
+        json::Value one = json::Value::object();
+        for (const auto& [name, bytes] : sizes)
+            one.set(name, json::Value::object({{"cold", bytes.cold_bytes}, {"changed", bytes.changed_bytes}}));
+        kinds.set(kind, std::move(one));
+    }
+    whole.set("kinds", std::move(kinds));
+    json::Value memory = json::Value::object();
+    for (const auto& [megabytes, samples] : results.memory) {
+        json::Value one = json::Value::object();
+        for (const auto& [phase, sample] : samples) one.set(phase, sample.rss_max_bytes);
+        memory.set(fmt::format("{}", megabytes), std::move(one));
+    }
+    whole.set("memory_rss_max_bytes", std::move(memory));
     return whole;
 }
 

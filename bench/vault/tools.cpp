@@ -49,41 +49,58 @@ Tool floor_tool(const Places& places, const std::string& password_file) {
     return t;
 }
 
+// The file that opens the repository, and how holdfast makes that.
+std::string choose_key(Tool& t, const Places& places, const std::string& password_file) {
+    t.init = {places.holdfast, "init", "--repo", t.repository, "--quiet"};
+    if (places.key == KeyKind::machine) {
+        t.machine_key = fmt::format("{}/key-{}", places.work, t.name);
+        t.init.insert(t.init.end(), {"--generate-key", t.machine_key});
+        return t.machine_key;
+    }
+    t.init.insert(t.init.end(), {"--password-file", password_file});
+    return password_file;
+}
+
 Tool holdfast_tool(const Places& places, const std::string& password_file) {
     Tool t = tool(places, "holdfast", version_of({places.holdfast, "--version"}));
+    const std::string opened_with = choose_key(t, places, password_file);
     t.environment = {{"XDG_CACHE_HOME", t.cache}, {"HOME", t.cache}};
     const auto command = [&](std::vector<std::string> words) {
         words.insert(words.begin(), places.holdfast);
-        words.insert(words.end(), {"--repo", t.repository, "--password-file", password_file, "--quiet"});
+        words.insert(words.end(), {"--repo", t.repository, "--password-file", opened_with, "--quiet"});
         return words;
     };
-    t.init = command({"init"});
     t.backup = command({"backup", places.data});
     t.restore = command({"restore", "latest", "--target", t.restored});
     t.restore_one = command({"restore", "latest", "--target", t.restored, "--include", places.one_file});
     t.check = command({"check", "--read-data"});
     t.key = command({"snapshots"});
+    t.forget = command({"forget"});
+    t.prune = command({"prune"});
     return t;
 }
 
 Tool restic_tool(const Places& places, const std::string& password_file, std::string version) {
     Tool t = tool(places, "restic", std::move(version));
-    t.environment = {{"RESTIC_CACHE_DIR", t.cache}, {"RESTIC_PASSWORD_FILE", password_file}};
     const auto command = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {"restic", "-r", t.repository, "--quiet"});
         return words;
     };
     // restic calibrates the key to how busy the machine is at that moment: p from 1 to 10 was seen here. So that both pay
     // the same, its repository is made by holdfast where that takes part.
+    std::string opened_with = password_file;
     if (places.holdfast.empty())
         t.init = command({"init", "--repository-version", "2"});
     else
-        t.init = {places.holdfast, "init", "--repo", t.repository, "--password-file", password_file, "--quiet"};
+        opened_with = choose_key(t, places, password_file);
+    t.environment = {{"RESTIC_CACHE_DIR", t.cache}, {"RESTIC_PASSWORD_FILE", opened_with}};
     t.backup = command({"--compression", "auto", "backup", places.data});
     t.restore = command({"restore", "latest", "--target", t.restored});
     t.restore_one = command({"restore", "latest", "--target", t.restored, "--include", places.one_file});
     t.check = command({"check", "--read-data"});
     t.key = command({"snapshots"});
+    t.forget = command({"forget"});
+    t.prune = command({"prune"});
     return t;
 }
 
