@@ -59,20 +59,24 @@ Decompressor::~Decompressor() = default;
 
 Status Decompressor::decompress(ByteView frames, std::size_t size, Bytes& to) {
     to.clear();
-    if (frames.empty()) return damaged("it is empty");
-    // The smallest block, one repeated byte, takes 4 bytes and gives at most 128 KiB: a size beyond that is a lie, and
-    // is refused before memory is taken for it.
-    if (size / (128 << 10) > frames.size() / 4 + 1) return damaged("it cannot hold as much as is claimed");
+    if (!may_hold(frames.size(), size)) return damaged("it cannot hold as much as is claimed");
     to.resize(size);
-    const std::size_t got = ZSTD_decompressDCtx(state_->context.get(), to.data(), size, frames.data(), frames.size());
-    if (ZSTD_isError(got)) {
-        to.clear();
-        return damaged(ZSTD_getErrorName(got));
-    }
-    if (got != size) {
-        to.clear();
-        return damaged(fmt::format("it holds {} bytes instead of {}", got, size));
-    }
+    auto status = decompress_into(frames, to);
+    if (!status) to.clear();
+    return status;
+}
+
+bool Decompressor::may_hold(std::size_t frames_size, std::size_t size) {
+    // The smallest block, one repeated byte, takes 4 bytes and gives at most 128 KiB.
+    return size / (128 << 10) <= frames_size / 4 + 1;
+}
+
+Status Decompressor::decompress_into(ByteView frames, ByteSpan to) {
+    if (frames.empty()) return damaged("it is empty");
+    const std::size_t got =
+        ZSTD_decompressDCtx(state_->context.get(), to.data(), to.size(), frames.data(), frames.size());
+    if (ZSTD_isError(got)) return damaged(ZSTD_getErrorName(got));
+    if (got != to.size()) return damaged(fmt::format("it holds {} bytes instead of {}", got, to.size()));
     return {};
 }
 

@@ -31,6 +31,10 @@ public:
     ~Decompressor();
     /// Replaces `to` by the content of all frames; it must have exactly `size` bytes (known from the index). corrupt else.
     Status decompress(ByteView frames, std::size_t size, Bytes& to);
+    /// Fills `to`, exactly. corrupt else, and then `to` holds anything.
+    Status decompress_into(ByteView frames, ByteSpan to);
+    /// False when no frames of `frames_size` bytes give `size` bytes: a lie, to be refused before memory is taken for it.
+    static bool may_hold(std::size_t frames_size, std::size_t size);
     /// Size unknown: grows up to size_max, then corrupt. The frame's own content size is not believed.
     Status decompress_unknown(ByteView frames, std::size_t size_max, Bytes& to);
 

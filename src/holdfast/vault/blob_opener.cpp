@@ -31,6 +31,15 @@ Result<ByteView> BlobOpener::open(ByteSpan envelope, const format::PackedBlob& b
     return plain;
 }
 
+Result<ByteView> BlobOpener::unpack_in_place(ByteSpan envelope, const format::PackedBlob& blob, ByteSpan room) {
+    HF_ASSERT(envelope.size() == blob.length && room.size() == blob.uncompressed_length);
+    const auto content = cipher_.open_in_place(envelope);
+    if (!content) return damaged(blob, k_broken_seal);
+    if (blob.uncompressed_length == 0) return ByteView(*content);
+    if (!decompressor_.decompress_into(*content, room)) return damaged(blob, k_broken_frame);
+    return ByteView(room);
+}
+
 Status BlobOpener::unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain) {
     HF_ASSERT(envelope.size() == blob.length);
     if (!cipher_.open(envelope, blob.uncompressed_length != 0 ? scratch_ : plain)) return damaged(blob, k_broken_seal);

@@ -20,8 +20,11 @@ public:
     explicit BlobOpener(const format::Key& key) : cipher_(key) {}
     /// `envelope` is overwritten. The view lives in it or in this opener, until the next call.
     Result<ByteView> open(ByteSpan envelope, const format::PackedBlob& blob);
-    /// All of that but the hash, which the caller compares: several are made together in half the time. `envelope` stays
-    /// as it is.
+    /// All of that but the hash, which the caller compares: several are made together in half the time. `envelope` is
+    /// overwritten. What was compressed goes into `room`, which has uncompressed_length bytes; else the view lies in
+    /// `envelope`.
+    Result<ByteView> unpack_in_place(ByteSpan envelope, const format::PackedBlob& blob, ByteSpan room);
+    /// The same, but `envelope` stays as it is.
     Status unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain);
     /// The error for one that hashes to something else.
     static std::unexpected<Error> other_content(const format::PackedBlob& blob);

@@ -18,12 +18,15 @@ namespace holdfast::vault {
 namespace {
 
 // One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
-constexpr std::uint32_t k_read_max = 2u << 20;
+constexpr std::uint32_t k_read_max = 4u << 20;
 constexpr std::uint32_t k_gap_max = 64u << 10;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
-constexpr std::uint32_t k_second_max = 2u << 20;
-constexpr std::size_t k_plain_kept_max = 16u << 20;
+// A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
+constexpr std::uint64_t k_writeback_step = 32u << 20;
+// Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
+constexpr std::size_t k_together_max = 16;
+constexpr std::size_t k_room_max = 4u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -104,63 +107,98 @@ private:
         }
     }
 
+    // A blob of a read, and the pieces that it goes to.
+    struct Wanted {
+        format::PackedBlob blob;
+        std::size_t from = 0, to = 0;
+        std::size_t room = 0;    // where its content begins
+        std::optional<ByteView> plain;    // unpacked, not yet hashed
+    };
+
+    // What a thread keeps from read to read.
+    struct Buffers {
+        Bytes envelopes, room;
+        std::array<format::Sha256, k_together_max> sums;
+        void give_back() {
+            if (envelopes.capacity() > k_read_max) Bytes().swap(envelopes);
+            if (room.capacity() > k_room_max) Bytes().swap(room);
+        }
+    };
+
     void restore_pieces(const Read& run) {
         const auto opener = job_.repository.state().openers.get();
         const BlobIndex::Place& first = pieces_[run.from].place;
         std::uint64_t end = 0;
         for (std::size_t i = run.from; i < run.to; ++i)
             end = std::max(end, std::uint64_t(pieces_[i].place.offset) + pieces_[i].place.length);
-        thread_local Bytes envelopes;    // unpacking needs the opener's own buffer
-        envelopes.resize(end - first.offset);
+        thread_local Buffers buffers;
+        buffers.envelopes.clear();    // growing need not copy
+        buffers.envelopes.resize(end - first.offset);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
-        const bool read =
-            job_.repository.backend().read_at({storage::FileKind::pack, pack}, first.offset, envelopes).has_value();
-        // Two blobs at a time: their hashes then cost little more than one.
-        thread_local std::array<Bytes, 2> plains;
-        for (std::size_t i = run.from; i < run.to && !job_.stopped();) {
-            std::array<Wanted, 2> wanted;
-            std::size_t count = 0;
-            for (; count < wanted.size() && i < run.to; i = wanted[count++].to) {
-                wanted[count] = wanted_from(i, run.to);
-                const format::PackedBlob& blob = wanted[count].blob;
-                // A large one goes alone: two of them in memory would cost more than the time is worth.
-                if (count == 1 && std::max(blob.length, blob.uncompressed_length) > k_second_max) break;
-                wanted[count].whole =
-                    read && opener
-                                ->unpack(ByteView(envelopes).subspan(blob.offset - first.offset, blob.length), blob,
-                                         plains[count])
-                                .has_value();
-                if (!wanted[count].whole) plains[count].clear();
+        const bool read = job_.repository.backend()
+                              .read_at({storage::FileKind::pack, pack}, first.offset, buffers.envelopes)
+                              .has_value();
+        std::vector<Wanted> wanted;
+        std::vector<format::HashWork> work;
+        for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
+            wanted = some_from(i, run.to);
+            buffers.room.clear();
+            buffers.room.resize(wanted.back().room + wanted.back().blob.uncompressed_length);
+            work.clear();
+            for (Wanted& one : wanted) {
+                if (!read) break;
+                const ByteSpan room = ByteSpan(buffers.room).subspan(one.room, one.blob.uncompressed_length);
+                const auto plain = opener->unpack_in_place(
+                    ByteSpan(buffers.envelopes).subspan(one.blob.offset - first.offset, one.blob.length), one.blob,
+                    room);
+                if (!plain) continue;
+                one.plain = *plain;
+                work.push_back({&buffers.sums[work.size()], *plain});
             }
-            const auto sums = format::sha256_of_two(plains[0], count == 2 ? ByteView(plains[1]) : ByteView());
-            for (std::size_t k = 0; k < count; ++k)
-                write_blob(wanted[k], wanted[k].whole && sums[k] == wanted[k].blob.id ? &plains[k] : nullptr);
+            // Side by side, hashes cost half.
+            format::update_together(work);
+            std::size_t hashed = 0;
+            for (Wanted& one : wanted) {
+                if (one.plain && buffers.sums[hashed++].finish() != one.blob.id) one.plain.reset();
+                write_blob(one);
+            }
         }
         // A huge blob's room is not kept for small ones.
-        for (Bytes* buffer : {&plains[0], &plains[1], &envelopes})
-            if (buffer->capacity() > k_plain_kept_max) Bytes().swap(*buffer);
+        buffers.give_back();
     }
 
-    // A blob of a read, and the pieces that it goes to.
-    struct Wanted {
-        format::PackedBlob blob;
-        std::size_t from = 0, to = 0;
-        bool whole = false;    // unpacked, not yet hashed
-    };
+    // As many as are worth hashing together, at least one.
+    std::vector<Wanted> some_from(std::size_t at, std::size_t end) const {
+        std::vector<Wanted> some;
+        std::size_t room = 0;
+        while (at < end && some.size() < k_together_max) {
+            Wanted one = wanted_from(at, end);
+            // A length that cannot be true is not given room: unpacking it fails, and another copy is looked for.
+            if (!format::Decompressor::may_hold(one.blob.length, one.blob.uncompressed_length))
+                one.blob.uncompressed_length = 0;
+            if (!some.empty() && room + one.blob.uncompressed_length > k_room_max) break;
+            one.room = room;
+            room += one.blob.uncompressed_length;
+            at = one.to;
+            some.push_back(std::move(one));
+        }
+        return some;
+    }
     Wanted wanted_from(std::size_t from, std::size_t end) const {
         const BlobIndex::Place& place = pieces_[from].place;
         std::size_t to = from + 1;
         while (to < end && pieces_[to].place.offset == place.offset) ++to;
         const Id& id = job_.plan.files[pieces_[from].file].node.content[pieces_[from].chunk];
-        return {{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length}, from, to, false};
+        return {{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length}, from, to, 0, {}};
     }
 
-    // Without `plain` this copy is bad: any other good one serves; and if there is none, reading it says best why.
-    void write_blob(const Wanted& wanted, const Bytes* plain) {
-        Result<Bytes> other_copy = plain ? Bytes() : job_.repository.read_blob(format::BlobType::data, wanted.blob.id);
+    // Without its content this copy is bad: any other good one serves; and if there is none, reading it says best why.
+    void write_blob(const Wanted& wanted) {
+        Result<Bytes> other_copy =
+            wanted.plain ? Bytes() : job_.repository.read_blob(format::BlobType::data, wanted.blob.id);
         for (std::size_t i = wanted.from; i < wanted.to; ++i) {
-            if (plain)
-                write_piece(pieces_[i], *plain);
+            if (wanted.plain)
+                write_piece(pieces_[i], *wanted.plain);
             else if (other_copy)
                 write_piece(pieces_[i], *other_copy);
             else
@@ -185,11 +223,17 @@ private:
         if (!written) return give_up(piece.file, written.error());
         os::crash_point("restore.written");
         job_.add_bytes(bytes.size());
-        bool last = false;
+        bool last = false, write_out = false;
         {
             const std::scoped_lock lock(file.mutex);
             last = --file.open_pieces == 0 && !file.damaged;
+            file.unwritten += bytes.size();
+            if (job_.options.sync && !last && file.unwritten >= k_writeback_step) {
+                write_out = true;
+                file.unwritten = 0;
+            }
         }
+        if (write_out) ::sync_file_range((*fd)->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         fd->reset();
         if (last) finish_file(piece.file);
     }

@@ -39,6 +39,7 @@ public:
         bool created = false, finished = false, damaged = false;    // damaged: by the repository or by the target
         std::uint32_t open_pieces = 0;
         std::uint64_t size = 0;    // of its chunks together
+        std::uint64_t unwritten = 0;    // since writing out was last begun
         std::unique_ptr<bool[]> right;    // in_place: chunks that lie there already
     };
 
