@@ -131,6 +131,13 @@ Status Cipher::open(ByteView envelope, Bytes& plain) {
     return {};
 }
 
+Status Cipher::open_into(ByteView envelope, ByteSpan plain) {
+    HF_DO(state_->verify(envelope));
+    HF_ASSERT(plain.size() == envelope.size() - k_envelope_overhead);
+    state_->apply_keystream(envelope.first(16), envelope.subspan(16, plain.size()), plain.data());
+    return {};
+}
+
 Result<ByteSpan> Cipher::open_in_place(ByteSpan envelope) {
     HF_DO(state_->verify(envelope));
     const ByteSpan content = envelope.subspan(16, envelope.size() - k_envelope_overhead);

@@ -41,6 +41,8 @@ public:
     void seal(ByteView plain, const std::array<std::byte, 16>& nonce, Bytes& to);
     /// Replaces `plain` by the content. Tag first, in constant time.
     Status open(ByteView envelope, Bytes& plain);
+    /// The same, where there is room for exactly the content.
+    Status open_into(ByteView envelope, ByteSpan plain);
     /// Decrypts in place inside `envelope`; returns the view of the plain bytes in it.
     Result<ByteSpan> open_in_place(ByteSpan envelope);
 

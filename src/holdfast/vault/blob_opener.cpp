@@ -40,15 +40,21 @@ Result<ByteView> BlobOpener::unpack_in_place(ByteSpan envelope, const format::Pa
     return ByteView(room);
 }
 
-Status BlobOpener::unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain) {
-    HF_ASSERT(envelope.size() == blob.length);
-    if (!cipher_.open(envelope, blob.uncompressed_length != 0 ? scratch_ : plain)) return damaged(blob, k_broken_seal);
-    if (blob.uncompressed_length != 0 && !decompressor_.decompress(scratch_, blob.uncompressed_length, plain))
-        return damaged(blob, k_broken_frame);
+Status BlobOpener::unpack(ByteView envelope, const format::PackedBlob& blob, ByteSpan room) {
+    HF_ASSERT(envelope.size() == blob.length && room.size() == blob.plain_length());
+    if (blob.uncompressed_length == 0) {
+        if (!cipher_.open_into(envelope, room)) return damaged(blob, k_broken_seal);
+        return {};
+    }
+    if (!cipher_.open(envelope, scratch_)) return damaged(blob, k_broken_seal);
+    if (!decompressor_.decompress_into(scratch_, room)) return damaged(blob, k_broken_frame);
     return {};
 }
 
 Result<ByteView> BlobOpener::open_copy(ByteView envelope, const format::PackedBlob& blob) {
+    plain_.clear();    // growing need not copy
+    if (!format::Decompressor::may_hold(blob.length, blob.uncompressed_length)) return damaged(blob, k_broken_frame);
+    plain_.resize(blob.plain_length());
     HF_DO(unpack(envelope, blob, plain_));
     if (format::sha256(plain_) != blob.id) return other_content(blob);
     return ByteView(plain_);

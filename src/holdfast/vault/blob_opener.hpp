@@ -24,8 +24,8 @@ public:
     /// overwritten. What was compressed goes into `room`, which has uncompressed_length bytes; else the view lies in
     /// `envelope`.
     Result<ByteView> unpack_in_place(ByteSpan envelope, const format::PackedBlob& blob, ByteSpan room);
-    /// The same, but `envelope` stays as it is.
-    Status unpack(ByteView envelope, const format::PackedBlob& blob, Bytes& plain);
+    /// The same, but `envelope` stays as it is, and `room` has plain_length() bytes and takes what was stored plain, too.
+    Status unpack(ByteView envelope, const format::PackedBlob& blob, ByteSpan room);
     /// The error for one that hashes to something else.
     static std::unexpected<Error> other_content(const format::PackedBlob& blob);
     /// As open(), but `envelope` stays as it is and can be copied.

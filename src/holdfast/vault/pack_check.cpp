@@ -10,12 +10,10 @@ namespace {
 // Large enough that a request to a far storage pays; small enough that what is hashed, decrypted and decompressed comes
 // from the processor's cache.
 constexpr std::uint64_t k_piece = 2u << 20;
-// Plain bytes that are enough to be hashed together, from two blobs on.
-constexpr std::size_t k_together = 512u << 10;
-// And what they may take together; a longer blob is alone.
-constexpr std::size_t k_together_bytes_max = 4u << 20;
-// Buffers beyond this are given back at once: the longest chunks are rare.
-constexpr std::size_t k_kept = 3u << 20;
+// What blobs may take that are unpacked and hashed together.
+constexpr std::size_t k_room_max = 4u << 20;
+// Longer ones are opened alone and where they lie. They are rare, and their buffers are not kept.
+constexpr std::size_t k_long = 3u << 20;
 // A table of more blobs than any writer puts into a pack.
 constexpr std::uint64_t k_table_max = 64u << 20;
 
@@ -116,49 +114,61 @@ void PackCheck::check_piece(ByteSpan piece, std::span<const format::PackedBlob> 
 
 // The first blobs of the piece, as many as are worth hashing together. Returns how many.
 std::size_t PackCheck::check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report) {
-    if (const format::PackedBlob& first = blobs[0]; std::max(first.length, first.uncompressed_length) > k_kept) {
-        // All else goes first, and what is stored plain is decrypted where it lies.
-        give_back(0);
-        if (first.uncompressed_length == 0) {
-            sum_.update(piece.first(first.length));
-            if (const auto opened = opener_.open(piece.first(first.length), first); !opened)
-                report(fmt::format("{}: {}", name_, opened.error().message));
-            return 1;
-        }
-    }
-    std::size_t count = 0, at = 0, plain_size = 0;
-    std::vector<format::HashWork> work;
-    while (count < blobs.size() && count < k_together_max && (count < 2 || plain_size < k_together)) {
+    std::size_t count = 0, length = 0, size = 0;
+    for (; count < blobs.size() && count < k_together_max; ++count) {
         const format::PackedBlob& blob = blobs[count];
-        const std::size_t size = std::max(blob.length, blob.uncompressed_length);
-        if (count > 0 && plain_size + size > k_together_bytes_max) break;
-        ++count;
-        // Only the first two may be large.
+        const bool is_long = std::max(blob.length, blob.uncompressed_length) > k_long;
+        if (count == 0 && is_long) return check_alone(piece.first(blob.length), blob, report);
+        if (is_long || (count > 0 && size + blob.plain_length() > k_room_max)) break;
+        length += blob.length;
+        size += blob.plain_length();
+    }
+    room_.clear();    // growing need not copy
+    room_.resize(size);
+    std::vector<format::HashWork> work;
+    std::size_t at = 0, room = 0;
+    for (const format::PackedBlob& blob : blobs.first(count)) {
         Plain& plain = plains_[work.size()];
-        const auto opened = opener_.unpack(piece.subspan(at, blob.length), blob, plain.bytes);
+        const ByteSpan content = ByteSpan(room_).subspan(room, blob.plain_length());
+        const auto opened = opener_.unpack(piece.subspan(at, blob.length), blob, content);
         at += blob.length;
+        room += content.size();
         if (!opened) {
             report(fmt::format("{}: {}", name_, opened.error().message));
             continue;
         }
         plain.blob = &blob;
-        plain_size += plain.bytes.size();
-        work.push_back({&plain.sum, plain.bytes});
+        work.push_back({&plain.sum, content});
     }
     const std::size_t opened = work.size();
-    work.push_back({&sum_, piece.first(at)});
+    work.push_back({&sum_, piece.first(length)});
     format::update_together(work);
     for (std::size_t i = 0; i < opened; ++i)
         if (const Plain& plain = plains_[i]; plains_[i].sum.finish() != plain.blob->id)
             report(fmt::format("{}: {}", name_, BlobOpener::other_content(*plain.blob).error().message));
-    give_back(k_kept);
     return count;
 }
 
-void PackCheck::give_back(std::size_t keep_max) {
-    for (Plain& plain : plains_)
-        if (plain.bytes.capacity() > keep_max) plain.bytes = {};
-    if (opener_.scratch().capacity() > keep_max) opener_.scratch() = {};
+// The pack's sum is made first, so that the blob may be decrypted in its place.
+std::size_t PackCheck::check_alone(ByteSpan envelope, const format::PackedBlob& blob, const Report& report) {
+    sum_.update(envelope);
+    if (!format::Decompressor::may_hold(blob.length, blob.uncompressed_length)) {
+        report(fmt::format("{}: blob {} cannot be as long as the index says", name_, blob.id.brief()));
+        return 1;
+    }
+    room_.clear();
+    room_.resize(blob.uncompressed_length);
+    const auto plain = opener_.unpack_in_place(envelope, blob, room_);
+    if (!plain)
+        report(fmt::format("{}: {}", name_, plain.error().message));
+    else if (format::sha256(*plain) != blob.id)
+        report(fmt::format("{}: {}", name_, BlobOpener::other_content(blob).error().message));
+    give_back();
+    return 1;
+}
+
+void PackCheck::give_back() {
+    if (room_.capacity() > k_room_max) room_ = {};
 }
 
 // The pack's own table must say what the index says, or the index could not be made anew from it. It was read last.

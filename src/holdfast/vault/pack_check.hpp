@@ -26,17 +26,17 @@ public:
 private:
     struct Plain {
         const format::PackedBlob* blob = nullptr;
-        Bytes bytes;
         format::Sha256 sum;
     };
     // What is hashed together: the bytes of the pack and the plain blobs in them.
-    static constexpr std::size_t k_together_max = 7;
+    static constexpr std::size_t k_together_max = 15;
 
     Status read_blobs(const format::IndexPack& pack, std::uint64_t size, const Report& report);
     void check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
     std::size_t check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
-    /// Buffers larger than this.
-    void give_back(std::size_t keep_max);
+    std::size_t check_alone(ByteSpan envelope, const format::PackedBlob& blob, const Report& report);
+    /// What was large for once.
+    void give_back();
     Status read_rest(std::uint64_t from, std::uint64_t size);
     bool table_is_whole(const format::IndexPack& pack, const Report& report);
     Status read_piece(std::uint64_t from, std::uint64_t length);
@@ -46,7 +46,7 @@ private:
     format::Sha256 sum_;    // of the pack
     storage::FileName file_;
     std::string name_;    // for messages
-    Bytes piece_;
+    Bytes piece_, room_;    // as read, and unpacked
     std::vector<Plain> plains_;
 };
 
