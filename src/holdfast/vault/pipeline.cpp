@@ -22,11 +22,11 @@ constexpr std::size_t k_index_blobs_max = 50'000;
 constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
 // Enough that workers seldom wait for a reader; more would only be memory.
-constexpr std::uint64_t k_in_flight_per_worker = 5u << 20;
+constexpr std::uint64_t k_in_flight_per_worker = 4u << 20;
 // Chunks that a worker takes at once: two, or more while they are small.
 constexpr std::size_t k_batch_max = 31, k_batch_bytes = 256u << 10;
 // A compressor's buffer beyond this is given back at once: the longest chunks are rare.
-constexpr std::size_t k_frame_kept = 4u << 20;
+constexpr std::size_t k_frame_kept = 3u << 20;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
 
