@@ -75,6 +75,10 @@ void add_globals(CLI::App& app, GlobalOptions& global) {
     group(app.add_option("--limit-download", global.limit_download_kib, "at most so many KiB a second from it")
               ->type_name("KIB")
               ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description("")));
+    group(app.add_option("--first-contact-max", global.first_contact_max_seconds,
+                         "give a storage up that has not answered once in so many seconds (25)")
+              ->type_name("SECONDS")
+              ->check(CLI::Range(std::int64_t(0), std::int64_t(86'400)).description("")));
     group(app.add_option("--cacert", global.ca_file, "certificate authorities to trust instead of the system's (PEM)")
               ->type_name("FILE"));
     group(app.add_option("--tls-client-cert", global.client_certificate, "our certificate with its key (PEM)")

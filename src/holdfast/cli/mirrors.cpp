@@ -3,51 +3,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
+#include "holdfast/cli/storage_credentials.hpp"
 #include "holdfast/os/file.hpp"
-#include "holdfast/os/host.hpp"
-#include "holdfast/storage/limits.hpp"
 #include "holdfast/vault/parity.hpp"
 
 namespace holdfast::cli {
 namespace {
-
-// Storage reads its credentials from the environment when it is opened; each mirror may have its own.
-class ScopedEnvironment {
-public:
-    Status load(const std::string& file) {
-        HF_TRY(const std::string text, os::read_text(file, 1 << 20));
-        for (std::size_t at = 0; at < text.size();) {
-            const std::size_t end = std::min(text.find('\n', at), text.size());
-            const std::string line = text.substr(at, end - at);
-            at = end + 1;
-            if (line.empty() || line[0] == '#') continue;
-            const std::size_t equals = line.find('=');
-            if (equals == std::string::npos || equals == 0)
-                return fail(ErrorCode::config, fmt::format("{} has a line that is not NAME=value", file),
-                            "write lines as AWS_ACCESS_KEY_ID=…");
-            const std::string name = line.substr(0, equals);
-            before_.emplace_back(name, os::environment(name.c_str()));
-            ::setenv(name.c_str(), line.c_str() + equals + 1, 1);
-        }
-        return {};
-    }
-    ~ScopedEnvironment() {
-        for (auto entry = before_.rbegin(); entry != before_.rend(); ++entry) {
-            if (entry->second)
-                ::setenv(entry->first.c_str(), entry->second->c_str(), 1);
-            else
-                ::unsetenv(entry->first.c_str());
-        }
-    }
-
-private:
-    std::vector<std::pair<std::string, std::optional<std::string>>> before_;
-};
 
 std::string_view plural(std::uint64_t count) { return count == 1 ? "" : "s"; }
 
@@ -60,6 +25,11 @@ vault::MirrorMemoryFile memory_of(const policy::Config& config, const vault::Rep
     return {vault::state_folder(config.state_folder), repository.config().id, mirror.location};
 }
 
+// How old its newest complete state is counts, not how many files are new here since.
+bool is_overdue(const vault::MirrorMemory& memory, const policy::MirrorConfig& mirror, Timestamp now) {
+    return memory.complete_at.nanoseconds == 0 || now - memory.complete_at > std::chrono::hours(mirror.lag_max_hours);
+}
+
 }    // namespace
 
 Result<std::unique_ptr<storage::Backend>> open_mirror(const policy::MirrorConfig& mirror, Clock& clock) {
@@ -70,15 +40,12 @@ Result<std::unique_ptr<storage::Backend>> open_mirror(const policy::MirrorConfig
         options.extended.push_back(*std::move(option));
     }
     options.ca_file = mirror.ca_file;
-    ScopedEnvironment credentials;
-    if (!mirror.credentials_file.empty())
-        if (auto loaded = credentials.load(mirror.credentials_file); !loaded)
-            return fail(std::move(loaded).error().within("mirror " + mirror.name));
-    auto backend = storage::open_backend(mirror.location, options);
+    options.upload_max = std::uint64_t(mirror.limit_upload_kib) << 10;
+    options.download_max = std::uint64_t(mirror.limit_download_kib) << 10;
+    options.first_contact_max = std::chrono::seconds(mirror.first_contact_max_seconds);
+    auto backend = open_with_credentials(mirror.location, options, mirror.credentials_file, clock);
     if (!backend) return fail(std::move(backend).error().within("mirror " + mirror.name));
-    const storage::Limits limits{std::uint64_t(mirror.limit_upload_kib) << 10,
-                                 std::uint64_t(mirror.limit_download_kib) << 10, 0};
-    return storage::limited_backend(*std::move(backend), limits, clock);
+    return backend;
 }
 
 Result<std::vector<policy::MirrorConfig>> chosen_mirrors(const policy::Config& config,
@@ -122,9 +89,7 @@ MirrorState look_at_mirror(const Session& session, const policy::Config& config,
         state.lag = *lag;
     else
         state.error = lag.error();
-    // How old its newest complete state is counts, not how many files are new here since.
-    const Duration age = session.clock.now() - state.memory.complete_at;
-    state.overdue = state.memory.complete_at.nanoseconds == 0 || age > std::chrono::hours(mirror.lag_max_hours);
+    state.overdue = is_overdue(state.memory, mirror, session.clock.now());
     const bool behind = state.error || state.lag.files_missing > 0;
     state.stale = (behind && state.overdue) || state.lag.empty;
     return state;
@@ -258,10 +223,12 @@ Onward send_onward(const Session& session, const policy::Config* config, vault::
             const auto report = sync_one(session, *config, repository, mirror, {});
             onward.mirrors.push(sync_json(mirror.name, report));
             if (!report) {
-                const MirrorState state = look_at_mirror(session, *config, repository, mirror);
+                // What is remembered says enough: a mirror that is away is not waited for again.
+                const bool overdue =
+                    is_overdue(memory_of(*config, repository, mirror).load(), mirror, session.clock.now());
                 const bool away = report.error().code == ErrorCode::unreachable ||
                                   report.error().code == ErrorCode::io || report.error().code == ErrorCode::not_found;
-                warn(!away || state.overdue, report.error());
+                warn(!away || overdue, report.error());
                 continue;
             }
             onward.lines.push_back(sync_text(mirror.name, *report, false));

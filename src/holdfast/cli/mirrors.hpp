@@ -9,7 +9,8 @@
 
 namespace holdfast::cli {
 
-/// With its options, limits and credentials. Errors carry the mirror's name.
+/// With its options, credentials, limits, and new attempts behind a network: as the repository itself is opened. Keys of
+/// the repository's own storage are not used for a mirror that has a credentials_file. Errors carry the mirror's name.
 Result<std::unique_ptr<storage::Backend>> open_mirror(const policy::MirrorConfig& mirror, Clock& clock);
 
 /// Those of the configuration that `names` chooses; all when it is empty. usage for a name that is not there, and when

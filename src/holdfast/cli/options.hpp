@@ -17,6 +17,7 @@ struct GlobalOptions {
     std::vector<std::string> storage_options;    // "s3.region=eu-central-1"
     std::string ca_file, client_certificate;
     std::int64_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
+    std::int64_t first_contact_max_seconds = -1;    // below 0: not said
     bool json = false;
     bool quiet = false;
     int verbose = 0;

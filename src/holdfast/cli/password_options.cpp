@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "holdfast/cli/storage_credentials.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
@@ -70,6 +71,10 @@ void declare_from(Options& options, FromArguments& to) {
     options.value("--from-password-command", to.password.command, "COMMAND", "shell command that prints its password");
     options.value("--from-password-keyring", to.password.keyring, "NAME",
                   "key in the kernel's key ring with its password");
+    options.list("--from-option", to.storage_options, "KEY=VALUE", "option of its storage, as s3.region=eu-central-1");
+    options.value("--from-credentials-file", to.credentials_file, "FILE",
+                  "NAME=value lines: its storage's keys, where they are not those of the environment");
+    options.value("--from-cacert", to.ca_file, "FILE", "certificate authorities to trust for it (PEM)");
 }
 
 Result<std::unique_ptr<vault::Repository>> open_from_repository(const Session& session,
@@ -80,11 +85,20 @@ Result<std::unique_ptr<vault::Repository>> open_from_repository(const Session& s
     if (location.empty())
         return fail(ErrorCode::usage, "the repository to take from was not named",
                     "use --from-repo or HOLDFAST_FROM_REPOSITORY");
-    HF_TRY(auto backend, open_storage(session, location, nullptr));
+    HF_TRY(storage::BackendOptions storage_options, storage_options_of(session, nullptr));
+    for (const std::string& text : arguments.storage_options) {
+        HF_TRY(auto option, storage::parse_option(text));
+        storage_options.extended.push_back(std::move(option));
+    }
+    if (!arguments.ca_file.empty()) storage_options.ca_file = arguments.ca_file;
+    std::string credentials_file = arguments.credentials_file;
+    if (credentials_file.empty()) credentials_file = environment_of({"HOLDFAST_FROM_CREDENTIALS_FILE"});
+    HF_TRY(auto backend, open_with_credentials(location, storage_options, credentials_file, session.clock));
     const auto there = backend->size({storage::FileKind::config, {}});
     if (!there && there.error().code == ErrorCode::not_found)
         return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
                     "check what stands behind --from-repo");
+    if (!there) return fail(Error(there.error()).within("the repository to take from"));
     SecretSource source = arguments.password;
     if (source.empty()) source.file = environment_of({"HOLDFAST_FROM_PASSWORD_FILE", "RESTIC_FROM_PASSWORD_FILE"});
     if (source.empty())

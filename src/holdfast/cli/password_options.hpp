@@ -34,10 +34,13 @@ struct GeneratedKey {
 };
 Result<GeneratedKey> generate_key(const std::string& path);
 
-/// --from-repo, --from-password-file, --from-password-command, --from-password-keyring.
+/// --from-repo, --from-password-file, --from-password-command, --from-password-keyring, --from-option,
+/// --from-credentials-file, --from-cacert.
 struct FromArguments {
     std::string repository;
     SecretSource password;
+    std::vector<std::string> storage_options;    // over --option, which counts for both repositories
+    std::string credentials_file, ca_file;
 };
 void declare_from(Options& options, FromArguments& to);
 /// Options, then HOLDFAST_FROM_*, then RESTIC_FROM_*, then the terminal.

@@ -53,6 +53,31 @@ double RateMeter::update(Instant now, std::uint64_t done) {
     return rate_;
 }
 
+namespace {
+// The line on the screen: there is one terminal.
+std::mutex g_shown_mutex;
+ProgressLine* g_shown = nullptr;
+}    // namespace
+
+ProgressLine::ProgressLine(const Clock& clock, bool enabled) : clock_(clock), enabled_(enabled) {
+    if (!enabled_) return;
+    const std::lock_guard guard(g_shown_mutex);
+    g_shown = this;
+}
+
+ProgressLine::~ProgressLine() {
+    clear();
+    const std::lock_guard guard(g_shown_mutex);
+    if (g_shown == this) g_shown = nullptr;
+}
+
+void print_log_line(std::string_view line) {
+    const std::lock_guard guard(g_shown_mutex);
+    if (!g_shown) return print_note(line);
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    g_shown->above(line);
+}
+
 void ProgressLine::show(const ProgressState& state) {
     if (!enabled_) return;
     const std::lock_guard guard(mutex_);

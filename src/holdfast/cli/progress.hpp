@@ -37,8 +37,9 @@ private:
 
 class ProgressLine {
 public:
-    ProgressLine(const Clock& clock, bool enabled) : clock_(clock), enabled_(enabled) {}
-    ~ProgressLine() { clear(); }
+    ProgressLine(const Clock& clock, bool enabled);
+    ~ProgressLine();
+    ProgressLine(const ProgressLine&) = delete;
 
     void show(const ProgressState& state);
     /// A line that stays, printed above the moving one (or alone, when there is none).
@@ -55,5 +56,9 @@ private:
     Instant drawn_at_;
     std::string line_;
 };
+
+/// A line of the log, on stderr: above the moving line while there is one, so that neither breaks the other. What waits
+/// for a storage says so here.
+void print_log_line(std::string_view line);
 
 }    // namespace holdfast::cli

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "holdfast/testing/sim_clock.hpp"
+
 namespace holdfast::cli {
 namespace {
 
@@ -38,6 +40,20 @@ TEST(RateMeter, DoesNotJudgeTooEarly) {
     RateMeter meter;
     EXPECT_EQ(meter.update(Instant{0}, 0), 0);
     EXPECT_EQ(meter.update(Instant{} + 1ms, 1 << 30), 0);
+}
+
+TEST(ProgressLine, LetsLogLinesStandAboveItAndComesBack) {
+    const testing::SimClock clock;
+    ::testing::internal::CaptureStderr();
+    {
+        ProgressLine line(clock, true);
+        line.show({1, 2, "packs", ""});
+        print_log_line("holdfast: warning: trying again in 1.0 s\n");
+    }
+    print_log_line("holdfast: warning: later\n");
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+              "\r\x1b[K1 of 2 packs  50 %\r\x1b[Kholdfast: warning: trying again in 1.0 s\n1 of 2 packs  50 %"
+              "\r\x1b[Kholdfast: warning: later\n");
 }
 
 }    // namespace

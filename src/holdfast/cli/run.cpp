@@ -6,6 +6,7 @@
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/invocation.hpp"
 #include "holdfast/cli/output.hpp"
+#include "holdfast/cli/progress.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -18,6 +19,7 @@ void set_up_log(const GlobalOptions& global, const Clock& clock) {
                                           : LogLevel::warning;
     options.json = global.json;
     if (global.verbose || global.json) options.timestamp = [&clock] { return to_rfc3339(clock.now()); };
+    options.sink = print_log_line;
     set_log(std::move(options));
 }
 

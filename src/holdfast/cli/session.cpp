@@ -157,8 +157,7 @@ Result<Secret> ask_password(Ask ask) {
     return password;
 }
 
-Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, const std::string& location,
-                                                       const policy::Config* config) {
+Result<storage::BackendOptions> storage_options_of(const Session& session, const policy::Config* config) {
     const GlobalOptions& global = session.global;
     const policy::RepositoryConfig defaults = config ? config->repository : policy::RepositoryConfig();
     storage::BackendOptions options;
@@ -175,6 +174,15 @@ Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, c
     };
     options.upload_max = limit(global.limit_upload_kib, defaults.limit_upload_kib);
     options.download_max = limit(global.limit_download_kib, defaults.limit_download_kib);
+    options.first_contact_max =
+        std::chrono::seconds(global.first_contact_max_seconds >= 0 ? global.first_contact_max_seconds
+                                                                   : std::int64_t(defaults.first_contact_max_seconds));
+    return options;
+}
+
+Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, const std::string& location,
+                                                       const policy::Config* config) {
+    HF_TRY(const storage::BackendOptions options, storage_options_of(session, config));
     return storage::open_backend(location, options, session.clock);
 }
 
@@ -190,6 +198,7 @@ Result<std::unique_ptr<vault::Repository>> open_repository(const Session& sessio
         if (!there && there.error().code == ErrorCode::not_found)
             return fail(ErrorCode::no_repository, fmt::format("there is no repository at {}", backend->location()),
                         "check the place, or make one there with `holdfast init`");
+        if (!there) return fail(there.error());    // a password would not help
         return repository_password(session.global, config, Ask::once);
     }());
     return vault::Repository::open(std::move(backend), password, session.clock);

@@ -45,6 +45,8 @@ Result<Secret> read_password(const SecretSource& source);
 /// Without echo, from /dev/tty. usage when there is no terminal.
 Result<Secret> ask_password(Ask ask);
 
+/// What the command line, over [repository], says about how a storage is used.
+Result<storage::BackendOptions> storage_options_of(const Session& session, const policy::Config* config);
 /// The storage at `location`, with the options of the command line over those of [repository]; limits and new attempts
 /// behind a network included.
 Result<std::unique_ptr<storage::Backend>> open_storage(const Session& session, const std::string& location,

@@ -270,6 +270,7 @@ void read(Reader& in, RepositoryConfig& to) {
     in.path("ca_file", to.ca_file);
     in.number("limit_upload_kib", to.limit_upload_kib, 0, 1 << 30);
     in.number("limit_download_kib", to.limit_download_kib, 0, 1 << 30);
+    in.number("first_contact_max_seconds", to.first_contact_max_seconds, 0, 86'400);
     in.number("parity_percent", to.parity_percent, 0, 100);
     in.path("parity_folder", to.parity_folder);
 }
@@ -288,6 +289,7 @@ void read(Reader& in, MirrorConfig& to) {
     in.number("connections", to.connections, 1, 64);
     in.number("limit_upload_kib", to.limit_upload_kib, 0, 1 << 30);
     in.number("limit_download_kib", to.limit_download_kib, 0, 1 << 30);
+    in.number("first_contact_max_seconds", to.first_contact_max_seconds, 0, 86'400);
     in.texts("options", to.options);
     in.path("credentials_file", to.credentials_file);
     in.path("ca_file", to.ca_file);

@@ -24,6 +24,7 @@ struct RepositoryConfig {
     std::vector<std::string> options;    // of the storage: "s3.region=eu-central-1"
     std::string ca_file;    // PEM; instead of the system's certificates
     std::uint32_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
+    std::uint32_t first_contact_max_seconds = 25;    // how long a storage is asked that never answered; 0: once
     SecretSource password;    // password_file, …_command, …_keyring or …_credential
     std::uint32_t password_max_age_days = 90;    // 0: never due (policy/password_age.hpp)
     int compression_level = 1;
@@ -44,6 +45,7 @@ struct MirrorConfig {
     std::uint32_t lag_max_hours = 24;    // an older mirror fails `backup` and does not count as a copy
     std::uint32_t connections = 2;
     std::uint32_t limit_upload_kib = 0, limit_download_kib = 0;    // a second; 0: no limit
+    std::uint32_t first_contact_max_seconds = 25;    // how long it is asked before it has answered; 0: once
     std::vector<std::string> options;    // as --option: "s3.region=eu-central-1"
     std::string credentials_file;    // NAME=value lines for the environment variables that the storage asks for
     std::string ca_file;

@@ -128,7 +128,11 @@ Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const
     const std::size_t colon = scheme_end(location);
     const Scheme* scheme =
         colon == std::string::npos ? nullptr : find_scheme(std::string_view(location).substr(0, colon));
-    if (scheme && scheme->network) backend = retrying_backend(std::move(backend), {}, clock);
+    if (scheme && scheme->network)
+        backend = retrying_backend(
+            std::move(backend),
+            {.rule = {}, .first_contact = first_contact_rule(options.first_contact_max), .chance = {}, .counters = {}},
+            clock);
     return backend;
 }
 

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -160,6 +161,7 @@ struct HttpClient::State {
     std::mutex mutex;
     std::condition_variable freed;
     unsigned made = 0;
+    std::atomic<bool> answered = false;
     std::vector<CURL*> idle;    // the one that was used last comes first: its connection is the warmest
 
     CURL* take() {
@@ -227,7 +229,9 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
     set(easy, CURLOPT_TCP_NODELAY, 1L);
     set(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_max));
     set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(easy, CURLOPT_LOW_SPEED_TIME, std::max(1L, milliseconds(options.silence_max) / 1000));
+    const Duration silence =
+        state_->answered ? options.silence_max : std::min(options.silence_max, options.first_silence_max);
+    set(easy, CURLOPT_LOW_SPEED_TIME, std::max(1L, milliseconds(silence) / 1000));
     set(easy, CURLOPT_ERRORBUFFER, curl_text);
     // A wish: libcurl refuses it after a request that failed before it began.
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L << 10);
@@ -277,6 +281,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
     if (code != CURLE_OK && !refused) return fail(failure(code, request.what, curl_text));
     if (!transfer.head_ended)
         return fail(failure(CURLE_PARTIAL_FILE, request.what, "the connection was closed in the middle of the answer"));
+    state_->answered = true;
     return std::move(transfer.response);
 }
 

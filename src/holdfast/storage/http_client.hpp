@@ -77,8 +77,9 @@ struct HttpResponse {
 
 struct HttpOptions {
     unsigned connections = 5;
-    Duration connect_max = std::chrono::seconds(30);
+    Duration connect_max = std::chrono::seconds(15);
     Duration silence_max = std::chrono::seconds(120);    // whole seconds, at least one
+    Duration first_silence_max = std::chrono::seconds(30);    // the same until the server has answered once
     std::string ca_file{};    // PEM; instead of the system's certificates
     std::string client_certificate{};    // PEM with its key; empty: none
     std::string user{};    // HTTP Basic when not empty

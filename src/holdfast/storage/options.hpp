@@ -4,6 +4,7 @@
 //
 //   source   docs/formats/locations.md; names and units are restic's
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
 
 namespace holdfast::storage {
@@ -20,6 +22,7 @@ struct BackendOptions {
         extended{};    // {"s3.region", "eu-central-1"}; the last one counts
     std::string ca_file{};    // PEM; instead of the system's certificates
     std::string client_certificate{};    // PEM with its key
+    Duration first_contact_max = std::chrono::seconds(25);    // of a network that never answered; zero: one attempt
     std::uint64_t upload_max = 0, download_max = 0;    // bytes per second; 0: no limit
 
     /// The value of "s3.region"; nullopt when it was not given.

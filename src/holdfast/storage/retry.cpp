@@ -102,18 +102,31 @@ private:
     // `attempt` is given how many attempts have failed before it.
     template <class Outcome, class Attempt>
     Outcome attempts(const std::string& what, const Attempt& attempt) {
+        const Instant begin = clock_.instant();
         Instant first_failure{};
         for (unsigned failures = 0;;) {
             auto outcome = attempt(failures);
-            if (outcome || !outcome.error().retryable()) return outcome;
+            if (outcome || !outcome.error().retryable()) {
+                if (outcome || outcome.error().code != ErrorCode::cancelled) answered_ = true;
+                return outcome;
+            }
             Error error = std::move(outcome).error();
             const Instant now = clock_.instant();
             if (failures++ == 0) first_failure = now;
+            const bool first_contact = options_.first_contact && !answered_;
             const auto wait =
-                policy::wait_before_retry(options_.rule, failures, now - first_failure, options_.chance());
+                first_contact
+                    ? policy::wait_before_retry(*options_.first_contact, failures, now - begin, options_.chance())
+                    : policy::wait_before_retry(options_.rule, failures, now - first_failure, options_.chance());
             if (!wait) {
                 ++options_.counters->gave_up;
                 if (failures > 1) error.message += fmt::format(" (given up after {} attempts)", failures);
+                if (first_contact)
+                    error.hint = fmt::format(
+                        "it did not answer even once in {:.0f} s: is this its address, does it run, does the network "
+                        "lead "
+                        "there? --first-contact-max SECONDS waits longer",
+                        seconds(now - begin));
                 return std::unexpected(std::move(error));
             }
             const std::uint64_t total = ++options_.counters->retries;
@@ -140,6 +153,7 @@ private:
     const std::unique_ptr<Backend> below_;
     RetryOptions options_;
     Clock& clock_;
+    std::atomic<bool> answered_ = false;
 };
 
 class RetryingBackend::RetryingUpload final : public Upload {
@@ -177,6 +191,10 @@ Result<std::unique_ptr<Upload>> RetryingBackend::start(FileKind kind) {
 }
 
 }    // namespace
+
+policy::RetryRule first_contact_rule(Duration patience) {
+    return {.first = std::chrono::seconds(1), .longest = std::chrono::seconds(8), .total = patience, .jitter = 0.5};
+}
 
 std::unique_ptr<Backend> retrying_backend(std::unique_ptr<Backend> below, RetryOptions options, Clock& clock) {
     return std::make_unique<RetryingBackend>(std::move(below), std::move(options), clock);

@@ -70,6 +70,74 @@ TEST_F(Retry, GivesUpWhenTheTotalIsSpent) {
     EXPECT_EQ(counters_->gave_up, 1u);
 }
 
+// Somebody waits who may have mistyped the name, or whose server is down: that is said soon. Once it has answered,
+// patience is what saves a backup.
+class FirstContact : public Retry {
+protected:
+    void open(Duration patience) {
+        auto flaky = testing::flaky_backend(local_backend(folder_.path() + "/repo"), [this](std::string_view) {
+            clock_.sleep(attempt_takes_);
+            return next_ < fates_.size() ? fates_[next_++] : std::nullopt;
+        });
+        backend_ = retrying_backend(std::move(flaky),
+                                    {.rule = {.first = 500ms, .longest = 60s, .total = 900s, .jitter = 0.5},
+                                     .first_contact = first_contact_rule(patience),
+                                     .chance = [] { return 0.0; },
+                                     .counters = counters_},
+                                    clock_);
+        begin_ = clock_.elapsed();
+    }
+    Duration waited() const { return clock_.elapsed() - begin_; }
+    Duration attempt_takes_{}, begin_{};
+};
+
+TEST_F(FirstContact, IsGivenUpSoonAndSaysSo) {
+    open(25s);
+    fates(std::vector<std::optional<Fate>>(1000, Fate{}));
+    const auto there = backend_->size({FileKind::config, {}});
+    ASSERT_FALSE(there);
+    EXPECT_EQ(there.error().code, ErrorCode::unreachable);
+    EXPECT_GE(next_, 3u);
+    EXPECT_LE(waited(), 25s);
+    EXPECT_GE(waited(), 15s);
+    EXPECT_NE(there.error().message.find("given up after"), std::string::npos) << there.error().message;
+    EXPECT_NE(there.error().hint.find("--first-contact-max"), std::string::npos) << there.error().hint;
+    EXPECT_NE(log_.find("trying again in 1.0 s"), std::string::npos) << log_;    // the person who waits reads why
+    EXPECT_EQ(counters_->gave_up, 1u);
+}
+
+TEST_F(FirstContact, CountsTheTimeThatAttemptsTake) {
+    open(25s);
+    attempt_takes_ = 15s;    // a host that swallows what is sent to it
+    fates(std::vector<std::optional<Fate>>(1000, Fate{}));
+    EXPECT_FALSE(backend_->size({FileKind::config, {}}));
+    EXPECT_EQ(next_, 2u);
+    EXPECT_LE(waited(), 32s);
+}
+
+TEST_F(FirstContact, IsASingleAttemptWhereNoPatienceIsWanted) {
+    open(0s);
+    fates({Fate{}});
+    EXPECT_FALSE(backend_->size({FileKind::config, {}}));
+    EXPECT_EQ(waited(), 0s);
+}
+
+TEST_F(FirstContact, LeavesLaterOperationsTheirPatience) {
+    open(25s);
+    // "Not there" is an answer, too.
+    EXPECT_EQ(backend_->size({FileKind::config, {}}).error().code, ErrorCode::not_found);
+    fates(std::vector<std::optional<Fate>>(1000, Fate{}));
+    EXPECT_FALSE(backend_->sync());
+    EXPECT_GE(waited(), 840s);
+}
+
+TEST_F(FirstContact, OutlivesAShortRestartOfTheServer) {
+    open(25s);
+    fates({Fate{}, Fate{}, Fate{}});
+    EXPECT_TRUE(backend_->put(named("x"), as_bytes("x")));
+    EXPECT_EQ(waited(), 7s);
+}
+
 TEST_F(Retry, ReturnsPermanentErrorsAtOnce) {
     for (const ErrorCode code : {ErrorCode::denied, ErrorCode::disk_full, ErrorCode::io, ErrorCode::corrupt}) {
         fates({Fate{Fate::When::before, code}});

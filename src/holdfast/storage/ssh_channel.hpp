@@ -30,7 +30,7 @@ public:
 struct SshOptions {
     std::string identity;    // private key file; empty: agent, then the usual files
     std::string known_hosts;    // empty: ~/.ssh/known_hosts, then /etc/ssh/ssh_known_hosts
-    Duration connect_max = std::chrono::seconds(30);
+    Duration connect_max = std::chrono::seconds(15);
     Duration silence_max = std::chrono::seconds(60);
 };
 
