@@ -130,6 +130,23 @@ Answer Scenario::on_terminal(std::vector<std::string> arguments, std::string_vie
     return answer;
 }
 
+Scenario::Serving Scenario::serve(const std::string& name, const std::vector<std::string>& options) const {
+    std::vector<std::string> arguments = {"serve", "--path", at(name), "--listen", "127.0.0.1:0", "--json"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    auto started = os::Process::start(command(arguments));
+    EXPECT_TRUE(started) << (started ? "" : started.error().message);
+    std::string line;
+    Bytes piece(4096);
+    while (line.find("\n}") == std::string::npos && !line.ends_with("}\n")) {
+        const auto n = os::read_some(started->output(), piece);
+        if (!n || *n == 0) break;
+        line += as_text(ByteView(piece).first(*n));
+    }
+    const auto said = json::parse(line, "what serve said");
+    EXPECT_TRUE(said) << line << started->errors();
+    return {*std::move(started), said ? (*said)["url"].text() : ""};
+}
+
 void Scenario::make_repository() const {
     const Answer made = holdfast({"init"});
     ASSERT_EQ(made.exit, 0) << made.errors;

@@ -46,6 +46,13 @@ protected:
     Answer on_terminal(std::vector<std::string> arguments, std::string_view input,
                        const Environment& environment = {}) const;
 
+    /// `holdfast serve` of the folder at(name); it listens when this returns.
+    struct Serving {
+        os::Process process;
+        std::string url;    // "http://127.0.0.1:port/"
+    };
+    Serving serve(const std::string& name, const std::vector<std::string>& options) const;
+
     void make_repository() const;
     /// With a key that costs next to nothing: for stories that open the repository many times.
     void make_cheap_repository() const;

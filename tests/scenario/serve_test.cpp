@@ -14,29 +14,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class Serve : public Scenario {
-protected:
-    // Starts it and waits for the line that says where it listens.
-    os::Process serve(std::vector<std::string> options, const std::string& port = "0") {
-        std::vector<std::string> arguments = {"serve", "--path", at("served"), "--listen", "127.0.0.1:" + port,
-                                              "--json"};
-        arguments.insert(arguments.end(), options.begin(), options.end());
-        auto started = os::Process::start(command(arguments));
-        EXPECT_TRUE(started) << (started ? "" : started.error().message);
-        std::string line;
-        Bytes piece(4096);
-        while (line.find("\n}") == std::string::npos && !line.ends_with("}\n")) {
-            const auto n = os::read_some(started->output(), piece);
-            if (!n || *n == 0) break;
-            line += as_text(ByteView(piece).first(*n));
-        }
-        const auto said = json::parse(line, "what serve said");
-        EXPECT_TRUE(said) << line << started->errors();
-        url_ = said ? (*said)["url"].text() : "";
-        return *std::move(started);
-    }
-    std::string url_;    // "http://127.0.0.1:port/"
-};
+using Serve = Scenario;
 
 TEST_F(Serve, KeepsAnotherMachinesBackups) {
     write(at("user-password"), "p/w\n", 0600);
@@ -48,8 +26,8 @@ TEST_F(Serve, KeepsAnotherMachinesBackups) {
         holdfast_bare({"serve", "--path", at("served"), "--add-user", "bob", "--password-file", at("user-password")})
             .exit,
         1);
-    auto server = serve({"--private-repos", "--append-only", "--access-log"});
-    const std::string port_and_path = url_.substr(7) + "bob/desk/";
+    auto [server, url] = serve("served", {"--private-repos", "--append-only", "--access-log"});
+    const std::string port_and_path = url.substr(7) + "bob/desk/";
     const Environment there = {{"HOLDFAST_REPOSITORY", "rest:http://bob:p%2Fw@" + port_and_path}};
     const Answer made = holdfast({"init"}, there);
     ASSERT_EQ(made.exit, 0) << made.errors;
