@@ -110,7 +110,8 @@ void append_ratios(std::string& to, const Results& results, const std::vector<To
             for (const Target& target : k_targets)
                 if (target.phase == phase && target.tool == tool.name)
                     to += fmt::format("   {}x as fast: {}", target.times, said(wall_times >= target.times));
-            if (tool.name == "restic") to += fmt::format("   memory: {}", said(memory_share <= k_memory_share_max));
+            if (tool.name == "restic" && phase != "key")
+                to += fmt::format("   memory: {}", said(memory_share <= k_memory_share_max));
             if (tool.name == "restic" && phase == "cold")
                 to += fmt::format("   CPU: {}", said(ratio(cpu(phase)) <= k_cpu_share_max));
             to += '\n';
