@@ -66,6 +66,43 @@ TEST_F(CheckTest, ABitFlippedInDataIsFoundWhenDataIsRead) {
     expect_no_wrong_content();
 }
 
+// Of one repeated byte the rolling hash never finds a cut: chunks of the longest kind, which go another way than others.
+TEST_F(CheckTest, TheLongestBlobsAreCheckedAndRestoredLikeAllOthers) {
+    for (const int level : {1, 0}) {    // compressed, and stored plain
+        SCOPED_TRACE(level);
+        repository_.reset();
+        HF_OK(os::remove_tree(repo_path()));
+        init();
+        HF_OK(os::remove_tree(path("src")));
+        write("src/long", std::string(20'000'000, 'a') + noise(100'000, 7));
+        write("src/noise", noise(2'500'000, 8));
+        BackupOptions options = small_packs();
+        options.compression_level = level;
+        HF_OK(back_up(path("src"), nullptr, options));
+        const auto report = checked(true);
+        EXPECT_TRUE(report.ok()) << all_of(report.errors);
+        HF_OK(os::remove_tree(path("out")));
+        HF_OK(restore_latest("out"));
+        EXPECT_EQ(listing(path("out") + path("src")), listing(path("src")));
+
+        std::string pack;
+        std::uint32_t at = 0, longest = 0;
+        for (const format::IndexPack& one : repository_->state().index.packs())
+            for (const format::PackedBlob& blob : one.blobs) {
+                if (blob.plain_length() <= longest) continue;
+                longest = blob.plain_length();
+                pack = repo_path() + '/' + storage::relative_path({FileKind::pack, one.id});
+                at = blob.offset + blob.length / 2;
+            }
+        EXPECT_GT(longest, 7u << 20);
+        flip_byte(pack, at);
+        const auto damaged = checked(true);
+        EXPECT_NE(all_of(damaged.errors).find("seal is broken"), std::string::npos) << all_of(damaged.errors);
+        EXPECT_NE(all_of(damaged.errors).find("does not match its name"), std::string::npos);
+        expect_no_wrong_content();
+    }
+}
+
 TEST_F(CheckTest, EveryByteOfASmallPackCounts) {
     const std::string pack = pack_with(format::BlobType::tree);
     const auto whole = os::read_file(pack).value();
