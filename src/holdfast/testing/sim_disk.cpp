@@ -175,6 +175,10 @@ void SimDisk::crash() {
         node->live = node->durable = std::move(after);
         node->dirty.clear();
     }
+    kill();
+}
+
+void SimDisk::kill() {
     power_ = true;
     power_left_ = ~std::uint64_t{0};
     ++epoch_;

@@ -5,7 +5,7 @@
 //   crash     sectors of 512 bytes that were written since the last sync are old or new, each by itself; an unsynced length
 //             is the old or the new one; of the changed names since the last sync_names the first n are there, n by chance
 //   faults    the power fails at the n-th call, a sync fails, the space ends: at any place of any schedule
-//   errors    after a power failure every call is `cancelled` until crash() has been called; files opened before stay dead
+//   errors    after a power failure every call is `cancelled` until crash() or kill() has been called; files opened before stay dead
 //   threads   one
 
 #include <map>
@@ -42,6 +42,8 @@ public:
 
     /// Loses what was not synced; the power is back.
     void crash();
+    /// The process died, the machine did not: all that was written is there, and what was not synced can still be lost.
+    void kill();
 
     /// For damage: the bytes as they are now. Null when there is no such file.
     Bytes* content(const std::string& name);

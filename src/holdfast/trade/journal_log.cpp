@@ -75,8 +75,10 @@ Status JournalLog::recover(Sequence proven) {
     if (auto reserved = file_->reserve(options_.segment_size);
         !reserved && reserved.error().code != ErrorCode::disk_full)
         return reserved;
-    // What a killed process left may be in the page cache only.
+    // What a killed process left may be in the page cache only: the records, and the names of the segment and of the
+    // snapshot that stands for segments that are released.
     HF_DO(file_->sync());
+    HF_DO(disk_->sync_names());
     recovery_.first = segments_.front();
     recovery_.last = synced_ = durable_ = newest.sequence() - 1;
     said_ = sealed_ = newest.synced();
