@@ -32,6 +32,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(key_passwd_command());
     all.push_back(key_remove_command());
     all.push_back(key_store_command());
+    for (auto& command : journal_commands()) all.push_back(std::move(command));
     all.push_back(copy_command());
     all.push_back(rekey_command());
     all.push_back(repair_index_command());
@@ -45,6 +46,7 @@ std::string_view group_help(std::string_view group) {
     if (group == "mirror") return "copies of the repository at other places";
     if (group == "parity") return "files beside the repository that repair it";
     if (group == "key") return "the passwords of the repository";
+    if (group == "journal") return "what a trading engine wrote down: look, check, export";
     if (group == "repair") return "mend a damaged repository: index, packs, snapshots";
     return {};
 }

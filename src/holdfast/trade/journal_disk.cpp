@@ -1,7 +1,6 @@
 #include "holdfast/trade/journal_disk.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,13 @@
 
 namespace holdfast::trade {
 namespace {
+
+struct flock whole_file() {
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return lock;
+}
 
 class FolderFile final : public JournalFile {
 public:
@@ -63,8 +69,10 @@ private:
 Result<std::unique_ptr<JournalFolder>> JournalFolder::lock(const std::string& path) {
     HF_DO(os::make_folders(path));
     HF_TRY(os::Fd lock, os::open_file(path + "/lock", O_RDWR | O_CREAT));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return fail(errno_error(errno, "cannot lock " + path));
+    // Of the open file and not of the process, as flock() is; but this kind can be asked about without being taken.
+    struct flock whole = whole_file();
+    if (::fcntl(lock.get(), F_OFD_SETLK, &whole) != 0) {
+        if (errno != EAGAIN && errno != EACCES) return fail(errno_error(errno, "cannot lock " + path));
         return fail(ErrorCode::locked, "another process writes the journal in " + path,
                     "one engine trades an account: stop the other one, or give this one a folder of its own");
     }
@@ -74,6 +82,16 @@ Result<std::unique_ptr<JournalFolder>> JournalFolder::lock(const std::string& pa
 Result<std::unique_ptr<JournalFolder>> JournalFolder::look(const std::string& path) {
     if (auto listed = os::list_folder(path); !listed) return fail(std::move(listed).error().within("the journal"));
     return std::unique_ptr<JournalFolder>(new JournalFolder(path, {}));
+}
+
+Result<bool> JournalFolder::in_use() const {
+    const auto file = os::open_file(path_ + "/lock", O_RDONLY);
+    if (!file && file.error().code == ErrorCode::not_found) return false;
+    if (!file) return fail(file.error());
+    struct flock whole = whole_file();
+    if (::fcntl(file->get(), F_OFD_GETLK, &whole) != 0)
+        return fail(errno_error(errno, "cannot look at " + path_ + "/lock"));
+    return whole.l_type != F_UNLCK;
 }
 
 Result<std::vector<std::string>> JournalFolder::list() const { return os::list_folder(path_); }

@@ -48,10 +48,12 @@ public:
 /// A real folder.
 class JournalFolder final : public JournalDisk {
 public:
-    /// For one writer: makes the folder (0700) and locks it (flock on `lock`). locked: another process writes this journal.
+    /// For one writer: makes the folder (0700) and locks it. locked: another process writes this journal.
     static Result<std::unique_ptr<JournalFolder>> lock(const std::string& path);
     /// For readers, also beside a writer. not_found when it is no folder.
     static Result<std::unique_ptr<JournalFolder>> look(const std::string& path);
+    /// Whether a writer has it now. Asks without getting in its way.
+    Result<bool> in_use() const;
 
     Result<std::vector<std::string>> list() const override;
     Result<std::unique_ptr<JournalFile>> open(const std::string& name, bool writable) const override;
