@@ -62,6 +62,10 @@ Result<RedisClient> RedisClient::connect(const RedisLogin& login) {
 }
 
 Status RedisClient::send(std::initializer_list<std::string_view> arguments) {
+    return send(std::span(arguments.begin(), arguments.size()));
+}
+
+Status RedisClient::send(std::span<const std::string_view> arguments) {
     std::string request = fmt::format("*{}\r\n", arguments.size());
     for (const std::string_view argument : arguments) {
         request += fmt::format("${}\r\n", argument.size());
@@ -95,6 +99,10 @@ Result<RedisReply> RedisClient::receive(Duration timeout) {
 }
 
 Result<RedisReply> RedisClient::ask(std::initializer_list<std::string_view> arguments) {
+    return ask(std::span(arguments.begin(), arguments.size()));
+}
+
+Result<RedisReply> RedisClient::ask(std::span<const std::string_view> arguments) {
     HF_DO(send(arguments));
     return receive(timeout_);
 }

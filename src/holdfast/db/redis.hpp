@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -40,7 +41,9 @@ public:
     Result<RedisReply> command(std::initializer_list<std::string_view> arguments);
     /// A refusal is handed out as a reply, for callers that look at its code.
     Result<RedisReply> ask(std::initializer_list<std::string_view> arguments);
+    Result<RedisReply> ask(std::span<const std::string_view> arguments);
     Status send(std::initializer_list<std::string_view> arguments);
+    Status send(std::span<const std::string_view> arguments);
     Result<RedisReply> receive(Duration timeout);
 
     /// For what is not RESP (PSYNC): a line without its CR LF, at most `size_max` bytes; what comes next, 0 at the end.

@@ -1,0 +1,96 @@
+#pragma once
+// Changes for tests: orders that live and end in every way, always the same for the same numbers.
+
+#include <fmt/core.h>
+
+#include <vector>
+
+#include "holdfast/ledger/book.hpp"
+
+namespace holdfast::trade {
+
+inline ledger::Uuid test_id(std::uint64_t n) {
+    ledger::Uuid id;
+    store_le(id.bytes.data(), n);
+    id.bytes[15] = std::byte{7};
+    return id;
+}
+
+class History {
+public:
+    static constexpr std::int64_t k_start = 1'795'000'000'000'000'000;    // some day in November 2026
+
+    const ledger::Change& note(ledger::FactData data) {
+        ledger::Fact fact{Timestamp{k_start + static_cast<std::int64_t>(changes_.size()) * 1'000'000}, std::move(data)};
+        ledger::Change change{changes_.size() + 1, std::move(fact), std::nullopt};
+        if (const ledger::Order* order = book_.apply(change.fact)) change.order = *order;
+        changes_.push_back(std::move(change));
+        return changes_.back();
+    }
+    void accept(std::uint64_t n) {
+        ledger::Signal signal;
+        signal.id = test_id(n);
+        signal.symbol = "EURUSD";
+        signal.quantity = ledger::Decimal::whole(10);
+        signal.strategy = "it's a\ttest \\ \n";
+        note(ledger::SignalAccepted{signal});
+    }
+    void send(std::uint64_t n) {
+        note(ledger::OrderIntended{test_id(n), 1, 0, {}, {}});
+        note(ledger::OrderSent{test_id(n), 1});
+        note(ledger::OrderAcked{test_id(n), fmt::format("B{}", n)});
+    }
+    void fill(std::uint64_t n, std::int64_t quantity, unsigned part = 0) {
+        ledger::Execution execution;
+        execution.id = fmt::format("E{}-{}", n, part);
+        execution.order = execution.signal = test_id(n);
+        execution.symbol = "EURUSD";
+        execution.quantity = ledger::Decimal::whole(quantity);
+        execution.price = {123'456'789};
+        execution.executed_at = Timestamp{k_start + static_cast<std::int64_t>(changes_.size()) * 1'000'000};
+        note(ledger::OrderExecuted{execution});
+    }
+    /// One order, whose number says how it ends: filled at once or in two parts, rejected, failed, parked, still open.
+    void order(std::uint64_t n) {
+        accept(n);
+        switch (n % 6) {
+            case 0:
+            case 1:
+                send(n);
+                return fill(n, 10);
+            case 2:
+                send(n);
+                fill(n, 4, 0);
+                return fill(n, 6, 1);
+            case 3:
+                send(n);
+                note(ledger::OrderClosed{test_id(n), ledger::OrderState::rejected, "no money"});
+                return;
+            case 4:
+                note(ledger::OrderParked{test_id(n), "the broker is away"});
+                if (n % 12 == 4) return;
+                note(ledger::OrderClosed{test_id(n), ledger::OrderState::failed, "too old"});
+                return;
+            default:
+                send(n);
+                return fill(n, 3);
+        }
+    }
+    void orders(std::uint64_t from, std::uint64_t count) {
+        for (std::uint64_t n = from; n < from + count; ++n) order(n);
+    }
+
+    const std::vector<ledger::Change>& changes() const { return changes_; }
+    /// Those with sequences in (after, to].
+    std::span<const ledger::Change> part(ledger::Sequence after, ledger::Sequence to) const {
+        return std::span(changes_).subspan(after, to - after);
+    }
+    ledger::Sequence last() const { return changes_.size(); }
+    const ledger::Book& book() const { return book_; }
+
+private:
+    ledger::Book book_;
+    std::vector<ledger::Change> changes_;
+};
+
+}    // namespace holdfast::trade
