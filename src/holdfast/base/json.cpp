@@ -151,6 +151,17 @@ Result<Value> parse(std::string_view text, std::string_view what) {
     return convert(root, 0, what);
 }
 
+std::string as_utf8(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size();) {
+        const std::size_t length = utf8_length(text, i);
+        out += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(i, length);
+        i += std::max<std::size_t>(length, 1);
+    }
+    return out;
+}
+
 void append_quoted(std::string& to, std::string_view text) {
     to += '"';
     for (std::size_t i = 0; i < text.size();) {

@@ -70,6 +70,8 @@ private:
 Result<Value> parse(std::string_view text, std::string_view what);
 /// indent 0: one line. Bytes that are not UTF-8 become U+FFFD.
 std::string dump(const Value& value, int indent = 0);
+/// The text with each byte that is not UTF-8 replaced by U+FFFD.
+std::string as_utf8(std::string_view text);
 /// Appends a quoted JSON string, escaped as dump() does.
 void append_quoted(std::string& to, std::string_view text);
 

@@ -15,7 +15,9 @@ namespace {
 #define HF_DUCKDB_FUNCTIONS(X)                                                                    \
     X(create_config) X(set_config) X(destroy_config) X(open_ext) X(close) X(connect) X(disconnect) \
     X(query) X(destroy_result) X(result_error) X(row_count) X(column_count) X(column_name)         \
-    X(value_varchar) X(value_is_null) X(free) X(library_version)
+    X(value_varchar) X(value_is_null) X(free) X(library_version)                                  \
+    X(appender_create) X(appender_error) X(appender_end_row) X(appender_close)                    \
+    X(appender_destroy) X(append_varchar_length) X(append_null)
 // clang-format on
 
 struct Library {
@@ -195,6 +197,29 @@ Result<DuckDbRows> DuckDb::query(const std::string& sql) {
 Status DuckDb::run(const std::string& sql) {
     HF_TRY([[maybe_unused]] const DuckDbRows rows, query(sql));
     return {};
+}
+
+Status DuckDb::append(const std::string& table, std::size_t columns,
+                      std::span<const std::optional<std::string>> values) {
+    HF_ASSERT(columns > 0 && values.size() % columns == 0);
+    const Library& lib = state_->database->library;
+    duckdb_appender appender = nullptr;
+    bool good = lib.appender_create(state_->connection, nullptr, table.c_str(), &appender) == DuckDBSuccess;
+    for (std::size_t i = 0; good && i < values.size(); ++i) {
+        const auto& value = values[i];
+        good = (value ? lib.append_varchar_length(appender, value->data(), value->size())
+                      : lib.append_null(appender)) == DuckDBSuccess;
+        if (good && (i + 1) % columns == 0) good = lib.appender_end_row(appender) == DuckDBSuccess;
+    }
+    // What was buffered is checked and written here.
+    good = good && lib.appender_close(appender) == DuckDBSuccess;
+    Status done;
+    if (!good) {
+        const char* why = appender ? lib.appender_error(appender) : nullptr;
+        done = fail(duckdb_error(why ? why : "rows cannot be appended to " + table, state_->database->path));
+    }
+    if (appender) lib.appender_destroy(&appender);
+    return done;
 }
 
 namespace {

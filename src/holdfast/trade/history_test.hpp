@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "holdfast/ledger/book.hpp"
+#include "holdfast/os/host.hpp"
 
 namespace holdfast::trade {
 
@@ -16,12 +17,28 @@ inline ledger::Uuid test_id(std::uint64_t n) {
     return id;
 }
 
+/// The machine's clock, moved.
+class ShiftedClock final : public Clock {
+public:
+    Timestamp now() const override { return clock_.now() + shift; }
+    Instant instant() const override { return clock_.instant() + shift; }
+    void sleep(Duration d) override { clock_.sleep(d); }
+    Duration shift{};
+
+private:
+    os::SystemClock clock_;
+};
+
 class History {
 public:
-    static constexpr std::int64_t k_start = 1'795'000'000'000'000'000;    // some day in November 2026
+    /// Stores drop what is old by their own clocks, so it has just happened: at the full second in which the test began.
+    static std::int64_t start() {
+        static const std::int64_t at = os::SystemClock().now().nanoseconds / 1'000'000'000 * 1'000'000'000;
+        return at;
+    }
 
     const ledger::Change& note(ledger::FactData data) {
-        ledger::Fact fact{Timestamp{k_start + static_cast<std::int64_t>(changes_.size()) * 1'000'000}, std::move(data)};
+        ledger::Fact fact{Timestamp{start() + static_cast<std::int64_t>(changes_.size()) * 1'000'000}, std::move(data)};
         ledger::Change change{changes_.size() + 1, std::move(fact), std::nullopt};
         if (const ledger::Order* order = book_.apply(change.fact)) change.order = *order;
         changes_.push_back(std::move(change));
@@ -47,7 +64,7 @@ public:
         execution.symbol = "EURUSD";
         execution.quantity = ledger::Decimal::whole(quantity);
         execution.price = {123'456'789};
-        execution.executed_at = Timestamp{k_start + static_cast<std::int64_t>(changes_.size()) * 1'000'000};
+        execution.executed_at = Timestamp{start() + static_cast<std::int64_t>(changes_.size()) * 1'000'000};
         note(ledger::OrderExecuted{execution});
     }
     /// One order, whose number says how it ends: filled at once or in two parts, rejected, failed, parked, still open.

@@ -1,0 +1,69 @@
+#pragma once
+// DuckDB as the trade history on this host: every order, every execution, what failed, and settings, in one file of one account.
+// The watermark is committed with the rows.
+//
+//   damage    a file that is missing is made; one that is damaged is set aside under another name, and the next watermark is 0:
+//             the history is then written anew from the journal. Its health is first looked at in a child process
+//   errors    locked: another process has the file open; config: it belongs to another account
+//   threads   any; one call at a time goes on
+//   source    docs/formats/trade-stores.md
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/trade/failed_syncs.hpp"
+#include "holdfast/trade/sink.hpp"
+
+namespace holdfast::trade {
+
+struct DuckDbSinkOptions {
+    std::string path;
+    std::string account;
+    db::DuckDb::Settings settings = {{"memory_limit", "256MB"}, {"threads", "1"}};
+};
+
+class DuckDbSink final : public Sink, public FailedSyncs {
+public:
+    DuckDbSink(DuckDbSinkOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
+
+    std::string_view name() const override { return "duckdb"; }
+    std::size_t batch_max() const override { return 10'000; }
+    Result<ledger::Sequence> watermark() override;
+    Status apply(ledger::Sequence after, std::span<const ledger::Change> changes) override;
+
+    Status put(const FailedSync& failed) override;
+    Status clear(std::string_view sink) override;
+    Result<std::vector<FailedSync>> all() override;
+
+    /// The table `configuration`: settings that outlive the process.
+    Status configure(const std::string& name, const std::string& value);
+    Result<std::map<std::string, std::string>> configuration();
+    /// For reports and reconciliation.
+    Result<db::DuckDbRows> query(const std::string& sql);
+
+    /// Where the last damaged file was set aside; empty: none was.
+    std::string set_aside() const;
+
+private:
+    Status open();
+    Status move_aside(const Error& why);
+    template <class Work>
+    auto with_database(const Work& work) -> decltype(work());
+    Result<ledger::Sequence> read_mark();
+    Status write(ledger::Sequence mark, std::span<const ledger::Change> changes);
+
+    DuckDbSinkOptions options_;
+    const Clock& clock_;
+    mutable std::mutex mutex_;
+    std::optional<db::DuckDb> database_;
+    std::string set_aside_;
+};
+
+/// "SELECT …" of all orders (executions) in an attached or open DuckDB, with values as trade/rows.hpp reads them.
+std::string duckdb_select_orders(std::string_view where);
+std::string duckdb_select_executions(std::string_view where);
+
+}    // namespace holdfast::trade
