@@ -1,0 +1,4 @@
+# A broker of one's own, which outlives the engine that trades with it.
+add_executable(holdfast-paper-broker paper_broker.cpp)
+target_link_libraries(holdfast-paper-broker PRIVATE hf_broker fmt::fmt Threads::Threads)
+install(TARGETS holdfast-paper-broker RUNTIME DESTINATION bin)
