@@ -89,10 +89,11 @@ struct PostgresConnection::State {
     PGconn* connection = nullptr;
     std::string where, sql_state;
     std::atomic<bool> cancelled = false;
+    std::optional<Duration> answer_max;
 
     ~State() { PQfinish(connection); }
 
-    bool stopping() const { return cancelled || os::stop_requested(); }
+    bool stopping() const { return cancelled || (!answer_max && os::stop_requested()); }
 
     void cancel_statement() {
         char text[256];
@@ -112,7 +113,12 @@ struct PostgresConnection::State {
     // Waits for the next result, looking at the stop flags; after a cancel the server is given the time to say so.
     Status wait() {
         bool told = false;
+        const auto began = std::chrono::steady_clock::now();
         while (PQisBusy(connection)) {
+            if (answer_max && std::chrono::steady_clock::now() - began > *answer_max)
+                return fail(ErrorCode::unreachable,
+                            fmt::format("PostgreSQL {} does not answer within {:.1f} s", where, seconds(*answer_max)),
+                            std::string(hint_of(ErrorCode::unreachable)));
             pollfd entry{PQsocket(connection), POLLIN, 0};
             ::poll(&entry, 1, k_poll_ms);
             if (entry.revents != 0 && !PQconsumeInput(connection)) return fail(broken());
@@ -234,6 +240,7 @@ Status PostgresConnection::execute(const std::string& sql) {
 
 int PostgresConnection::server_version() const { return PQserverVersion(state_->connection); }
 const std::string& PostgresConnection::sql_state() const { return state_->sql_state; }
+void PostgresConnection::answer_within(Duration answer_max) { state_->answer_max = answer_max; }
 void PostgresConnection::cancel() { state_->cancelled = true; }
 
 PostgresAddress PostgresAccess::to(const std::string& database) const {

@@ -55,6 +55,9 @@ public:
     int server_major() const { return server_version() / 10000; }
     /// SQLSTATE of the last failed statement; empty if it did not come from the server.
     const std::string& sql_state() const;
+    /// From now on each answer is waited for that long and no longer (the connection is broken then), and a stop request
+    /// ends nothing: for what is still to be said while stopping.
+    void answer_within(Duration answer_max);
     /// Makes the running statement, and all later ones, fail with cancelled.
     void cancel();
 
