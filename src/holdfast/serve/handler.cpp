@@ -17,85 +17,16 @@ constexpr std::uint64_t k_file_max = std::uint64_t(4) << 30;    // no pack of th
 constexpr std::size_t k_piece = 128 << 10;
 constexpr std::string_view k_v1 = "application/vnd.x.restic.rest.v1", k_v2 = "application/vnd.x.restic.rest.v2";
 
-std::string_view reason(int status) {
-    switch (status) {
-        case 200:
-            return "OK";
-        case 206:
-            return "Partial Content";
-        case 400:
-            return "Bad Request";
-        case 401:
-            return "Unauthorized";
-        case 403:
-            return "Forbidden";
-        case 404:
-            return "Not Found";
-        case 405:
-            return "Method Not Allowed";
-        case 411:
-            return "Length Required";
-        case 413:
-            return "Content Too Large";
-        case 416:
-            return "Range Not Satisfiable";
-        case 501:
-            return "Not Implemented";
-        case 507:
-            return "Insufficient Storage";
-        default:
-            return "Internal Server Error";
-    }
-}
-
 }    // namespace
 
-// One request and what became of it.
-struct Handler::Exchange {
-    Connection& connection;
-    RequestHead head;
+struct Handler::Exchange : http::Exchange {
     std::string user;
-    int status = 0;
-    std::uint64_t sent = 0, received = 0;
-    bool body_was_read = false;
-    bool close = false;    // after the answer
-
-    bool has_unread_body() const {
-        return !body_was_read && (head.has_transfer_coding || head.content_length.value_or(0) > 0);
-    }
-    // The answer's head; `size` bytes follow unless the method is HEAD.
-    void begin(int code, std::uint64_t size, std::string_view type = {}, std::string_view extra = {}) {
-        status = code;
-        if (has_unread_body()) close = true;
-        const std::string text =
-            fmt::format("HTTP/1.1 {} {}\r\nServer: holdfast\r\nContent-Length: {}\r\n{}{}{}{}Connection: {}\r\n\r\n",
-                        code, reason(code), size, type.empty() ? "" : "Content-Type: ", type,
-                        type.empty() ? "" : "\r\n", extra, close ? "close" : "keep-alive");
-        connection.start_transfer();
-        if (!connection.write(as_bytes(text))) close = true;
-    }
-    void send(ByteView bytes) {
-        if (head.method == "HEAD") return;
-        if (connection.write(bytes))
-            sent += bytes.size();
-        else
-            close = true;
-    }
-    void reply(int code, std::string_view text = {}, std::string_view type = "text/plain; charset=utf-8",
-               std::string_view extra = {}) {
-        begin(code, text.size(), text.empty() ? "" : type, extra);
-        send(as_bytes(text));
-    }
-    // What a person would want to know, as one line.
-    void refuse(int code, std::string_view why, std::string_view extra = {}) {
-        reply(code, std::string(why) + '\n', "text/plain; charset=utf-8", extra);
-    }
 };
 
-bool Handler::answer(Connection& connection, std::string_view head_text, bool stopping, unsigned connections) {
+bool Handler::answer(http::Connection& connection, std::string_view head_text, bool stopping, unsigned connections) {
     const Instant began = clock_.instant();
-    auto head = parse_request_head(head_text);
-    Exchange exchange{connection, head ? *head : RequestHead{}, {}};
+    auto head = http::parse_request_head(head_text);
+    Exchange exchange{{connection, head ? *head : http::RequestHead{}}, {}};
     exchange.close = stopping || !head || exchange.head.wants_close();
     if (!head) {
         exchange.refuse(400, head.error().message);
@@ -127,7 +58,7 @@ bool Handler::answer(Connection& connection, std::string_view head_text, bool st
 // Answers by itself when it says no.
 bool Handler::admits(Exchange& exchange, const Route* route) {
     if (users_) {
-        const auto login = parse_basic_authorization(exchange.head.header("authorization").value_or(""));
+        const auto login = http::parse_basic_authorization(exchange.head.header("authorization").value_or(""));
         if (!login || !users_->check(login->first, login->second)) {
             exchange.refuse(401, "a user and a password are needed",
                             "WWW-Authenticate: Basic realm=\"holdfast\", charset=\"UTF-8\"\r\n");
@@ -250,8 +181,7 @@ void Handler::save(Exchange& exchange, const Route& route) {
 Status Handler::receive(Exchange& exchange, const Route& route, std::uint64_t size) {
     const auto repository = store_->repository(route);
     HF_TRY(const auto upload, repository->start(route.kind));
-    if (exchange.head.header("expect")) HF_DO(exchange.connection.write(as_bytes("HTTP/1.1 100 Continue\r\n\r\n")));
-    exchange.connection.start_transfer();
+    HF_DO(exchange.invite_body());
     format::Sha256 hash;
     Bytes piece(k_piece);
     for (std::uint64_t at = 0; at < size;) {

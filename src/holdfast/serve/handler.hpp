@@ -12,9 +12,8 @@
 #include <string>
 
 #include "holdfast/base/clock.hpp"
-#include "holdfast/serve/connection.hpp"
+#include "holdfast/http/exchange.hpp"
 #include "holdfast/serve/htpasswd.hpp"
-#include "holdfast/serve/http_head.hpp"
 #include "holdfast/serve/metrics.hpp"
 #include "holdfast/serve/route.hpp"
 #include "holdfast/serve/store.hpp"
@@ -36,7 +35,7 @@ public:
         : options_(options), store_(std::move(store)), users_(std::move(users)), clock_(clock) {}
 
     /// Whether the connection may serve another request. `connections`: how many there are, for the metrics.
-    bool answer(Connection& connection, std::string_view head, bool stopping, unsigned connections);
+    bool answer(http::Connection& connection, std::string_view head, bool stopping, unsigned connections);
 
 private:
     struct Exchange;

@@ -1,4 +1,4 @@
-#include "holdfast/serve/connection.hpp"
+#include "holdfast/http/connection.hpp"
 
 #include <fmt/core.h>
 #include <openssl/err.h>
@@ -10,7 +10,7 @@
 #include <array>
 #include <cerrno>
 
-namespace holdfast::serve {
+namespace holdfast::http {
 namespace {
 
 constexpr std::size_t k_head_max = 32 << 10;
@@ -49,8 +49,8 @@ Result<TlsIdentity> TlsIdentity::load(const std::string& certificate_file, const
     return identity;
 }
 
-Connection::Connection(os::Fd fd, std::string peer, const Patience& patience)
-    : fd_(std::move(fd)), peer_(std::move(peer)), patience_(patience) {
+Connection::Connection(os::Fd fd, std::string peer, const Patience& patience, bool is_local)
+    : fd_(std::move(fd)), peer_(std::move(peer)), patience_(patience), is_local_(is_local) {
     start_transfer();
 }
 
@@ -221,4 +221,4 @@ void Connection::wake(bool also_busy) {
         ::shutdown(fd_.get(), SHUT_RD);
 }
 
-}    // namespace holdfast::serve
+}    // namespace holdfast::http

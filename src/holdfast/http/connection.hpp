@@ -21,7 +21,7 @@
 typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
 
-namespace holdfast::serve {
+namespace holdfast::http {
 
 struct Patience {
     std::chrono::milliseconds idle = std::chrono::seconds(120);
@@ -45,7 +45,7 @@ private:
 
 class Connection {
 public:
-    Connection(os::Fd fd, std::string peer, const Patience& patience);
+    Connection(os::Fd fd, std::string peer, const Patience& patience, bool is_local = false);
     ~Connection();
 
     Status shake_hands(const TlsIdentity& identity);
@@ -61,6 +61,8 @@ public:
     /// Wakes a client that is waited for between two requests (`also_busy`: any), as if it had gone.
     void wake(bool also_busy);
     const std::string& peer() const { return peer_; }
+    /// Came through a Unix socket.
+    bool is_local() const { return is_local_; }
 
 private:
     using Moment = std::chrono::steady_clock::time_point;
@@ -71,6 +73,7 @@ private:
     const os::Fd fd_;
     const std::string peer_;
     const Patience patience_;
+    const bool is_local_;
     struct SslFree {
         void operator()(SSL* ssl) const;
     };
@@ -81,4 +84,4 @@ private:
     std::atomic<bool> is_idle_ = false;
 };
 
-}    // namespace holdfast::serve
+}    // namespace holdfast::http

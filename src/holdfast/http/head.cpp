@@ -1,4 +1,4 @@
-#include "holdfast/serve/http_head.hpp"
+#include "holdfast/http/head.hpp"
 
 #include <strings.h>
 
@@ -7,7 +7,7 @@
 
 #include "holdfast/base/bytes.hpp"
 
-namespace holdfast::serve {
+namespace holdfast::http {
 namespace {
 
 constexpr std::size_t k_headers_max = 100;
@@ -113,4 +113,4 @@ std::optional<std::pair<std::string, std::string>> parse_basic_authorization(std
     return std::pair(std::string(text.substr(0, colon)), std::string(text.substr(colon + 1)));
 }
 
-}    // namespace holdfast::serve
+}    // namespace holdfast::http

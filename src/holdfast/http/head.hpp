@@ -15,7 +15,7 @@
 
 #include "holdfast/base/result.hpp"
 
-namespace holdfast::serve {
+namespace holdfast::http {
 
 struct RequestHead {
     std::string method;    // "GET"
@@ -37,4 +37,4 @@ Result<RequestHead> parse_request_head(std::string_view text);
 /// User and password of an Authorization header; nullopt for anything but Basic.
 std::optional<std::pair<std::string, std::string>> parse_basic_authorization(std::string_view value);
 
-}    // namespace holdfast::serve
+}    // namespace holdfast::http
