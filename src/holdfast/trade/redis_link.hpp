@@ -44,6 +44,8 @@ public:
     const std::string& peer() const { return peer_; }
     /// Connections made so far.
     unsigned connections() const { return connections_; }
+    /// False: the next command connects first.
+    bool is_connected() const { return client_.has_value(); }
     void drop() { client_.reset(); }
 
 private:
