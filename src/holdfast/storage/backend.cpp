@@ -35,6 +35,18 @@ std::string relative_path(const FileName& name) {
     return fmt::format("data/{}/{}", std::string_view(hex).substr(0, 2), hex);
 }
 
+Status Backend::remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) {
+    Status first;
+    for (const FileName& name : names) {
+        auto removed = remove(name);
+        if (removed || removed.error().code == ErrorCode::not_found)
+            gone(name);
+        else if (first)
+            first = std::move(removed);
+    }
+    return first;
+}
+
 std::uint64_t read_size_max(FileKind kind) {
     switch (kind) {
         case FileKind::config:

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "holdfast/base/bytes.hpp"
@@ -60,7 +61,14 @@ public:
     virtual Result<std::uint64_t> size(const FileName& name) = 0;
     /// Calls `found` for every file of the kind, in no order; names that are not 64 hex digits are skipped.
     virtual Status list(FileKind kind, const std::function<void(const Id& id, std::uint64_t size)>& found) = 0;
+    /// not_found for what is not there.
     virtual Status remove(const FileName& name) = 0;
+    /// Removes all that it can, without looking first; tells `gone` of each that is not there any more (what never was
+    /// counts), also when the answer is an error: then of the first one that could not be removed. Without an override:
+    /// remove() for each, which is right everywhere.
+    virtual Status remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone);
+    /// How many names in one remove_many() cost it no more than one.
+    virtual std::size_t removes_at_once() const { return 1; }
     virtual Status sync() = 0;
     /// Whether a file is in every list() that starts after its put() returned. Locks then need no waiting time.
     virtual bool lists_at_once() const { return false; }

@@ -84,6 +84,11 @@ public:
         const Turn turn(*this);
         return below_->remove(name);
     }
+    Status remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) override {
+        const Turn turn(*this);
+        return below_->remove_many(names, gone);
+    }
+    std::size_t removes_at_once() const override { return below_->removes_at_once(); }
     Status sync() override {
         const Turn turn(*this);
         return below_->sync();

@@ -64,6 +64,17 @@ public:
         HF_DO(ask("DELETE", path_of(name), "removing " + relative_path(name)));
         return {};
     }
+    Status remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) override {
+        Status first;
+        for (const FileName& name : names) {
+            auto removed = ask("DELETE", path_of(name), "removing " + relative_path(name));
+            if (removed || removed.error().code == ErrorCode::not_found)
+                gone(name);
+            else if (first)
+                first = fail(std::move(removed).error());
+        }
+        return first;
+    }
     Status sync() override { return {}; }
     bool lists_at_once() const override { return true; }
     unsigned connections() const override { return connections_; }

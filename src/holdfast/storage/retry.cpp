@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <set>
 #include <vector>
 
 #include "holdfast/base/log.hpp"
@@ -81,6 +82,21 @@ public:
             return status;
         });
     }
+    Status remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) override {
+        if (names.empty()) return {};
+        std::vector<FileName> left(names.begin(), names.end());
+        return attempts<Status>(fmt::format("removing {} files ({} …)", names.size(), relative_path(names.front())),
+                                [&](unsigned) {
+                                    std::set<FileName> done;
+                                    auto status = below_->remove_many(left, [&](const FileName& name) {
+                                        done.insert(name);
+                                        gone(name);
+                                    });
+                                    std::erase_if(left, [&](const FileName& name) { return done.contains(name); });
+                                    return status;
+                                });
+    }
+    std::size_t removes_at_once() const override { return below_->removes_at_once(); }
     Status sync() override {
         return attempts<Status>("bringing names to the disk", [&](unsigned) { return below_->sync(); });
     }

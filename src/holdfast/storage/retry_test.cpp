@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "holdfast/base/log.hpp"
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/os/file.hpp"
@@ -176,6 +178,22 @@ TEST_F(Retry, TakesARemovalWhoseAnswerWasLostForDone) {
     EXPECT_TRUE(backend_->remove(named("x")));
     fates({});
     EXPECT_EQ(backend_->remove(named("x")).error().code, ErrorCode::not_found);
+}
+
+TEST_F(Retry, RemovesOfManyFilesOnlyThoseAgainThatAreStillThere) {
+    std::vector<FileName> names;
+    for (const char* content : {"a", "b", "c"}) {
+        names.push_back(named(content));
+        ASSERT_TRUE(backend_->put(names.back(), as_bytes(content)));
+    }
+    calls_.clear();
+    fates({std::nullopt, Fate{Fate::When::before}, Fate{Fate::When::after}});
+    std::vector<FileName> gone;
+    ASSERT_TRUE(backend_->remove_many(names, [&](const FileName& name) { gone.push_back(name); }));
+    EXPECT_EQ(calls_.size(), 5u);    // three, then the two whose removal was not heard of
+    EXPECT_EQ(std::set<FileName>(gone.begin(), gone.end()), std::set<FileName>(names.begin(), names.end()));
+    EXPECT_EQ(gone.size(), 3u);
+    EXPECT_EQ(counters_->retries, 1u);
 }
 
 TEST_F(Retry, TellsAListOnceThoughItsEndWasLost) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <map>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/storage/aws_credentials.hpp"
@@ -14,6 +15,8 @@
 
 namespace holdfast::storage {
 namespace {
+
+constexpr std::size_t k_deletes_max = 1000;    // in one request; the servers' own limit
 
 class S3Backend final : public Backend {
 public:
@@ -47,6 +50,8 @@ public:
         HF_DO(client_.send({.method = "DELETE", .key = key_of(name), .what = say("removing", name)}));
         return {};
     }
+    Status remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) override;
+    std::size_t removes_at_once() const override { return k_deletes_max; }
     Status sync() override { return {}; }
     bool lists_at_once() const override { return client_.location().is_aws(); }
     unsigned connections() const override { return client_.location().connections; }
@@ -68,11 +73,14 @@ private:
     Status store_in_parts(const FileName& name, HttpBody& body);
     Status send_parts(const FileName& name, HttpBody& body, const std::string& upload);
     Status check_encryption(const FileName& name);
+    Status remove_at_once(std::span<const FileName> names, const std::function<void(const FileName&)>& gone);
+    Status remove_one_by_one(std::span<const FileName> names, const std::function<void(const FileName&)>& gone);
 
     S3Client client_;
     const std::uint64_t multipart_above_, part_size_, list_page_;
     std::atomic<bool> conditions_ = true;    // until the server says that it does not know If-None-Match
     std::atomic<bool> encryption_checked_ = false;
+    std::atomic<bool> many_deletes_ = true;    // until the server says that it does not know DeleteObjects
 };
 
 class S3Upload final : public Upload {
@@ -260,6 +268,76 @@ Status S3Backend::check_encryption(const FileName& name) {
                  {"found", std::string(found.value_or("nothing"))},
                  {"remedy", "leave s3.sse away, or set the bucket's default encryption"}});
     return {};
+}
+
+Status S3Backend::remove_many(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) {
+    Status first;
+    while (!names.empty()) {
+        const auto part = names.first(std::min(names.size(), k_deletes_max));
+        names = names.subspan(part.size());
+        Status removed;
+        if (many_deletes_ && part.size() > 1) removed = remove_at_once(part, gone);
+        // Asked again after it found out that it cannot: none of the part is gone then.
+        if (!many_deletes_ || part.size() == 1) removed = remove_one_by_one(part, gone);
+        if (!removed && first) first = std::move(removed);
+        if (!first && first.error().retryable()) break;    // the others would wait for the same dead server
+    }
+    return first;
+}
+
+Status S3Backend::remove_one_by_one(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) {
+    Status first;
+    for (const FileName& name : names) {
+        auto removed = client_.send({.method = "DELETE", .key = key_of(name), .what = say("removing", name)});
+        if (removed || removed.error().code == ErrorCode::not_found)
+            gone(name);
+        else if (first)
+            first = fail(std::move(removed).error());
+    }
+    return first;
+}
+
+Status S3Backend::remove_at_once(std::span<const FileName> names, const std::function<void(const FileName&)>& gone) {
+    const std::string what = fmt::format("{}: removing {} files", location(), names.size());
+    // Quiet: only what went wrong is answered.
+    std::string list = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+    std::map<std::string, FileName> left;
+    for (const FileName& name : names) {
+        list += fmt::format("<Object><Key>{}</Key></Object>", xml_escaped(key_of(name)));
+        left.emplace(key_of(name), name);
+    }
+    list += "</Delete>";
+    MemoryBody body(as_bytes(list));
+    HF_TRY(const auto md5, md5_of(body, 0, body.size()));
+    auto answer = client_.send({.method = "POST",
+                                .query = {{"delete", ""}},
+                                .headers = {{"Content-MD5", to_base64(md5)}, {"Content-Type", "application/xml"}},
+                                .body = &body,
+                                .what = what});
+    if (!answer) {
+        const ErrorCode code = answer.error().code;
+        // Not known there (501, 405, or an answer to something else): none of it was done.
+        if (code == ErrorCode::unsupported || code == ErrorCode::store) {
+            many_deletes_ = false;
+            return {};
+        }
+        return fail(std::move(answer).error());
+    }
+    HF_TRY(const XmlElement outcome, parse_xml(as_text(answer->body)));
+    if (outcome.name != "DeleteResult")
+        return fail(ErrorCode::unreachable,
+                    fmt::format("{}: the server answered {} {}", what, outcome.name, outcome.text_of("Code")));
+    Status first;
+    for (const XmlElement& entry : outcome.children) {
+        if (entry.name != "Error" || entry.text_of("Code") == "NoSuchKey") continue;
+        const auto failed = left.find(std::string(entry.text_of("Key")));
+        if (failed == left.end())
+            return fail(ErrorCode::corrupt, what + ": the server speaks of a file that was not asked for");
+        if (first) first = fail(client_.error_of(entry, say("removing", failed->second)));
+        left.erase(failed);
+    }
+    for (const auto& [key, name] : left) gone(name);
+    return first;
 }
 
 Status S3Backend::read_at(const FileName& name, std::uint64_t offset, ByteSpan to) {

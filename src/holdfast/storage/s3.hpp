@@ -8,7 +8,8 @@
 //   encryption s3.sse is asked for with every upload, and its answer looked at: a server that ignored it is told of, once
 //   durability a file is safe when put() or commit() returns; sync() has nothing to do
 //   lists      at once on AWS; other servers are given a moment (vault/lock)
-//   remove     looks first: S3 itself says "done" for a file that was never there
+//   remove     looks first: S3 itself says "done" for a file that was never there. remove_many() does not, and sends up to
+//              1000 names in one request (DeleteObjects) where the server knows it
 //   source     docs/formats/locations.md
 
 #include "holdfast/storage/backend.hpp"

@@ -115,6 +115,17 @@ Result<HttpResponse> S3Client::send(const S3Request& request) {
     }
 }
 
+Error S3Client::error_of(const XmlElement& words, const std::string& what) const {
+    const std::string_view code = words.text_of("Code");
+    Error error = http_error(
+        one_of(code, {"AccessDenied", "InvalidAccessKeyId"})                                                      ? 403
+        : one_of(code, {"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "RequestTimeout"}) ? 503
+                                                                                                                  : 400,
+        what, "");
+    error.message = fmt::format("{}: {}: {}", what, code, words.text_of("Message"));
+    return error;
+}
+
 Error S3Client::error_of(const HttpResponse& response, const std::string& what) const {
     const S3Words words = words_of(response);
     const std::string detail = words.code.empty() ? words.message : fmt::format("{}: {}", words.code, words.message);

@@ -12,6 +12,7 @@
 
 #include "holdfast/storage/s3_location.hpp"
 #include "holdfast/storage/sigv4.hpp"
+#include "holdfast/storage/xml.hpp"
 
 namespace holdfast::storage {
 
@@ -34,6 +35,9 @@ public:
 
     /// Only 2xx answers come back; all else is an Error.
     Result<HttpResponse> send(const S3Request& request);
+
+    /// What an <Error> element in an answer to a request for several keys means for one of them.
+    Error error_of(const XmlElement& words, const std::string& what) const;
 
     const S3Location& location() const { return location_; }
     std::string region() const;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "holdfast/format/crypto.hpp"
@@ -112,6 +113,24 @@ TEST_P(BackendSuite, RemovesForGood) {
     ASSERT_TRUE(backend_->put(name, as_bytes("a lock")));
     ASSERT_TRUE(backend_->remove(name));
     EXPECT_TRUE(listed(Kind::lock).empty());
+}
+
+TEST_P(BackendSuite, RemovesManyAtOnceAndTellsOfEach) {
+    std::vector<storage::FileName> names;
+    for (int i = 0; i < 30; ++i) {
+        names.push_back(named(Kind::pack, std::to_string(i)));
+        ASSERT_TRUE(backend_->put(names.back(), as_bytes(std::to_string(i))));
+    }
+    const auto kept = named(Kind::pack, "kept");
+    ASSERT_TRUE(backend_->put(kept, as_bytes("kept")));
+    names.push_back(named(Kind::pack, "never written"));    // as good as removed
+    std::multiset<storage::FileName> gone;
+    const auto removed = backend_->remove_many(names, [&](const storage::FileName& name) { gone.insert(name); });
+    ASSERT_TRUE(removed) << removed.error().message;
+    EXPECT_EQ(gone, std::multiset<storage::FileName>(names.begin(), names.end()));
+    EXPECT_EQ(listed(Kind::pack), (std::map<Id, std::uint64_t>{{kept.id, 4}}));
+    EXPECT_TRUE(backend_->remove_many({}, [](const storage::FileName&) { FAIL(); }));
+    EXPECT_GE(backend_->removes_at_once(), 1u);
 }
 
 TEST_P(BackendSuite, ServesManyThreads) {

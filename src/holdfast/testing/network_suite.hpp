@@ -89,6 +89,16 @@ TEST_P(NetworkSuite, ListsOverManyPages) {
     for (const Kind kind : {Kind::key, Kind::pack, Kind::snapshot, Kind::lock})
         ASSERT_TRUE(backend_->list(kind, [&](const Id&, std::uint64_t) { ++others; }));
     EXPECT_EQ(others, 0);
+
+    // More than any server takes in one request.
+    std::vector<storage::FileName> names;
+    for (const auto& [id, size] : expected) names.push_back({Kind::index, id});
+    std::size_t gone = 0;
+    const auto removed = backend_->remove_many(names, [&](const storage::FileName&) { ++gone; });
+    ASSERT_TRUE(removed) << removed.error().message;
+    EXPECT_EQ(gone, names.size());
+    ASSERT_TRUE(backend_->list(Kind::index, [&](const Id&, std::uint64_t) { ++others; }));
+    EXPECT_EQ(others, 0);
 }
 
 TEST_P(NetworkSuite, RefusesAWrongKeyWithoutTellingIt) {
@@ -106,6 +116,8 @@ TEST_P(NetworkSuite, RefusesAWrongKeyWithoutTellingIt) {
     keep(stranger->put(name, as_bytes("x")));
     keep(stranger->list(Kind::snapshot, [](const Id&, std::uint64_t) {}));
     keep(stranger->remove(name));
+    const std::vector<storage::FileName> two = {name, named(Kind::snapshot, "y")};
+    keep(stranger->remove_many(two, [](const storage::FileName&) { FAIL() << "nothing is gone"; }));
     for (const Error& error : errors) {
         EXPECT_EQ(error.code, ErrorCode::denied) << error.message;
         EXPECT_FALSE(error.hint.empty());

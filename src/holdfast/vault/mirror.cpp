@@ -9,6 +9,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/parallel.hpp"
+#include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -215,25 +216,33 @@ private:
 
     Status remove_old(MirrorPlan& plan, const Listing& here) {
         std::size_t indexes_kept = 0;
-        std::optional<FileKind> stage;
-        for (const FileName& name : plan.remove) {
-            if (name.kind == FileKind::index) {
-                HF_TRY(const bool wanted, is_still_wanted(repository_, mirror_, name, here));
-                indexes_kept += wanted;
-                if (wanted) continue;
+        // A stage is gone for good before the next one begins.
+        for (auto from = plan.remove.begin(); from != plan.remove.end();) {
+            const FileKind kind = from->kind;
+            const auto to =
+                std::find_if(from, plan.remove.end(), [&](const FileName& name) { return name.kind != kind; });
+            std::vector<FileName> stage(from, to);
+            from = to;
+            if (kind == FileKind::index) {
+                std::vector<FileName> unwanted;
+                for (const FileName& name : stage) {
+                    HF_TRY(const bool wanted, is_still_wanted(repository_, mirror_, name, here));
+                    if (!wanted) unwanted.push_back(name);
+                }
+                indexes_kept += stage.size() - unwanted.size();
+                stage = std::move(unwanted);
             }
             // Its packs stay with it.
-            if (name.kind == FileKind::pack && indexes_kept > 0) break;
-            if (stage && *stage != name.kind) HF_DO(mirror_.sync());
-            stage = name.kind;
-            auto removed = mirror_.remove(name);
-            if (!removed && removed.error().code != ErrorCode::not_found)
-                return fail(std::move(removed).error().within("removing an old file at the mirror"));
-            plan.memory.gone.erase(name);
-            ++report_.removed;
+            if (kind == FileKind::pack && indexes_kept > 0) break;
+            auto removed = remove_in_batches(mirror_, stage, [&](const FileName& name) {
+                plan.memory.gone.erase(name);
+                ++report_.removed;
+            });
+            if (!removed) return fail(std::move(removed).error().within("removing an old file at the mirror"));
+            HF_DO(mirror_.sync());
         }
         report_.lost_at_source += indexes_kept;
-        return mirror_.sync();
+        return {};
     }
 
     Repository& repository_;

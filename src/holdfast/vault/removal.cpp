@@ -36,33 +36,41 @@ Status check_removal_allowed(const Repository& repository) {
     Id nobody;
     os::random_bytes(nobody.bytes);
     for (const FileKind kind : {FileKind::index, FileKind::snapshot}) {
-        auto removed = repository.backend().remove({kind, nobody});
+        const storage::FileName name{kind, nobody};
+        auto removed = repository.backend().remove_many({&name, 1}, [](const storage::FileName&) {});
         if (!removed && removed.error().code == ErrorCode::denied)
             return fail(explained(std::move(removed).error(), repository));
     }
     return {};    // anything else will be said by the removal that counts
 }
 
+Status remove_in_batches(storage::Backend& backend, std::span<const storage::FileName> files,
+                         const std::function<void(const storage::FileName&)>& gone) {
+    std::mutex mutex;
+    const std::size_t batch = backend.removes_at_once();
+    return for_each_of((files.size() + batch - 1) / batch, k_request_threads, [&](std::size_t i) {
+        const auto part = files.subspan(i * batch, std::min(batch, files.size() - i * batch));
+        return backend.remove_many(part, [&](const storage::FileName& file) {
+            os::crash_point("removal.removed", kind_name(file.kind));
+            const std::scoped_lock guard(mutex);
+            gone(file);
+        });
+    });
+}
+
 Status remove_files(const Repository& repository, const RepositoryLock& lock,
                     const std::vector<storage::FileName>& files,
                     const std::function<void(std::uint64_t done)>& progress) {
     if (files.empty()) return {};
-    std::mutex mutex;
     std::uint64_t done = 0;
     for (std::size_t from = 0; from < files.size(); from += k_removals_between_checks) {
         HF_DO(lock.still_held());
-        const std::size_t count = std::min(k_removals_between_checks, files.size() - from);
-        HF_DO(for_each_of(count, k_request_threads, [&](std::size_t i) -> Status {
-            const storage::FileName& file = files[from + i];
-            auto removed = repository.backend().remove(file);
-            if (!removed && removed.error().code != ErrorCode::not_found)
-                return fail(explained(std::move(removed).error(), repository));
-            os::crash_point("removal.removed", kind_name(file.kind));
-            const std::scoped_lock guard(mutex);
+        const auto part = std::span(files).subspan(from, std::min(k_removals_between_checks, files.size() - from));
+        auto removed = remove_in_batches(repository.backend(), part, [&](const storage::FileName&) {
             ++done;
             if (progress) progress(done);
-            return {};
-        }));
+        });
+        if (!removed) return fail(explained(std::move(removed).error(), repository));
     }
     return repository.backend().sync();
 }
