@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "holdfast/base/bytes.hpp"
+#include "holdfast/storage/backend.hpp"
 #include "holdfast/testing/azurite_server.hpp"
 #include "holdfast/testing/rados_gateway.hpp"
 #include "holdfast/testing/ssh_server.hpp"
