@@ -7,7 +7,10 @@
 namespace holdfast::ledger {
 namespace {
 
-/// What an answer tells of an order that is closed and no longer in the book.
+bool may_be_at_broker(OrderState state) { return state != OrderState::accepted && !is_closed(state); }
+
+}    // namespace
+
 Order outline_of(const ClosedOrder& closed) {
     Order order;
     order.id = order.signal = closed.id;
@@ -15,10 +18,6 @@ Order outline_of(const ClosedOrder& closed) {
     order.filled = closed.filled;
     return order;
 }
-
-bool may_be_at_broker(OrderState state) { return state != OrderState::accepted && !is_closed(state); }
-
-}    // namespace
 
 Engine::Engine(State state, Rules rules, std::string instance, bool foreign, Now now)
     : state_(std::move(state)),

@@ -131,6 +131,9 @@ struct Output {
 /// What keeps new orders from leaving.
 enum class Bar : std::uint8_t { lease = 1, link = 2, in_doubt = 4, stores = 8, paused = 16 };
 
+/// All that is still known of an order that is closed: ID, state, filled.
+Order outline_of(const ClosedOrder& closed);
+
 class Engine {
 public:
     /// Goes on where `state` ends. `instance` names this engine in SessionStarted, `foreign` says that others may have

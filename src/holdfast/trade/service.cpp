@@ -1,0 +1,423 @@
+#include "holdfast/trade/service.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <future>
+
+#include "holdfast/base/log.hpp"
+
+namespace holdfast::trade {
+namespace {
+
+/// Inputs that go through the rules before their facts are handed to the disk: enough for one sync to serve many.
+constexpr std::size_t k_batch_max = 4096;
+
+Outcome outcome_of(const ledger::Answer& answer) {
+    Outcome outcome;
+    switch (answer.verdict) {
+        case ledger::Verdict::accepted:
+            outcome.verdict = Outcome::Verdict::accepted;
+            break;
+        case ledger::Verdict::duplicate:
+            outcome.verdict = Outcome::Verdict::duplicate;
+            break;
+        case ledger::Verdict::refused:
+            outcome.verdict = Outcome::Verdict::refused;
+            break;
+        case ledger::Verdict::unavailable:
+            outcome.verdict = Outcome::Verdict::unavailable;
+            break;
+    }
+    outcome.order = answer.order;
+    outcome.text = answer.text;
+    return outcome;
+}
+
+}    // namespace
+
+// ---- the journal as a log
+
+ledger::Sequence Service::JournalAsLog::append(ByteView payload) {
+    appended_ = true;
+    if (waiting_.empty()) {
+        if (const auto sequence = journal_.append(payload)) {
+            last_ = *sequence;
+            return last_;
+        }
+        // A full disk, or the journal's end: the engine goes no further than this, for nothing of it becomes durable.
+    }
+    waiting_.emplace_back(payload.begin(), payload.end());
+    return ++last_;
+}
+
+void Service::JournalAsLog::commit() {
+    while (!waiting_.empty() && journal_.append(waiting_.front())) waiting_.pop_front();
+    if (appended_) journal_.commit();
+    appended_ = !waiting_.empty();
+}
+
+std::optional<std::string> Service::JournalAsLog::trouble() const {
+    if (const auto failure = journal_.failure()) return failure->message;
+    if (const auto trouble = journal_.trouble()) return trouble->message;
+    if (!waiting_.empty()) return "the journal's disk has no room";
+    return std::nullopt;
+}
+
+// ---- start
+
+Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, std::unique_ptr<broker::Broker> broker,
+                                                std::unique_ptr<LeaseStore> lease, Clock& clock) {
+    std::unique_ptr<Service> service(new Service(std::move(options), std::move(broker), std::move(lease), clock));
+    HF_DO(service->open());
+    return service;
+}
+
+Service::Service(ServiceOptions options, std::unique_ptr<broker::Broker> broker, std::unique_ptr<LeaseStore> lease,
+                 Clock& clock)
+    : options_(std::move(options)), broker_(std::move(broker)), lease_(std::move(lease)), clock_(clock) {}
+
+Result<ledger::State> Service::replay() {
+    ledger::State state(options_.horizon);
+    FoundSnapshot found = journal_->take_snapshot();
+    for (const Error& error : found.passed_over)
+        log_warning("a state snapshot does not check; an older one is used", {{"error", error.message}});
+    if (found.snapshot) {
+        HF_TRY(state, ledger::State::read_snapshot(found.snapshot->state, options_.horizon));
+        snapshot_at_ = found.snapshot->sequence;
+    }
+    HF_TRY(JournalReader reader, journal_->reader(found.snapshot ? snapshot_at_ + 1 : 0));
+    for (;;) {
+        HF_TRY(const auto record, reader.next(journal_->durable()));
+        if (!record) break;
+        if (!found.snapshot && state.sequence() == 0 && record->sequence != 1)
+            return fail(
+                ErrorCode::corrupt,
+                fmt::format("the journal begins at {} and no state snapshot says what was before", record->sequence),
+                "bring the folder back from the vault, or start with an empty one: the stores and the broker are then "
+                "asked");
+        HF_TRY(const ledger::Fact fact, ledger::parse_fact(record->payload));
+        state.apply(record->sequence, fact);
+    }
+    return state;
+}
+
+Status Service::open() {
+    options_.journal.on_change = [this] { wake(); };
+    options_.journal.log.account = options_.account;
+    HF_TRY(journal_, Journal::open(options_.folder, std::move(options_.journal)));
+    log_ = std::make_unique<JournalAsLog>(*journal_);
+    HF_TRY(ledger::State state, replay());
+    const bool fresh = state.sequence() == 0;
+    if (state.token() != 0) own_token_ = state.token();
+    // Without tokens nobody can tell whether an empty journal is the first one or the successor of one that was lost.
+    const bool foreign = fresh && lease_->name() == "none";
+    pump_ = std::make_unique<Pump>(
+        ledger::Engine(std::move(state), options_.rules, options_.instance, foreign, {clock_.now(), clock_.instant()}),
+        *log_, *broker_, clock_, ears_);
+    engine_thread_ = std::thread([this] { run(); });
+    lease_thread_ = std::thread([this] { keep_lease(); });
+    return {};
+}
+
+// ---- the engine's thread
+
+void Service::push(Work work) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!stopping_ || std::holds_alternative<Ask>(work)) {
+            work_.push_back(std::move(work));
+            work_there_.notify_one();
+            return;
+        }
+    }
+    if (auto* with_answer = std::get_if<WithAnswer>(&work))
+        with_answer->waiting.answer({Outcome::Verdict::unavailable, {}, "the engine is stopping"});
+}
+
+void Service::wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    work_there_.notify_one();
+}
+
+void Service::run() {
+    std::deque<Work> batch;
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            const auto ready = [this] { return !work_.empty() || woken_ || stopped_; };
+            if (const auto at = pump_->next_wake()) {
+                const Duration wait =
+                    std::clamp<Duration>(*at - clock_.instant(), Duration::zero(), std::chrono::seconds(1));
+                work_there_.wait_for(lock, wait, ready);
+            } else {
+                work_there_.wait(lock, ready);
+            }
+            if (stopped_ && work_.empty()) return;
+            woken_ = false;
+            if (work_.size() <= k_batch_max) {
+                batch.swap(work_);
+            } else {
+                const auto end = work_.begin() + static_cast<std::ptrdiff_t>(k_batch_max);
+                std::move(work_.begin(), end, std::back_inserter(batch));
+                work_.erase(work_.begin(), end);
+            }
+        }
+        for (Work& work : batch) take(work);
+        batch.clear();
+        if (const auto at = pump_->next_wake(); at && *at <= clock_.instant()) pump_->feed(ledger::TimePassed{});
+        log_->commit();
+        if (!journal_->failure()) pump_->release();
+        log_->commit();
+        maybe_snapshot(false);
+    }
+}
+
+void Service::take(Work& work) {
+    if (auto* input = std::get_if<ledger::Input>(&work)) {
+        pump_->feed(*input);
+    } else if (auto* with_answer = std::get_if<WithAnswer>(&work)) {
+        const std::uint64_t ticket = ++ticket_last_;
+        if (auto* signal = std::get_if<ledger::SignalArrived>(&with_answer->input)) signal->ticket = ticket;
+        if (auto* cancel = std::get_if<ledger::CancelAsked>(&with_answer->input)) cancel->ticket = ticket;
+        answers_.emplace(ticket, std::move(with_answer->waiting));
+        pump_->feed(with_answer->input);
+    } else {
+        std::get<Ask>(work)();
+    }
+}
+
+void Service::Ears::answered(const ledger::Answer& answer) {
+    const auto at = service_.answers_.find(answer.ticket);
+    if (at == service_.answers_.end()) return;
+    const Waiting waiting = std::move(at->second);
+    service_.answers_.erase(at);
+    Outcome outcome = outcome_of(answer);
+    if (outcome.verdict == Outcome::Verdict::duplicate && outcome.order && !waiting.signal.id.is_nil() &&
+        !asks_for(waiting.signal, *outcome.order))
+        outcome = {Outcome::Verdict::refused, std::move(outcome.order), "another signal has this UUID already"};
+    waiting.answer(outcome);
+}
+
+void Service::Ears::notified(const ledger::Notify& notify) {
+    if (service_.options_.notify) service_.options_.notify(notify);
+}
+
+void Service::maybe_snapshot(bool now) {
+    const ledger::Sequence sequence = pump_->engine().state().sequence();
+    if (sequence == snapshot_at_ || (!now && sequence < snapshot_at_ + options_.snapshot_every)) return;
+    if (journal_->durable() != sequence) return;    // soon
+    Bytes state;
+    pump_->engine().state().append_snapshot(state);
+    snapshot_at_ = sequence;
+    if (auto saved = journal_->save_snapshot(sequence, state); !saved) {
+        log_warning("a state snapshot could not be saved; starts take longer", {{"error", saved.error().message}});
+        return;
+    }
+    ledger::Sequence released = sequence;
+    for (const ledger::Sink sink : ledger::k_sinks)
+        if (const ledger::Sequence confirmed = pump_->engine().state().confirmed(sink);
+            confirmed != 0 || sink != ledger::Sink::vault)
+            released = std::min(released, confirmed);
+    if (auto done = journal_->release(released); !done)
+        log_warning("old journal segments could not be removed", {{"error", done.error().message}});
+}
+
+void Service::with_engine(const std::function<void()>& what) {
+    std::promise<void> done;
+    push(Ask([&] {
+        what();
+        done.set_value();
+    }));
+    done.get_future().wait();
+}
+
+// ---- for everybody
+
+void Service::submit(Submission submission) {
+    push(WithAnswer{ledger::SignalArrived{submission.signal, 0},
+                    {std::move(submission.signal), std::move(submission.answer)}});
+}
+
+void Service::cancel(const ledger::Uuid& order, std::function<void(const Outcome&)> answer) {
+    push(WithAnswer{ledger::CancelAsked{order, 0}, {{}, std::move(answer)}});
+}
+
+void Service::turn(bool on, std::string who) { push(ledger::Input(ledger::SwitchTurned{on, std::move(who)})); }
+
+void Service::tell(ledger::Input input) { push(std::move(input)); }
+
+std::optional<ledger::Order> Service::find(const ledger::Uuid& id) const {
+    const ledger::State& state = pump_->engine().state();
+    if (const ledger::Order* order = state.book().find(id)) return *order;
+    const ledger::ClosedOrder* closed = state.remembered().find_order(id);
+    if (closed == nullptr) return std::nullopt;
+    return ledger::outline_of(*closed);
+}
+
+std::optional<ledger::Order> Service::order(const ledger::Uuid& id) {
+    std::optional<ledger::Order> found;
+    with_engine([&] { found = find(id); });
+    return found;
+}
+
+std::vector<ledger::Order> Service::open_orders() {
+    std::vector<ledger::Order> orders;
+    with_engine([&] {
+        for (const auto& [id, order] : pump_->engine().state().book().open()) orders.push_back(order);
+    });
+    std::ranges::sort(orders, {}, [](const ledger::Order& order) { return std::pair(order.accepted_at, order.id); });
+    return orders;
+}
+
+ServiceStatus Service::status() {
+    ServiceStatus status;
+    with_engine([&] {
+        const ledger::Engine& engine = pump_->engine();
+        status.bars = engine.bars();
+        status.trading_on = engine.state().trading_on();
+        status.token = engine.state().token();
+        status.appended = engine.state().sequence();
+        status.durable = journal_->durable();
+        for (const ledger::Sink sink : ledger::k_sinks)
+            status.confirmed[static_cast<std::size_t>(sink) - 1] = engine.state().confirmed(sink);
+        status.open = engine.state().book().open().size();
+        status.in_doubt = engine.in_doubt();
+        status.waiting = engine.waiting();
+        status.remembered = engine.state().remembered().orders();
+        status.broker = broker_->name();
+        status.journal_trouble = log_->trouble().value_or("");
+    });
+    const std::lock_guard lock(mutex_);
+    status.lease = lease_text_;
+    return status;
+}
+
+std::optional<Error> Service::failure() const { return journal_->failure(); }
+
+// ---- the lease's thread
+
+bool Service::wait_in_lease(Duration time) {
+    std::unique_lock lock(lease_mutex_);
+    return lease_wake_.wait_for(lock, time, [this] { return lease_stop_; });
+}
+
+void Service::keep_lease() {
+    watch::LeaseKeeper keeper(options_.margins);
+    bool trading = false;
+    const auto say = [this](std::string text) {
+        const std::lock_guard lock(mutex_);
+        lease_text_ = std::move(text);
+    };
+    // A session only under the lease: the broker ends an older one when a new one begins.
+    const auto begin = [&] {
+        if (trading) return;
+        if (auto started = broker_->start(
+                [this](broker::Report report) { push(ledger::Input(ledger::BrokerSaid{std::move(report)})); });
+            !started) {
+            log_error("the broker's adapter does not start", {{"error", started.error().message}});
+            return;
+        }
+        trading = true;
+    };
+    const auto end = [&] {
+        push(ledger::Input(ledger::LeaseChanged{false, 0, {}}));
+        if (std::exchange(trading, false)) broker_->stop();
+    };
+    bool held = false;
+    watch::FencingToken token = 0;
+    for (;;) {
+        const auto action = keeper.next(clock_.instant());
+        if (const auto* wait = std::get_if<watch::LeaseKeeper::Wait>(&action)) {
+            if (wait_in_lease(std::min<Duration>(wait->until - clock_.instant(), std::chrono::seconds(1)))) break;
+            begin();    // if it did not start before
+            continue;
+        }
+        if (std::holds_alternative<watch::LeaseKeeper::Demote>(action)) {
+            say("lost");
+            end();
+            held = false;
+            continue;
+        }
+        const auto ask = std::get<watch::LeaseKeeper::Ask>(action);
+        const Instant asked_at = clock_.instant();
+        const auto answer = ask.token ? lease_->renew(*ask.token) : lease_->acquire(own_token_);
+        if (!answer) {
+            keeper.failed(clock_.instant());
+            say("no answer: " + answer.error().message);
+        } else if (const auto* grant = std::get_if<LeaseGrant>(&*answer)) {
+            keeper.granted(grant->token, asked_at, grant->ttl);
+            own_token_ = grant->token;
+            held = true;
+            token = grant->token;
+            if (const auto until = keeper.not_after(); until && keeper.token(clock_.instant())) {
+                say("held");
+                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until}));
+                begin();
+            }
+        } else {
+            const auto& other = std::get<LeaseHeld>(*answer);
+            if (ask.token)
+                keeper.lost(*ask.token, clock_.instant());
+            else
+                keeper.held_elsewhere(clock_.instant(), other.left);
+            own_token_.reset();
+            say(other.holder.empty() ? "free" : "held by " + other.holder + " until " + to_rfc3339(other.until));
+        }
+        if (wait_in_lease(Duration::zero())) break;
+    }
+    end();
+    if (held)
+        if (auto released = lease_->release(token); !released)
+            log_warning("the lease could not be given back; it ends by itself", {{"error", released.error().message}});
+}
+
+// ---- stop
+
+Status Service::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopped_) return {};
+        stopping_ = true;
+    }
+    {
+        const std::lock_guard lock(lease_mutex_);
+        lease_stop_ = true;
+        lease_wake_.notify_all();
+    }
+    if (lease_thread_.joinable()) lease_thread_.join();
+    // All that was taken becomes durable and is answered; a disk that stays full is not waited for.
+    for (int i = 0; i < 500; ++i) {
+        bool done = false;
+        with_engine([&] { done = pump_->pending() == 0 && journal_->durable() == pump_->engine().state().sequence(); });
+        if (done || journal_->failure()) break;
+        clock_.sleep(std::chrono::milliseconds(10));
+    }
+    with_engine([&] { maybe_snapshot(true); });
+    {
+        const std::lock_guard lock(mutex_);
+        stopped_ = true;
+        work_there_.notify_all();
+    }
+    engine_thread_.join();
+    return journal_->close();
+}
+
+Service::~Service() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = stopped_ = true;
+        work_there_.notify_all();
+    }
+    {
+        const std::lock_guard lock(lease_mutex_);
+        lease_stop_ = true;
+        lease_wake_.notify_all();
+    }
+    if (lease_thread_.joinable()) lease_thread_.join();
+    if (engine_thread_.joinable()) engine_thread_.join();
+    journal_.reset();
+}
+
+}    // namespace holdfast::trade
