@@ -99,6 +99,7 @@ TEST_F(ServiceTest, ASignalBecomesAnOrderAndItsExecutionIsKnownAfterAStop) {
     wait_until_none_is_open();
     EXPECT_EQ(service_->order(signal(1).id)->state, OrderState::filled);
     ASSERT_TRUE(service_->stop());
+    service_.reset();
     start();
     const auto again = submit_until_taken(signal(1));
     ASSERT_TRUE(again);
