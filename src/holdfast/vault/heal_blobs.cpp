@@ -11,6 +11,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/id_set.hpp"
+#include "holdfast/vault/index_writer.hpp"
 #include "holdfast/vault/pack_builder.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
@@ -248,11 +249,9 @@ Result<std::size_t> index_orphans(Repository& repository) {
     std::vector<format::IndexPack> found;
     for (const auto& [id, size] : orphans)
         if (auto pack = read_pack_table(repository, id, size)) found.push_back(*std::move(pack));
-    // In parts that every reader of the format expects.
-    constexpr std::size_t k_blobs_max = 50'000;
     for (std::size_t at = 0; at < found.size();) {
         std::vector<format::IndexPack> part;
-        for (std::size_t blobs = 0; at < found.size() && (part.empty() || blobs < k_blobs_max); ++at) {
+        for (std::size_t blobs = 0; at < found.size() && (part.empty() || blobs < k_index_blobs_max); ++at) {
             blobs += found[at].blobs.size();
             part.push_back(std::move(found[at]));
         }

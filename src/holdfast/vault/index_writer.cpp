@@ -3,19 +3,13 @@
 #include "holdfast/os/crash_point.hpp"
 
 namespace holdfast::vault {
-namespace {
-
-// Readers of the format expect index files of about this size.
-constexpr std::size_t k_blobs_max = 50'000;
-
-}    // namespace
 
 Status IndexWriter::add(format::IndexPack pack) {
     const std::scoped_lock lock(mutex_);
     if (error_) return fail(*error_);
     if (!known_.insert(pack.id).second) return {};
     // A pack's blobs stay in one file.
-    if (!packs_.empty() && blobs_ + pack.blobs.size() > k_blobs_max) HF_DO(write());
+    if (!packs_.empty() && blobs_ + pack.blobs.size() > k_index_blobs_max) HF_DO(write());
     blobs_ += pack.blobs.size();
     packs_.push_back(std::move(pack));
     return {};

@@ -14,6 +14,10 @@
 
 namespace holdfast::vault {
 
+/// What an index file names at most (a pack's blobs stay together). restic goes up to 50,000; but whoever writes or reads
+/// such a file has ten times its text in memory for a moment, and this many blobs are 3 MB of text.
+constexpr std::size_t k_index_blobs_max = 20'000;
+
 class IndexWriter {
 public:
     IndexWriter(Repository& repository, const RepositoryLock& lock) : repository_(repository), lock_(lock) {}

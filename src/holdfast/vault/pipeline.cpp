@@ -8,6 +8,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/index_writer.hpp"
 #include "holdfast/vault/keys.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
@@ -16,8 +17,6 @@ namespace {
 
 // What a killed run has stored is found by the next one up to here.
 constexpr auto k_index_every = std::chrono::seconds(15);
-// Readers of the format expect index files of about this size.
-constexpr std::size_t k_index_blobs_max = 50'000;
 // Packs that wait for the disk. More would only hide that the disk is the slowest part.
 constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;

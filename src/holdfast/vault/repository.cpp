@@ -165,7 +165,8 @@ Status Repository::load_index(bool reload) {
     state_->index_loaded = false;
     std::vector<Id> unread;
     std::set_difference(there.begin(), there.end(), known.begin(), known.end(), std::back_inserter(unread));
-    // Decrypting and parsing outweigh the insertions, which take turns. A file in work takes some 25 MiB.
+    // Decrypting and parsing outweigh the insertions, which take turns. A file of 20,000 blobs takes some 10 MiB
+    // while it is in work, one of 50,000 (restic's) 25.
     HF_DO(for_each_of(unread.size(), std::min(worker_count(), k_index_threads_max), [&](std::size_t i) -> Status {
         const Id& id = unread[i];
         auto json = read_json(*state_, {FileKind::index, id});
