@@ -39,9 +39,14 @@ struct Target {
     std::set<Id> trees_that_stay = {};
     std::vector<std::pair<std::string, std::string>> environment = {};
     int random_kills = 12, points_max = 400;
+    /// Every so many-th point only: one in a row of equal ones. HF_CRASH_ROUNDS visits them all.
+    int points_step = 1;
+    std::set<int> good_exits = {0};    // 3: it succeeded and has losses to tell
     /// init: there may be no repository after the kill, and then `arguments` make it; else `again` is run.
     bool makes_the_repository = false;
     std::string password_file = {};    // that the command makes itself; nothing is then set in the environment
+    /// The command mends what `prepare` damaged: only after the next run the repository has to be whole.
+    bool mends = false;
 };
 
 class Campaign : public ::testing::Test {

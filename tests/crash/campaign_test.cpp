@@ -16,7 +16,7 @@ TEST_F(Campaign, Backup) {
     Target target;
     target.name = "backup";
     target.arguments = {"backup", source()};
-    target.random_kills = 200;
+    target.random_kills = 40;
     fire(target);
 }
 
@@ -48,7 +48,7 @@ TEST_F(Campaign, Restore) {
     make_template();
     Target target;
     target.name = "restore";
-    target.random_kills = 150;
+    target.random_kills = 25;
     target.arguments = {"restore", "latest", "--target", at("back"), "--overwrite", "if-changed"};
     target.prepare = [&] { ASSERT_TRUE(os::remove_tree(at("back")).has_value()); };
     target.expect_done = [&] { EXPECT_EQ(listing(at("back") + source()), listing(source())); };

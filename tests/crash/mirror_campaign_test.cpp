@@ -20,6 +20,7 @@ TEST_F(CopiesUnderFire, MirrorSync) {
     configure();
     Target target;
     target.name = "mirror sync";
+    target.points_step = 2;
     target.arguments = {"mirror", "sync", "far", "--config", at("holdfast.toml")};
     target.prepare = [&] {
         ASSERT_TRUE(os::remove_tree(at("mirror")).has_value());

@@ -34,6 +34,16 @@ public:
     /// The folder is made when the first file comes.
     explicit SetAside(std::string folder) : folder_(std::move(folder)) {}
     /// Copies what is there now; success when nothing is there.
+    /// Between these two a file may be gone here: a note beside what was set aside outlives a kill, and the next run
+    /// brings back what interrupted() names.
+    Status begin_replacing(const storage::FileName& name);
+    Status end_replacing(const storage::FileName& name);
+    /// What earlier runs took away and did not replace, each with its note, which is removed once it is back.
+    struct Interrupted {
+        storage::FileName name;
+        std::string note;
+    };
+    Result<std::vector<Interrupted>> interrupted() const;
     Status keep(storage::Backend& backend, const storage::FileName& name);
     /// Empty as long as nothing came.
     std::string folder() const;

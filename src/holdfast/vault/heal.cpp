@@ -1,6 +1,7 @@
 #include "holdfast/vault/heal.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -27,6 +28,7 @@ public:
         HF_DO(list_sources());
         {
             HF_TRY(const auto lock, repository_.lock(LockMode::exclusive));
+            HF_DO(finish_interrupted());
             HF_DO(heal_named(FileKind::key));
             HF_DO(heal_named(FileKind::snapshot));
             HF_DO(bring_back_snapshots());
@@ -68,6 +70,22 @@ private:
             return true;
         }
         return false;
+    }
+
+    // What an earlier run took away as damaged before it was killed: nothing else here says that it belongs here.
+    Status finish_interrupted() {
+        HF_TRY(const auto interrupted, aside_.interrupted());
+        for (const auto& [name, note] : interrupted) {
+            const auto there = repository_.backend().size(name);
+            if (!there && there.error().code != ErrorCode::not_found) return fail(Error(there.error()));
+            bool back = there.has_value();
+            // One folder may serve several repositories: what no source of this one has is not ours.
+            if (!back) {
+                HF_TRY(back, heal_file(name));
+            }
+            if (back && ::unlink(note.c_str()) != 0) return fail(errno_error(errno, "cannot remove " + note));
+        }
+        return {};
     }
 
     // Files that are there, but not whole.

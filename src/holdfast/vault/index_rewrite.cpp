@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/vault/index_writer.hpp"
 #include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -54,6 +55,7 @@ Result<std::size_t> replace_index(Repository& repository, const RepositoryLock& 
     for (format::IndexPack& pack : packs)
         if (!pack.blobs.empty()) HF_DO(writer.add(std::move(pack)));
     HF_DO(writer.finish());
+    os::crash_point("replace_index.written");
     std::vector<storage::FileName> obsolete;
     for (const Id& id : old)
         if (!writer.written().contains(id)) obsolete.push_back({FileKind::index, id});

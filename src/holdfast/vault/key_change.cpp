@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -21,6 +22,7 @@ Result<Id> write_verified(Repository& repository, const Secret& password, const 
     HF_TRY(const Id id, write_key_file(backend, repository.master_key(), password, options.cost,
                                        repository.clock().now(), options.owner));
     HF_DO(backend.sync());
+    os::crash_point("key_change.added");
     const std::string what = "the new key file " + id.brief();
     const auto verify = [&]() -> Status {
         HF_TRY(const format::KeyFile file, read_key_file(backend, id));

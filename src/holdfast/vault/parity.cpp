@@ -9,6 +9,7 @@
 #include <set>
 
 #include "holdfast/base/log.hpp"
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -176,8 +177,10 @@ public:
         HF_TRY(const ParitySet set, ParitySet::load(options_.folder, &repository_.config().id));
         sort_groups(set);
         HF_DO(make_groups());
+        os::crash_point("parity.made");
         HF_DO(lock->still_held());
         for (const ParityFiles* files : replaced_) HF_DO(remove_files(*files));
+        os::crash_point("parity.replaced");
         for (const ParityFiles* files : retired_) HF_DO(retire(*files));
         // Neither of their headers can be read and no other file describes them: they help nobody.
         for (const std::string& path : set.unreadable()) ::unlink(path.c_str());

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "holdfast/base/log.hpp"
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/id_set.hpp"
 #include "holdfast/vault/parallel.hpp"
@@ -91,7 +92,9 @@ Result<RecoverReport> recover(Repository& repository, const BackupOptions& stori
     snapshot.program_version = storing.program_version;
     HF_DO(lock->still_held());
     HF_DO(repository.backend().sync());
+    os::crash_point("recover.tree_safe");
     HF_TRY(report.snapshot, repository.write_document(storage::FileKind::snapshot, format::encode(snapshot)));
+    os::crash_point("recover.snapshot_written");
     HF_DO(repository.backend().sync());
     return report;
 }

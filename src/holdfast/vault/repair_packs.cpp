@@ -6,6 +6,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/index_rewrite.hpp"
@@ -36,7 +37,9 @@ public:
         if (report_.damaged.empty()) return std::move(report_);
         HF_DO(save_blobs(*lock));
         if (options_.dry_run) return std::move(report_);
+        os::crash_point("repair_packs.blobs_saved");
         HF_DO(keep_copies());
+        os::crash_point("repair_packs.copies_kept");
         for (const Id& id : report_.damaged) {
             if (!sizes_.contains(id)) continue;
             HF_DO(lock->still_held());

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/id_set.hpp"
 #include "holdfast/vault/pipeline.hpp"
+#include "holdfast/vault/removal.hpp"
+#include "holdfast/vault/replace_snapshots.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -44,13 +47,17 @@ public:
         if (options_.dry_run || report_.repaired.empty()) return std::move(report_);
         HF_DO(lock->still_held());
         HF_DO(repository_.backend().sync());
-        for (const auto& [number, tree] : to_write) HF_DO(write(report_.repaired[number], tree));
-        HF_DO(repository_.backend().sync());
-        if (options_.forget)
-            for (const RepairedSnapshot& repaired : report_.repaired) {
-                HF_DO(lock->still_held());
-                HF_DO(repository_.backend().remove({FileKind::snapshot, repaired.source.id}));
-            }
+        os::crash_point("repair_snapshots.trees_safe");
+        if (options_.forget) HF_DO(check_removal_allowed(repository_));
+        // What an earlier run that was killed has written is not written again.
+        HF_TRY(const auto known, repository_.snapshots([](const Id&, const Error&) {}));
+        std::vector<Replacement> replacements;
+        for (const auto& [number, tree] : to_write)
+            replacements.push_back({report_.repaired[number].source, fresh(report_.repaired[number].source, tree), {}});
+        HF_DO(replace_snapshots(repository_, *lock, known, replacements, options_.forget));
+        for (std::size_t i = 0; i < to_write.size(); ++i)
+            report_.repaired[to_write[i].first].target = replacements[i].id;
+        if (options_.forget) HF_DO(remove_unreadable(*lock));
         return std::move(report_);
     }
 
@@ -97,13 +104,20 @@ private:
         return std::optional<Id>(stored);
     }
 
-    Status write(RepairedSnapshot& repaired, const Id& tree) {
-        format::Snapshot snapshot = repaired.source.snapshot;
+    static format::Snapshot fresh(const SnapshotEntry& source, const Id& tree) {
+        format::Snapshot snapshot = source.snapshot;
         snapshot.tree = tree;
-        snapshot.original = snapshot.original.value_or(repaired.source.id);
+        snapshot.original = snapshot.original.value_or(source.id);
         if (std::ranges::find(snapshot.tags, k_tag) == snapshot.tags.end()) snapshot.tags.emplace_back(k_tag);
-        HF_TRY(repaired.target, repository_.write_document(FileKind::snapshot, format::encode(snapshot)));
-        return {};
+        return snapshot;
+    }
+
+    // Of those whose top folder is lost nothing can be kept.
+    Status remove_unreadable(const RepositoryLock& lock) {
+        std::vector<storage::FileName> gone;
+        for (const RepairedSnapshot& repaired : report_.repaired)
+            if (!repaired.target) gone.push_back({FileKind::snapshot, repaired.source.id});
+        return remove_files(repository_, lock, gone);
     }
 
     Repository& repository_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/restore_job.hpp"
@@ -63,6 +64,7 @@ private:
             job_.note_failed(shown(path), errno_error(errno, "cannot delete it"));
             return false;
         }
+        os::crash_point("restore.deleted");
         job_.item(RestoreItem::Action::deleted, shown(path), format::node_type(st.st_mode),
                   S_ISREG(st.st_mode) ? static_cast<std::uint64_t>(st.st_size) : 0);
         ++job_.summary.deleted;
