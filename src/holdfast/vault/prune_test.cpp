@@ -240,6 +240,25 @@ TEST_F(PruneTest, ADamagedBlobStopsTheCopyingAndNothingOldGoes) {
     HF_OK(pruned(no_copying));
 }
 
+TEST_F(PruneTest, WhatCannotBeMadeSmallerIsCompressedOnceAndThenLeft) {
+    init();
+    write("src/noise", noise(1'500'000));
+    BackupOptions plain = small_packs();
+    plain.compression_level = 0;
+    HF_OK(back_up(path("src"), nullptr, plain));
+    PruneOptions options;
+    options.limits.uncompressed = true;
+    const auto first = pruned(options);
+    HF_OK(first);
+    EXPECT_GT(first->new_packs, 0u);
+    const auto second = pruned(options);
+    HF_OK(second);
+    EXPECT_EQ(second->new_packs, 0u);
+    expect_whole();
+    const Ran checked_by_restic = restic("check --read-data --no-cache");
+    EXPECT_TRUE(checked_by_restic.ok) << checked_by_restic.output;
+}
+
 TEST_F(PruneTest, PrunesWhatResticWroteAndResticAgrees) {
     init();
     fill(2);

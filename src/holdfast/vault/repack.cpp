@@ -120,11 +120,13 @@ private:
 
     Status append_plain(Worker& worker, const format::PackedBlob& blob, ByteView plain) {
         worker.compressor.compress(plain, worker.frame);
-        // Trees are always compressed, or the next prune would copy them again.
-        const bool smaller = worker.frame.size() < plain.size() || blob.type == BlobType::tree;
+        // What was plain and shall be compressed gets a frame even if that is larger by its few bytes, or the next prune
+        // would copy it again.
+        const bool framed =
+            worker.frame.size() < plain.size() || blob.type == BlobType::tree || options_.compress_plain;
         HF_DO(worker.builder(blob.type).append(worker.opener.cipher(), blob.type, blob.id,
-                                               smaller ? ByteView(worker.frame) : plain,
-                                               smaller ? static_cast<std::uint32_t>(plain.size()) : 0));
+                                               framed ? ByteView(worker.frame) : plain,
+                                               framed ? static_cast<std::uint32_t>(plain.size()) : 0));
         return seal_if_full(worker, blob.type);
     }
 

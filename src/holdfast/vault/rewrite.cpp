@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "holdfast/format/tree_edit.hpp"
@@ -95,6 +96,8 @@ Result<std::vector<Rewritten>> rewrite(Repository& repository, const RepositoryL
                                        const std::vector<SnapshotEntry>& known,
                                        const std::vector<SnapshotEntry>& chosen, const RewriteOptions& options) {
     HF_DO(repository.load_index(true));
+    std::set<std::string> there;
+    for (const SnapshotEntry& entry : known) there.insert(format::encode(entry.snapshot));
     std::vector<Rewritten> rewritten;
     std::vector<Replacement> replacements;
     {
@@ -126,6 +129,12 @@ Result<std::vector<Rewritten>> rewrite(Repository& repository, const RepositoryL
             }
             if (!options.forget && std::ranges::find(fresh.tags, k_tag) == fresh.tags.end())
                 fresh.tags.emplace_back(k_tag);
+            if (!options.forget) {
+                // Done by an earlier run: the old one is still there, and its other self, too.
+                format::Snapshot done_before = fresh;
+                done_before.original = fresh.original.value_or(entry.id);
+                if (there.contains(format::encode(done_before))) continue;
+            }
             rewritten.push_back(std::move(one));
         }
         if (pipeline) {
