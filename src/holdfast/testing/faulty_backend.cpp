@@ -31,7 +31,16 @@ public:
     Status list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) override {
         return below_->list(kind, found);
     }
-    Status remove(const FileName& name) override { return below_->remove(name); }
+    Status remove(const FileName& name) override {
+        if (name.kind == FileKind::lock) return below_->remove(name);
+        if (faults_->refuse_removals) return fail(ErrorCode::denied, "the faulty device is append-only");
+        HF_DO(count_commit());
+        auto content = below_->read(name);
+        HF_DO(below_->remove(name));
+        const std::scoped_lock lock(faults_->mutex);
+        if (content) faults_->unsynced.push_back({name, *std::move(content)});
+        return {};
+    }
     Status sync() override {
         if (faults_->fail_sync || faults_->commits_left <= 0) return fail(ErrorCode::io, "the disk does not answer");
         HF_DO(below_->sync());
@@ -76,7 +85,7 @@ private:
     }
     void remember(const FileName& name) {
         const std::scoped_lock lock(faults_->mutex);
-        faults_->unsynced.push_back(name);
+        faults_->unsynced.push_back({name, std::nullopt});
         faults_->committed.push_back(name);
     }
 
@@ -94,9 +103,14 @@ std::unique_ptr<storage::Backend> faulty_backend(std::unique_ptr<storage::Backen
 Status lose_power(storage::Backend& below, Faults& faults, std::uint64_t lost) {
     const std::scoped_lock lock(faults.mutex);
     HF_ASSERT(faults.unsynced.size() <= 64);
-    for (std::size_t i = 0; i < faults.unsynced.size(); ++i) {
+    for (std::size_t i = faults.unsynced.size(); i-- > 0;) {
         if ((lost >> i & 1) == 0) continue;
-        const auto removed = below.remove(faults.unsynced[i]);
+        const Faults::Change& change = faults.unsynced[i];
+        if (change.removed) {
+            HF_DO(below.put(change.name, *change.removed));
+            continue;
+        }
+        const auto removed = below.remove(change.name);
         if (!removed && removed.error().code != ErrorCode::not_found) return removed;
     }
     faults.unsynced.clear();

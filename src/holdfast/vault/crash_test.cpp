@@ -201,7 +201,7 @@ TEST_F(CrashTest, APackIsSafeBeforeAnIndexNamesItAndAnIndexBeforeTheSnapshot) {
         stage = std::max(stage, at);
     }
     EXPECT_EQ(stage, 3);
-    EXPECT_TRUE(faults->unsynced.empty() || faults->unsynced.back().kind == FileKind::lock);
+    EXPECT_TRUE(faults->unsynced.empty() || faults->unsynced.back().name.kind == FileKind::lock);
 }
 
 TEST_F(CrashTest, TwoBackupsAtOnceBothCount) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "holdfast/os/crash_point.hpp"
+#include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -38,11 +39,6 @@ Result<Id> write_verified(Repository& repository, const Secret& password, const 
         return fail(std::move(verified).error());
     }
     return id;
-}
-
-Status remove_durably(storage::Backend& backend, const Id& id) {
-    HF_DO(backend.remove({FileKind::key, id}));
-    return backend.sync();
 }
 
 }    // namespace
@@ -92,8 +88,7 @@ Result<Id> remove_key(Repository& repository, std::string_view prefix) {
     if (found[0] == repository.state().key_file)
         return fail(ErrorCode::usage, fmt::format("key {} is the one in use and stays", found[0].brief()),
                     "open the repository with another password to remove it, or change it: `holdfast key passwd`");
-    HF_DO(lock->still_held());
-    HF_DO(remove_durably(repository.backend(), found[0]));
+    HF_DO(remove_files(repository, *lock, {{FileKind::key, found[0]}}));
     return found[0];
 }
 
@@ -102,12 +97,13 @@ Result<PasswordChange> change_password(Repository& repository, const Secret& pas
     PasswordChange change;
     change.removed = repository.state().key_file;
     HF_TRY(change.added, write_verified(repository, password, options));
-    HF_DO(lock->still_held());
-    if (auto removed = remove_durably(repository.backend(), change.removed); !removed) {
+    if (auto removed = remove_files(repository, *lock, {{FileKind::key, change.removed}}); !removed) {
         Error error = std::move(removed).error().within(
             fmt::format("the new password works, but the old key {} could not be removed", change.removed.brief()));
-        error.hint = fmt::format("both passwords open the repository; later: `holdfast key remove {}` with the new one",
-                                 change.removed.brief());
+        error.hint = fmt::format(
+            "the old password may still open the repository; see `holdfast key list`, and later: `holdfast key "
+            "remove {}` with the new one",
+            change.removed.brief());
         repository.state().key_file = change.added;
         return fail(std::move(error));
     }

@@ -17,7 +17,10 @@ using storage::FileKind;
 constexpr std::size_t k_removals_between_checks = 1000;
 
 std::string_view kind_name(FileKind kind) {
-    return kind == FileKind::pack ? "pack" : kind == FileKind::index ? "index" : "snapshot";
+    return kind == FileKind::pack    ? "pack"
+           : kind == FileKind::index ? "index"
+           : kind == FileKind::key   ? "key"
+                                     : "snapshot";
 }
 
 Error explained(Error error, const Repository& repository) {
