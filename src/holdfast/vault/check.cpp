@@ -6,12 +6,14 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/id_set.hpp"
 #include "holdfast/vault/pack_check.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -81,24 +83,34 @@ private:
             const std::scoped_lock lock(repository_.state().index_files_mutex);
             repository_.state().index_files.clear();
         }
-        for (const Id& id : ids) {
+        // Read side by side, taken in the order of their names; a group at a time bounds what waits in memory.
+        const std::size_t group = reader_count(repository_.backend());
+        for (std::size_t from = 0; from < ids.size(); from += group) {
             HF_DO(check_stop());
-            auto json = repository_.read_document({FileKind::index, id});
-            if (!json) {
-                error(json.error().message);
-                continue;
+            const std::size_t count = std::min(group, ids.size() - from);
+            std::vector<std::optional<Result<std::vector<format::IndexPack>>>> read(count);
+            HF_DO(for_each_of(count, reader_count(repository_.backend()), [&](std::size_t i) -> Status {
+                read[i] = read_index_file(ids[from + i]);
+                return {};
+            }));
+            for (std::size_t i = 0; i < count; ++i) {
+                auto& packs = *read[i];
+                if (!packs) {
+                    error(packs.error().message);
+                    continue;
+                }
+                for (format::IndexPack& pack : *packs) add_pack(std::move(pack), ids[from + i]);
+                const std::scoped_lock lock(repository_.state().index_files_mutex);
+                repository_.state().index_files.insert(ids[from + i]);
             }
-            auto packs = format::decode_index(*json, "index " + id.brief());
-            if (!packs) {
-                error(packs.error().message);
-                continue;
-            }
-            for (format::IndexPack& pack : *packs) add_pack(std::move(pack), id);
-            const std::scoped_lock lock(repository_.state().index_files_mutex);
-            repository_.state().index_files.insert(id);
         }
         repository_.state().index_loaded = true;
         return {};
+    }
+
+    Result<std::vector<format::IndexPack>> read_index_file(const Id& id) {
+        HF_TRY(const std::string json, repository_.read_document({FileKind::index, id}));
+        return format::decode_index(json, "index " + id.brief());
     }
 
     void add_pack(format::IndexPack pack, const Id& index) {
@@ -187,25 +199,37 @@ private:
             unsigned depth = 0;
         };
         std::vector<Below> todo{{root, where}};
+        // The deepest few at once: over a line each costs a round trip.
+        const std::size_t group = reader_count(repository_.backend());
         while (!todo.empty()) {
             HF_DO(check_stop());
-            const auto [id, path, depth] = std::move(todo.back());
-            todo.pop_back();
-            if (const auto sane = check_tree_depth(depth); !sane) {
-                error(fmt::format("{}: {}", where, sane.error().message));
-                continue;
+            std::vector<Below> now;
+            while (!todo.empty() && now.size() < group) {
+                Below below = std::move(todo.back());
+                todo.pop_back();
+                if (const auto sane = check_tree_depth(below.depth); !sane) {
+                    error(fmt::format("{}: {}", where, sane.error().message));
+                } else if (trees_seen_.insert(below.id)) {
+                    now.push_back(std::move(below));
+                }
             }
-            if (!trees_seen_.insert(id)) continue;
-            ++report_.trees;
-            auto tree = repository_.read_tree(id);
-            if (!tree) {
-                error(fmt::format("{}: {}", path, tree.error().message));
-                continue;
-            }
-            for (const format::Node& node : tree->nodes) {
-                const std::string node_path = path + '/' + node.name;
-                if (node.type == format::NodeType::dir) todo.push_back({node.subtree, node_path, depth + 1});
-                if (node.type == format::NodeType::file) check_file(node, node_path);
+            std::vector<std::optional<Result<format::Tree>>> trees(now.size());
+            HF_DO(for_each_of(now.size(), reader_count(repository_.backend()), [&](std::size_t i) -> Status {
+                trees[i] = repository_.read_tree(now[i].id);
+                return {};
+            }));
+            for (std::size_t i = 0; i < now.size(); ++i) {
+                ++report_.trees;
+                const auto& tree = *trees[i];
+                if (!tree) {
+                    error(fmt::format("{}: {}", now[i].path, tree.error().message));
+                    continue;
+                }
+                for (const format::Node& node : tree->nodes) {
+                    const std::string node_path = now[i].path + '/' + node.name;
+                    if (node.type == format::NodeType::dir) todo.push_back({node.subtree, node_path, now[i].depth + 1});
+                    if (node.type == format::NodeType::file) check_file(node, node_path);
+                }
             }
         }
         return {};
@@ -230,7 +254,7 @@ private:
         std::atomic<std::size_t> next = 0;
         std::atomic<std::uint64_t> done = 0, bytes = 0;
         std::vector<std::thread> threads;
-        for (unsigned i = 0; i < std::max(2u, os::processor_count()); ++i)
+        for (unsigned i = 0; i < reader_count(repository_.backend()); ++i)
             threads.emplace_back([&] {
                 PackCheck pack_check(repository_);
                 for (std::size_t at = next++; at < indexed_.size() && !os::stop_requested(); at = next++) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -26,7 +27,7 @@ class ReadAhead {
 public:
     ReadAhead(const Repository& repository, const std::vector<Id>& blobs, std::size_t ahead)
         : repository_(repository), blobs_(blobs), ahead_(ahead) {
-        const std::size_t count = std::min<std::size_t>(std::max(2u, os::processor_count()), blobs.size());
+        const std::size_t count = std::min<std::size_t>(reader_count(repository.backend()), blobs.size());
         for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { fetch_loop(); });
     }
     ~ReadAhead() {

@@ -61,7 +61,8 @@ private:
 
     Status copy_runs() {
         const std::vector<PackRun> runs = std::exchange(runs_, {});
-        return for_each_of(runs.size(), worker_count(), [&](std::size_t i) { return copy_run(runs[i]); });
+        return for_each_of(runs.size(), reader_count(from_.backend()),
+                           [&](std::size_t i) { return copy_run(runs[i]); });
     }
 
     Status copy_run(const PackRun& run) {

@@ -13,6 +13,10 @@ namespace holdfast::vault {
 
 unsigned worker_count() { return std::max(2u, os::processor_count()); }
 
+unsigned reader_count(const storage::Backend& backend) {
+    return std::max(worker_count(), std::min(backend.connections(), 16u));
+}
+
 Status for_each_of(std::size_t count, unsigned threads, const std::function<Status(std::size_t)>& each) {
     std::atomic<std::size_t> next = 0;
     std::atomic<bool> failed = false;

@@ -8,11 +8,15 @@
 #include <functional>
 
 #include "holdfast/base/result.hpp"
+#include "holdfast/storage/backend.hpp"
 
 namespace holdfast::vault {
 
 /// Threads for work that mostly computes: one a processor, at least 2.
 unsigned worker_count();
+/// Threads for work that reads from `backend` and computes: as many as it serves at once where that is more than there are
+/// processors, since over a line most of them wait. At most 16: each has a buffer.
+unsigned reader_count(const storage::Backend& backend);
 /// Threads for requests to the storage that mostly wait.
 inline constexpr unsigned k_request_threads = 8;
 

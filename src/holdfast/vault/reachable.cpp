@@ -48,7 +48,7 @@ public:
     Result<Reachable> run(std::span<const Id> roots) {
         for (const Id& root : roots) found_tree(root, Id{});
         std::vector<std::thread> threads;
-        for (unsigned i = 0; i < (options_.threads ? options_.threads : worker_count()); ++i)
+        for (unsigned i = 0; i < (options_.threads ? options_.threads : reader_count(repository_.backend())); ++i)
             threads.emplace_back([this] { work(); });
         for (std::thread& thread : threads) thread.join();
         if (error_) return fail(*std::move(error_));

@@ -10,6 +10,7 @@
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore_job.hpp"
 #include "holdfast/vault/zero_runs.hpp"
@@ -52,7 +53,9 @@ public:
         list_reads();
         for (std::uint32_t i = 0; i < job_.files.size() && !job_.stopped(); ++i)
             if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
-        run_parallel(job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); });
+        run_parallel(
+            job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); },
+            job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend()));
     }
 
 private:

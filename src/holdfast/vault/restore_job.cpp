@@ -140,7 +140,8 @@ Status compare_chunks(const RestoreJob& job, const ChunkRange& range, int fd, By
     return {};
 }
 
-void run_parallel(RestoreJob& job, std::size_t count, const std::function<void(std::size_t)>& each) {
+void run_parallel(RestoreJob& job, std::size_t count, const std::function<void(std::size_t)>& each,
+                  unsigned thread_count) {
     std::atomic<std::size_t> next = 0;
     const auto work = [&] {
         for (;;) {
@@ -154,7 +155,7 @@ void run_parallel(RestoreJob& job, std::size_t count, const std::function<void(s
         }
     };
     std::vector<std::thread> threads;
-    const std::size_t wanted = std::min<std::size_t>(job.workers(), count);
+    const std::size_t wanted = std::min<std::size_t>(thread_count ? thread_count : job.workers(), count);
     for (std::size_t i = 1; i < wanted; ++i) threads.emplace_back(work);
     if (wanted > 0) work();
     for (std::thread& thread : threads) thread.join();

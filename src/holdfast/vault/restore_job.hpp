@@ -101,8 +101,9 @@ std::optional<std::uint64_t> chunk_length(const Repository& repository, const Id
 /// Calls `each(chunk, equal)` for the chunks of the range, as they are in `fd`. Equal: there, and with the right hash.
 Status compare_chunks(const RestoreJob& job, const ChunkRange& range, int fd, Bytes& scratch,
                       const std::function<void(std::uint32_t chunk, std::uint64_t length, bool equal)>& each);
-/// `each(i)` for i below `count`, on the job's threads, until the job is stopped.
-void run_parallel(RestoreJob& job, std::size_t count, const std::function<void(std::size_t)>& each);
+/// `each(i)` for i below `count`, on the job's threads (or `threads` of them), until the job is stopped.
+void run_parallel(RestoreJob& job, std::size_t count, const std::function<void(std::size_t)>& each,
+                  unsigned threads = 0);
 
 /// Whether new content may be written into the file that lies there, as it is.
 bool may_write_in_place(const struct stat& st, const format::Node& node);

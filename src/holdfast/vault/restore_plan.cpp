@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <span>
 
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/snapshot_tree.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -24,10 +27,13 @@ public:
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while planning a restore");
         const TreeLevel level(depth_);
         HF_DO(level.check());
-        HF_TRY(format::Tree here, repository_.read_tree(tree));
-        for (format::Node& node : here.nodes) {
+        HF_TRY(format::Tree here, read_tree(tree));
+        for (std::size_t i = 0; i < here.nodes.size(); ++i) {
+            format::Node& node = here.nodes[i];
             std::string below = path + '/' + node.name;
             const Standing standing = filter_.judge(below, above);
+            if (node.type == format::NodeType::dir)
+                read_ahead({here.nodes.begin() + static_cast<std::ptrdiff_t>(i), here.nodes.end()}, path, above);
             if (standing.wanted() || (standing.worth_a_walk() && node.type == format::NodeType::dir)) {
                 HF_DO(take(std::move(node), in, below, standing));
             }
@@ -60,6 +66,37 @@ public:
     RestorePlan finish() { return std::move(plan_); }
 
 private:
+    Result<format::Tree> read_tree(const Id& id) {
+        const auto read = ahead_.find(id);
+        if (read == ahead_.end()) return repository_.read_tree(id);
+        format::Tree tree = std::move(read->second);
+        ahead_.erase(read);
+        return tree;
+    }
+
+    // Over a line each tree costs a round trip: those of the next folders are read side by side. A few wait on each level.
+    void read_ahead(std::span<const format::Node> nodes, const std::string& path, const Standing& above) {
+        if (repository_.backend().connections() < 2 || ahead_.contains(nodes.front().subtree)) return;
+        const unsigned threads = reader_count(repository_.backend());
+        std::vector<Id> ids;
+        for (const format::Node& node : nodes) {
+            if (node.type != format::NodeType::dir) continue;
+            const Standing standing = filter_.judge(path + '/' + node.name, above);
+            if (standing.wanted() || standing.worth_a_walk()) ids.push_back(node.subtree);
+            if (ids.size() == 2 * threads) break;
+        }
+        if (ids.size() < 2) return;
+        std::mutex mutex;
+        static_cast<void>(for_each_of(ids.size(), threads, [&](std::size_t i) -> Status {
+                              auto tree = repository_.read_tree(
+                                  ids[i]);    // what fails is read again by its turn, which says why
+                              if (!tree) return {};
+                              const std::scoped_lock lock(mutex);
+                              ahead_.insert_or_assign(ids[i], *std::move(tree));
+                              return {};
+                          }).has_value());
+    }
+
     Status take_file(format::Node node, RestorePlan::FolderNumber in) {
         if (node.links > 1 && node.inode != 0) {
             const auto [known, is_new] =
@@ -78,6 +115,7 @@ private:
     const Repository& repository_;
     const PathFilter& filter_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> linked_;
+    std::map<Id, format::Tree> ahead_;
     RestorePlan plan_;
     unsigned depth_ = 0;
 };
