@@ -90,11 +90,11 @@ void Journal::publish(std::unique_lock<std::mutex>& lock) {
     const Sequence before = log_->durable();
     log_->finish();
     durable_.store(log_->durable(), std::memory_order_release);
-    done_.notify_all();
-    if (!options_.on_change) return;
-    if (log_->durable() == before && !log_->failure() && log_->trouble().has_value() == had_trouble) return;
+    const bool changed = log_->durable() != before || log_->failure() || log_->trouble().has_value() != had_trouble;
+    // Whoever wakes up wants the lock.
     lock.unlock();
-    options_.on_change();
+    done_.notify_all();
+    if (changed && options_.on_change) options_.on_change();
     lock.lock();
 }
 
