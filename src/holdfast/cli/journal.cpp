@@ -253,7 +253,7 @@ Examples
     void declare(Options& options) override {
         declare_journal(options, folder_);
         filter_.declare(options);
-        options.value("-o,--output", output_, "FILE", "where to write");
+        options.value("--output", output_, "FILE", "where to write");
         options.choice("--format", format_, {"jsonl", "csv"}, "jsonl or csv (default: by the file's name, else jsonl)");
     }
     Result<int> run(const Session& session) override {

@@ -8,7 +8,7 @@
 namespace holdfast::trade {
 namespace {
 
-constexpr std::size_t k_window = 256 * 1024;
+constexpr std::size_t k_window_min = 16 * 1024, k_window_max = 256 * 1024;
 constexpr std::string_view k_suffix = ".journal";
 constexpr std::size_t k_digits = 20;
 
@@ -61,8 +61,12 @@ Status SegmentReader::fill(std::size_t size) {
 Result<std::optional<ledger::Record>> SegmentReader::look() {
     auto record = ledger::whole_record(view(), seed_);
     if (record) return record;
-    // The window ends inside the record, or is older than it.
-    HF_DO(fill(k_window));
+    // The window ends inside the record: more is there, so read ahead. Or it is older than the record: this reader keeps up
+    // with the writer and needs little at a time.
+    const auto claimed = ledger::claimed_size(view());
+    const bool behind = !claimed || *claimed > view().size();
+    window_size_ = behind ? std::min(window_size_ * 2, k_window_max) : k_window_min;
+    HF_DO(fill(window_size_));
     record = ledger::whole_record(view(), seed_);
     if (record) return record;
     if (const auto size = ledger::claimed_size(view()); size && *size > window_.size()) {

@@ -1,7 +1,7 @@
 #pragma once
 // Reads a journal's records in their order, also while another thread or process appends to it.
 //
-//   memory   one window of 256 KiB (or the largest record); all of one segment only to judge a record that does not check
+//   memory   one window of at most 256 KiB (or the largest record); all of one segment only to judge a record that does not check
 //   errors   not_found (what was asked for has been released), corrupt (segment and offset in the message)
 //   threads  a reader: one at a time; many readers beside the writer
 
@@ -56,6 +56,7 @@ private:
     Sequence sequence_ = 1, synced_ = 0;
     std::uint64_t offset_ = ledger::k_segment_header_size;
     Bytes window_;
+    std::size_t window_size_ = 64 * 1024;    // of the next one
     std::uint64_t window_at_ = 0;    // its place in the file
 };
 
