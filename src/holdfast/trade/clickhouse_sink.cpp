@@ -84,8 +84,8 @@ struct RowBinary {
 
 std::string select(const Columns& columns, std::string_view database, std::string_view table, std::string_view account,
                    std::string_view where) {
-    return fmt::format("SELECT {} FROM {} FINAL WHERE account = {} {}", columns.to_text, quoted_name(database, table),
-                       quoted_text(account), where);
+    return fmt::format("SELECT {}, toString(sequence) FROM {} FINAL WHERE account = {} {}", columns.to_text,
+                       quoted_name(database, table), quoted_text(account), where);
 }
 
 }    // namespace
@@ -189,6 +189,10 @@ Result<Sequence> ClickHouseSink::read_mark() {
 
 Result<Sequence> ClickHouseSink::watermark() {
     return with_client([&] { return read_mark(); });
+}
+
+Result<db::clickhouse::Rows> ClickHouseSink::rows(const std::string& query) {
+    return with_client([&] { return client_->rows(query); });
 }
 
 // The rows by their sequences first: one small range of the newest parts. Where rows of it have since been replaced by newer

@@ -33,6 +33,10 @@ public:
     Result<ledger::Sequence> watermark() override;
     Status apply(ledger::Sequence after, std::span<const ledger::Change> changes) override;
 
+    /// For reports, reconciliation and recovery.
+    Result<db::clickhouse::Rows> rows(const std::string& query);
+    const ClickHouseSinkOptions& options() const { return options_; }
+
 private:
     struct Batch;    // rows of one table
     Status connect();
@@ -55,7 +59,8 @@ private:
     std::int64_t swept_day_ = 0;
 };
 
-/// SELECT of all orders (executions) of an account, newest version each, with values as trade/rows.hpp reads them.
+/// SELECT of all orders (executions) of an account, newest version each, with values as trade/rows.hpp reads them, then the
+/// sequence. `where` begins with AND.
 std::string clickhouse_select_orders(std::string_view database, std::string_view account, std::string_view where);
 std::string clickhouse_select_executions(std::string_view database, std::string_view account, std::string_view where);
 

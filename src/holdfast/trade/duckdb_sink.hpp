@@ -62,7 +62,7 @@ private:
     std::string set_aside_;
 };
 
-/// "SELECT …" of all orders (executions) in an attached or open DuckDB, with values as trade/rows.hpp reads them.
+/// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the sequence.
 std::string duckdb_select_orders(std::string_view where);
 std::string duckdb_select_executions(std::string_view where);
 

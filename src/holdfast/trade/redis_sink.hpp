@@ -42,6 +42,7 @@ public:
     Status set_preference(std::string_view name, std::string_view value);
 
     RedisLink& link() { return link_; }
+    const std::string& account() const { return options_.account; }
 
 private:
     Result<db::RedisReply> call(std::span<const std::string> keys, std::span<const std::string> arguments);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "holdfast/ledger/model.hpp"
 
@@ -116,6 +117,15 @@ private:
     Lookup lookup_;
     std::string wrong_;
 };
+
+/// The columns' names in their order, as columns() calls them.
+template <class Row>
+std::vector<std::string_view> column_names() {
+    std::vector<std::string_view> names;
+    const Row row;
+    columns([&](std::string_view name, const auto&) { names.push_back(name); }, row);
+    return names;
+}
 
 /// `what` names the row in the error (corrupt).
 template <class Row>
