@@ -7,6 +7,7 @@
 #include "holdfast/testing/redis_sentinels.hpp"
 #include "holdfast/testing/redis_server.hpp"
 #include "holdfast/trade/history_test.hpp"
+#include "holdfast/trade/rebuild.hpp"
 
 namespace holdfast::trade {
 namespace {
@@ -222,6 +223,29 @@ TEST_F(RedisSinkTest, WorksWithoutFunctionsOnAnOlderServer) {
     const auto refused = RedisSink(RedisLink(place_of(*old_server)), options(0)).claim();
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+}
+
+TEST_F(RedisSinkTest, NeedsNoMoreRightsThanTheDocumentationNames) {
+    // docs/formats/trade-stores.md
+    ASSERT_TRUE(
+        server_->talk({{"ACL",   "SETUSER", "trader",         "on",       ">key",  "resetkeys",    "~hf:{demo-1}:*",
+                        "-@all", "+fcall",  "+function|load", "+evalsha", "+eval", "+script|load", "+get",
+                        "+set",  "+hset",   "+hgetall",       "+hget",    "+del",  "+pexpire",     "+pexpireat",
+                        "+xadd", "+xtrim",  "+xrange",        "+scan",    "+role"}}));
+    RedisPlace place = place_of(*server_);
+    place.login.user = "trader";
+    place.login.password = Secret("key");
+    RedisSink sink(RedisLink(std::move(place)), options());
+    const Status claimed = sink.claim();
+    ASSERT_TRUE(claimed) << claimed.error().message;
+    history_.note(ledger::SinkConfirmed{ledger::Sink::clickhouse, 40});
+    const Status applied = apply_all(sink, history_, 0, history_.last());
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_TRUE(sink.beat("host-1", {{"state", "trading"}}, 15s));
+    EXPECT_TRUE(sink.set_preference("symbols", "EURUSD"));
+    EXPECT_TRUE(sink.preferences());
+    const Rebuilt found = rebuild_from_stores({&sink, nullptr, nullptr}, {});
+    EXPECT_TRUE(found.complete) << found.steps[0].error->message;
 }
 
 TEST_F(RedisSinkTest, InstancesAndPreferencesHaveATimeToLive) {
