@@ -197,6 +197,49 @@ TEST_P(ClickHouseSinkTest, AnAnswerThatIsLostAfterTheInsertDoublesNothing) {
     EXPECT_EQ(one("SELECT toString(count() = uniqExact(execution_id)) FROM holdfast.executions"), "1");
 }
 
+TEST_P(ClickHouseSinkTest, RowsThatTheServerOnlyBelievesToHaveAreNotConfirmed) {
+    // Requirement: DD-09
+    ClickHouseSink sink = this->sink();
+    ASSERT_TRUE(sink.apply(0, history_.part(0, 100)));
+    // The rows and the mark go, and a modern server still remembers the token of the batch: it drops it without a word.
+    const std::string partition = one("SELECT partition FROM system.parts WHERE active AND table = 'executions'");
+    ASSERT_EQ(one("ALTER TABLE holdfast.executions DROP PARTITION " + partition), "");
+    ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
+    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, sequence UInt64) ENGINE = "
+                  "ReplacingMergeTree(sequence) ORDER BY account"),
+              "");
+    Status again = sink.apply(0, history_.part(0, 100));
+    for (int attempt = 0; attempt < 3 && !again; ++attempt) {
+        EXPECT_TRUE(again.error().retryable()) << again.error().message;
+        EXPECT_EQ(sink.watermark().value_or(9), 0u);
+        again = sink.apply(0, history_.part(0, 100));
+    }
+    ASSERT_TRUE(again) << again.error().message;
+    ASSERT_TRUE(apply_all(sink, history_, 100, 100));
+    EXPECT_EQ(plain(seen()), expected(history_));
+}
+
+TEST_P(ClickHouseSinkTest, AnInsertThatIsCutInTheMiddleIsSentAgain) {
+    // Requirement: DD-09
+    History history;
+    history.orders(1, 4000);
+    auto proxy = testing::FaultProxy::start(port());
+    ASSERT_TRUE(proxy);
+    ClickHouseSink sink = this->sink(fmt::format("http://127.0.0.1:{}", (*proxy)->port()));
+    Status applied;
+    std::uint64_t limit = 2'000;
+    for (int attempt = 0; attempt < 100; ++attempt, limit = limit * 3 / 2) {
+        (*proxy)->plan([limit](unsigned) { return testing::LineFaults{limit, {}, false}; });
+        (*proxy)->cut_now();
+        applied = sink.apply(0, history.part(0, history.last()));
+        if (applied) break;
+        EXPECT_TRUE(applied.error().retryable()) << applied.error().message;
+    }
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_GT((*proxy)->cuts(), 5u);
+    EXPECT_EQ(plain(seen()), expected(history));
+}
+
 TEST_P(ClickHouseSinkTest, GoesOnAfterKillsInMidBatch) {
     // Requirement: DD-09, HA-09
     History history;

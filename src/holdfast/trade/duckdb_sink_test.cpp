@@ -177,6 +177,20 @@ TEST_F(DuckDbSinkTest, AnOtherAccountsFileIsRefused) {
     EXPECT_TRUE(os::exists(path()));
 }
 
+TEST_F(DuckDbSinkTest, ABatchThatFailsHalfWayLeavesNothing) {
+    DuckDbSink sink = this->sink();
+    ASSERT_TRUE(sink.apply(0, history_.part(0, 50)));
+    const std::string before = content(sink);
+    ASSERT_TRUE(sink.query("ALTER TABLE executions RENAME TO hidden"));    // written after the orders
+    const Status failed = sink.apply(50, history_.part(50, 150));
+    ASSERT_FALSE(failed);
+    EXPECT_TRUE(worth_retrying(failed.error())) << failed.error().message;
+    ASSERT_TRUE(sink.query("ALTER TABLE hidden RENAME TO executions"));
+    EXPECT_EQ(content(sink), before);
+    ASSERT_TRUE(apply_all(sink, history_, 50, 50));
+    EXPECT_EQ(one(sink, "SELECT count(*) FROM executions"), "50");
+}
+
 TEST_F(DuckDbSinkTest, AKilledOwnerLosesNoBatchAndNoHalfOne) {
     // Requirement: DD-09
     History history;
