@@ -269,6 +269,11 @@ std::optional<Report> PaperBook::report_of(const PaperEvent& event) const {
     return report;
 }
 
+const PaperOrder* PaperBook::find(const Uuid& id) const {
+    const auto found = by_id_.find(id);
+    return found == by_id_.end() ? nullptr : &orders_[found->second.back()];
+}
+
 std::vector<Report> PaperBook::answer(const Uuid& id, std::uint64_t question) const {
     std::vector<Report> out;
     Report report;

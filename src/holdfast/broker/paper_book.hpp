@@ -79,6 +79,8 @@ public:
     /// What an event says to the one who trades; nothing for received, duplicate and cancel_asked.
     std::optional<Report> report_of(const PaperEvent& event) const;
 
+    /// The newest order of that ID; null without.
+    const PaperOrder* find(const Uuid& order) const;
     std::span<const PaperEvent> events() const { return events_; }
     std::span<const PaperOrder> orders() const { return orders_; }
     std::uint64_t duplicates() const { return duplicates_; }    // refused

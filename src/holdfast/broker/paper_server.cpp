@@ -29,8 +29,14 @@ constexpr std::size_t k_backlog_max = 256 << 20;    // of what a peer does not r
 // A line of the book: CRC-32C in eight hex digits, a blank, the event.
 constexpr std::size_t k_check_size = 9;
 
-std::string line_of(std::string_view event) {
+std::string checked(std::string_view event) {
     return fmt::format("{:08x} {}\n", ledger::crc32c(as_bytes(event)), event);
+}
+
+void describe(json::Value& line, const ledger::Order& order) {
+    line.set("symbol", order.symbol);
+    line.set("side", ledger::name_of(order.side));
+    line.set("quantity", order.quantity.text());
 }
 
 // The event in the line with which `text` begins; nothing when the line is not whole or does not check.
@@ -38,7 +44,7 @@ std::optional<std::string_view> whole_line(std::string_view text) {
     const std::size_t end = text.find('\n');
     if (end == text.npos || end <= k_check_size) return std::nullopt;
     const std::string_view event = text.substr(k_check_size, end - k_check_size);
-    if (line_of(event) != text.substr(0, end + 1)) return std::nullopt;
+    if (checked(event) != text.substr(0, end + 1)) return std::nullopt;
     return event;
 }
 
@@ -48,7 +54,7 @@ struct PaperServer::Peer {
     os::Fd fd;
     std::string in, out;
     std::size_t sent = 0;    // of `out`
-    bool closing = false;
+    bool closing = false, raw = false;
 };
 
 struct PaperServer::Held {
@@ -224,7 +230,7 @@ bool PaperServer::settle() {
     const auto events = book_.events();
     if (file_ && saved_ < events.size()) {
         Bytes bytes;
-        for (; saved_ < events.size(); ++saved_) append(bytes, as_bytes(line_of(book_.encode(events[saved_]))));
+        for (; saved_ < events.size(); ++saved_) append(bytes, as_bytes(checked(book_.encode(events[saved_]))));
         Status status = os::write_all(file_.get(), bytes);
         if (status && ::fdatasync(file_.get()) != 0) status = fail(errno_error(errno, "cannot sync " + options_.file));
         if (!status) {
@@ -237,11 +243,11 @@ bool PaperServer::settle() {
         }
     }
     for (; seen_ < events.size(); ++seen_)
-        if (const auto report = book_.report_of(events[seen_])) {
+        if (book_.report_of(events[seen_])) {
             reports_.push_back(seen_);
-            tell(*report, reports_.size());
+            tell(line_of(events[seen_], reports_.size()));
         }
-    for (const auto& [report, number] : std::exchange(answers_, {})) tell(report, number);
+    for (json::Value& line : std::exchange(answers_, {})) tell(std::move(line));
     if (held_ && clock_.instant() >= held_->until) {
         if (session_ != nullptr) say(*session_, held_->line);
         held_.reset();
@@ -289,15 +295,13 @@ void PaperServer::take(Peer& peer, std::string_view text) {
         }
         if (session_ != nullptr && session_ != &peer) session_->closing = true;
         session_ = &peer;
+        peer.raw = (*line)["raw"].boolean();
         held_.reset();
         answers_.clear();    // to questions of the old session
         // What is news in this round is told after the welcome; what came before, if it was not heard.
         say(peer, json::Value::object({{"welcome", std::uint64_t(reports_.size())}}));
-        for (std::uint64_t place = (*line)["after"].natural(reports_.size()); place < reports_.size(); ++place) {
-            json::Value again = to_json(*book_.report_of(book_.events()[reports_[place]]));
-            again.set("number", place + 1);
-            say(peer, again);
-        }
+        for (std::uint64_t place = (*line)["after"].natural(reports_.size()); place < reports_.size(); ++place)
+            say(peer, line_of(book_.events()[reports_[place]], place + 1));
         return;
     }
     if (verb == "send" || verb == "cancel" || verb == "query") {
@@ -322,33 +326,61 @@ void PaperServer::trade(Peer& peer, std::string_view verb, const json::Value& li
         if (!order) return refuse(order.error());
         const std::uint64_t duplicates = book_.duplicates();
         book_.submit(*order, now);
-        if (book_.duplicates() != duplicates)
+        const bool refused_it = book_.duplicates() != duplicates;
+        if (refused_it && peer.raw) {
+            json::Value refused = state_of(order->id, 0);
+            answers_.push_back(std::move(refused.set("report", "duplicate")));
+        } else if (refused_it) {
             for (Report& report : book_.answer(order->id, 0)) {
                 report.text = "duplicate ClOrdID";
-                answers_.emplace_back(std::move(report), 0);
+                answers_.push_back(to_json(report));
             }
+        }
     } else {
         const auto id = Uuid::parse(line["order"].text());
         if (!id) return refuse(Error{ErrorCode::corrupt, "not a UUID", {}});
         if (verb == "query") {
             book_.advance(now);
-            for (Report& report : book_.answer(*id, line["question"].natural()))
-                answers_.emplace_back(std::move(report), 0);
+            const std::uint64_t question = line["question"].natural();
+            if (peer.raw) {
+                answers_.push_back(state_of(*id, question));
+            } else {
+                for (const Report& report : book_.answer(*id, question)) answers_.push_back(to_json(report));
+            }
         } else if (!book_.cancel(*id, now)) {
             Report report;
             report.kind = ReportKind::cancel_refused;
             report.order = *id;
             report.text = "too late, or an unknown order";
-            answers_.emplace_back(std::move(report), 0);
+            answers_.push_back(to_json(report));
         }
     }
     if (chance() < faults_.drop) peer.closing = true;
 }
 
-void PaperServer::tell(const Report& report, std::uint64_t number) {
+json::Value PaperServer::line_of(const PaperEvent& event, std::uint64_t number) const {
+    json::Value line = to_json(*book_.report_of(event));
+    line.set("number", number);
+    describe(line, book_.orders()[event.order].request);
+    return line;
+}
+
+json::Value PaperServer::state_of(const Uuid& id, std::uint64_t question) const {
+    json::Value line = json::Value::object({{"report", "state"}, {"order", id.text()}, {"question", question}});
+    const PaperOrder* order = book_.find(id);
+    line.set("state", order == nullptr ? std::string_view("unknown") : name_of(order->state));
+    if (order != nullptr) {
+        line.set("broker_id", order->broker_id);
+        describe(line, order->request);
+        line.set("filled", order->filled.text());
+        line.set("text", order->text);
+    }
+    return line;
+}
+
+// What a bad line does to it on the way.
+void PaperServer::tell(json::Value line) {
     if (session_ == nullptr || session_->closing) return;
-    json::Value line = to_json(report);
-    if (number != 0) line.set("number", number);
     if (chance() < faults_.lose) return;
     const bool twice = chance() < faults_.twice;
     if (!held_ && chance() < faults_.swap) {

@@ -7,7 +7,8 @@
 ///   faults     what a bad line and a bad broker do: answers that are lost, doubled, swapped; a link that drops. An
 ///              execution that was lost comes again with the next session or with the answer to a query
 ///   file       a line for each event: CRC-32C in hex, then JSON; a torn end is cut, damage before the end is an error
-///   protocol   a line of JSON each way; docs/operations/brokers.md
+///   protocol   a line of JSON each way; docs/operations/brokers.md. A session may be "raw": what a gateway of another
+///              protocol needs, namely a doubled order said as such, and questions answered by the state alone
 ///   rights     it takes whoever may reach its socket: give it a Unix socket (0600), or 127.0.0.1 on a machine of one's own
 
 #include <atomic>
@@ -58,7 +59,9 @@ private:
     void take(Peer& peer, std::string_view line);
     void trade(Peer& peer, std::string_view verb, const json::Value& line);
     json::Value control(std::string_view verb, const json::Value& line);
-    void tell(const Report& report, std::uint64_t number);
+    void tell(json::Value line);
+    json::Value line_of(const PaperEvent& event, std::uint64_t number) const;
+    json::Value state_of(const Uuid& order, std::uint64_t question) const;
     void say(Peer& peer, const json::Value& line);
     double chance();
     int poll_milliseconds() const;
@@ -76,7 +79,7 @@ private:
     bool away_ = false;    // no sessions are taken
     std::vector<std::unique_ptr<Peer>> peers_;
     Peer* session_ = nullptr;
-    std::vector<std::pair<Report, std::uint64_t>> answers_;    // to be told once the file is safe; 0: about no event
+    std::vector<json::Value> answers_;    // to be told once the file is safe
     std::unique_ptr<Held> held_;    // to be swapped with the next
     std::atomic<bool> ending_ = false, failed_ = false;
     std::thread thread_;

@@ -1,0 +1,300 @@
+#pragma once
+// What both ends of a session share, on QuickFIX's types. C++14.
+
+#include <quickfix/Application.h>
+#include <quickfix/FileStore.h>
+#include <quickfix/Session.h>
+#include <quickfix/SessionSettings.h>
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "holdfast/broker/fix/wire.hpp"
+
+namespace holdfast {
+namespace fix {
+
+constexpr int k_password = 554, k_username = 553, k_new_password = 925;
+
+inline Message plain(const FIX::Message& message) {
+    Message out;
+    const FIX::Header& header = message.getHeader();
+    out.type = header.getField(35);
+    if (header.isSetField(34)) out.sequence = FIX::IntConvertor::convert(header.getField(34));
+    out.possible_duplicate = header.isSetField(43) && header.getField(43) == "Y";
+    for (FIX::FieldMap::const_iterator field = message.begin(); field != message.end(); ++field)
+        out.fields.push_back({field->getTag(), field->getString()});
+    return out;
+}
+
+// Passwords are kept nowhere, and a session without hours never begins anew by itself.
+class Store final : public FIX::FileStore {
+public:
+    Store(const std::string& folder, const FIX::SessionID& id, bool endless)
+        : FIX::FileStore(folder, id), prefix_(folder + "/" + prefix_of(id)), endless_(endless) {
+        tighten();
+    }
+
+    bool set(int sequence, const std::string& text) throw(FIX::IOException) override {
+        try {
+            FIX::Message message(text, false);
+            if (message.getHeader().getField(35) != "A" || !message.isSetField(k_password))
+                return FIX::FileStore::set(sequence, text);
+            message.removeField(k_password);
+            message.removeField(k_new_password);
+            return FIX::FileStore::set(sequence, message.toString());
+        } catch (const FIX::IOException&) {
+            throw;
+        } catch (const std::exception& error) {
+            throw FIX::IOException(error.what());
+        }
+    }
+    FIX::UtcTimeStamp getCreationTime() const throw(FIX::IOException) override {
+        return endless_ ? FIX::UtcTimeStamp() : FIX::FileStore::getCreationTime();
+    }
+
+    void reset() throw(FIX::IOException) override {
+        FIX::FileStore::reset();    // new files
+        tighten();
+    }
+
+private:
+    static std::string prefix_of(const FIX::SessionID& id) {
+        return id.getBeginString().getValue() + "-" + id.getSenderCompID().getValue() + "-" +
+               id.getTargetCompID().getValue();
+    }
+    // QuickFIX leaves it to the umask, which is the whole process's.
+    void tighten() {
+        for (const char* part : {".body", ".header", ".seqnums", ".session"}) ::chmod((prefix_ + part).c_str(), 0600);
+    }
+    const std::string prefix_;
+    const bool endless_;
+};
+
+class StoreFactory final : public FIX::MessageStoreFactory {
+public:
+    StoreFactory(std::string folder, bool endless) : folder_(std::move(folder)), endless_(endless) {}
+    FIX::MessageStore* create(const FIX::SessionID& id) override { return new Store(folder_, id, endless_); }
+    void destroy(FIX::MessageStore* store) override { delete store; }
+
+private:
+    const std::string folder_;
+    const bool endless_;
+};
+
+// Events only: messages carry passwords and what people trade.
+class EventLog final : public FIX::Log {
+public:
+    explicit EventLog(const Events& events) : events_(events) {}
+    void clear() override {}
+    void backup() override {}
+    void onIncoming(const std::string&) override {}
+    void onOutgoing(const std::string&) override {}
+    void onEvent(const std::string& text) override {
+        if (!events_.noted) return;
+        std::string clean = text;
+        for (const char* tag : {"\001554=", "\001925="}) {
+            const std::size_t at = clean.find(tag);
+            if (at == std::string::npos) continue;
+            const std::size_t from = at + 5, to = std::min(clean.find('\001', from), clean.size());
+            clean.replace(from, to - from, "***");
+        }
+        for (char& c : clean)
+            if (c == '\001') c = '|';
+        events_.noted(clean);
+    }
+
+private:
+    const Events& events_;
+};
+
+class EventLogFactory final : public FIX::LogFactory {
+public:
+    explicit EventLogFactory(const Events& events) : events_(events) {}
+    FIX::Log* create() override { return new EventLog(events_); }
+    FIX::Log* create(const FIX::SessionID&) override { return new EventLog(events_); }
+    void destroy(FIX::Log* log) override { delete log; }
+
+private:
+    const Events& events_;
+};
+
+class Line final : public FIX::Application {
+public:
+    Line(const Settings& settings, const Events& events)
+        : settings_(settings), events_(events), reset_(settings.reset) {}
+
+    void onCreate(const FIX::SessionID&) override {}
+    void onLogon(const FIX::SessionID&) override {
+        reset_ = false;
+        up_ = true;
+        if (!quiet_ && events_.logged_on) events_.logged_on();
+    }
+    void onLogout(const FIX::SessionID&) override {
+        if (!up_.exchange(false)) return;
+        if (!quiet_ && events_.logged_off) events_.logged_off(reason_.empty() ? "the connection ended" : reason_);
+        reason_.clear();
+    }
+    void toAdmin(FIX::Message& message, const FIX::SessionID&) override {
+        if (settings_.host.empty() || message.getHeader().getField(35) != "A") return;
+        if (!settings_.username.empty()) message.setField(k_username, settings_.username);
+        if (!settings_.password.empty()) message.setField(k_password, settings_.password);
+        if (reset_) message.setField(141, "Y");
+    }
+    void toApp(FIX::Message& message, const FIX::SessionID& id) throw(FIX::DoNotSend) override {
+        // Called under the session's lock, so it stays logged on until the bytes are handed to the socket. Not stored when
+        // we throw: QuickFIX would otherwise keep the message and send it after the next Logon.
+        const FIX::Session* session = FIX::Session::lookupSession(id);
+        const bool again = message.getHeader().isSetField(43);
+        if (again && !settings_.host.empty()) throw FIX::DoNotSend();    // an order must not leave a second time
+        if (!again && (session == nullptr || !const_cast<FIX::Session*>(session)->isLoggedOn())) {
+            if (!settings_.host.empty()) throw FIX::DoNotSend();
+        }
+    }
+    void fromAdmin(const FIX::Message& message,
+                   const FIX::SessionID&) throw(FIX::FieldNotFound, FIX::IncorrectDataFormat, FIX::IncorrectTagValue,
+                                                FIX::RejectLogon) override {
+        const std::string& type = message.getHeader().getField(35);
+        if (type == "5" && message.isSetField(58)) {
+            reason_ = "logged out: " + message.getField(58);
+            if (events_.noted) events_.noted("the other side " + reason_);
+        }
+        if (type == "3") hand_on(message);
+    }
+    void fromApp(const FIX::Message& message, const FIX::SessionID&) throw(FIX::FieldNotFound, FIX::IncorrectDataFormat,
+                                                                           FIX::IncorrectTagValue,
+                                                                           FIX::UnsupportedMessageType) override {
+        hand_on(message);
+    }
+    void silence() { quiet_ = true; }
+
+private:
+    void hand_on(const FIX::Message& message) {
+        if (!quiet_ && events_.received) events_.received(plain(message));
+    }
+    const Settings& settings_;
+    const Events& events_;
+    std::atomic<bool> reset_, up_{false}, quiet_{false};
+    std::string reason_;    // only QuickFIX's thread writes it
+};
+
+template <class Runner>    // FIX::SocketInitiator or FIX::SocketAcceptor
+class QuickWire final : public Wire {
+public:
+    QuickWire(const Settings& settings, Events events)
+        : settings_(settings),
+          events_(std::move(events)),
+          id_("FIX.4.4", settings.sender, settings.target),
+          stores_(settings.folder, settings.session_start.empty()),
+          logs_(events_),
+          line_(settings_, events_) {}
+    ~QuickWire() override { stop(); }
+
+    bool start(std::string& error) {
+        try {
+            FIX::SessionSettings settings;
+            FIX::Dictionary defaults, session;
+            const bool accepts = settings_.host.empty();
+            session.setString(FIX::CONNECTION_TYPE, accepts ? "acceptor" : "initiator");
+            session.setString(FIX::USE_DATA_DICTIONARY, "N");
+            session.setString(FIX::START_TIME, settings_.session_start.empty() ? "00:00:00" : settings_.session_start);
+            session.setString(FIX::END_TIME, settings_.session_end.empty() ? "00:00:00" : settings_.session_end);
+            session.setInt(FIX::HEARTBTINT, settings_.heartbeat_seconds);
+            session.setString(FIX::VALIDATE_LENGTH_AND_CHECKSUM, "Y");
+            session.setString(FIX::CHECK_LATENCY, "N");    // our clock may be wrong; what the broker executed counts
+            if (accepts) {
+                session.setInt(FIX::SOCKET_ACCEPT_PORT, settings_.port);
+                session.setString(FIX::SOCKET_REUSE_ADDRESS, "Y");
+            } else {
+                session.setString(FIX::SOCKET_CONNECT_HOST, settings_.host);
+                session.setInt(FIX::SOCKET_CONNECT_PORT, settings_.port);
+            }
+            // These two QuickFIX reads from the defaults alone, and takes 30 s where it finds nothing.
+            defaults.setInt(FIX::RECONNECT_INTERVAL, settings_.reconnect_seconds);
+            defaults.setString(FIX::SOCKET_NODELAY, "Y");
+            settings.set(defaults);
+            settings.set(id_, session);
+            runner_.reset(new Runner(line_, stores_, settings, logs_));
+            runner_->start();
+            return true;
+        } catch (const std::exception& thrown) {
+            error = thrown.what();
+            runner_.reset();
+            return false;
+        }
+    }
+
+    bool send(const Message& message) override {
+        bool handed_over = false;    // set when QuickFIX may have stored it
+        try {
+            FIX::Message out;
+            out.getHeader().setField(35, message.type);
+            for (const Field& field : message.fields) out.setField(field.tag, field.value);
+            handed_over = true;
+            return FIX::Session::sendToTarget(out, id_);
+        } catch (const FIX::SessionNotFound&) {
+            return false;
+        } catch (const std::exception& thrown) {
+            if (events_.noted) events_.noted(std::string("sending: ") + thrown.what());
+            return handed_over;
+        }
+    }
+
+    bool sent(int sequence, Message& message) override {
+        try {
+            FIX::Session* session = FIX::Session::lookupSession(id_);
+            std::vector<std::string> texts;
+            if (session != nullptr) session->getStore()->get(sequence, sequence, texts);
+            if (texts.empty()) return false;
+            message = plain(FIX::Message(texts[0], false));
+            return true;
+        } catch (const std::exception&) {
+            return false;
+        }
+    }
+
+    void stop() override {
+        if (!runner_) return;
+        try {
+            FIX::Session* session = FIX::Session::lookupSession(id_);
+            if (session != nullptr && session->isLoggedOn()) {
+                session->logout();
+                // The other side says goodbye, too; it need not.
+                for (int i = 0; i < 100 && session->isLoggedOn(); ++i)
+                    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            }
+            line_.silence();
+            runner_->stop(true);
+        } catch (const std::exception& thrown) {
+            if (events_.noted) events_.noted(std::string("stopping: ") + thrown.what());
+        }
+        runner_.reset();
+    }
+
+private:
+    const Settings settings_;
+    const Events events_;
+    const FIX::SessionID id_;
+    StoreFactory stores_;
+    EventLogFactory logs_;
+    Line line_;
+    std::unique_ptr<Runner> runner_;
+};
+
+template <class Runner>
+std::unique_ptr<Wire> open_wire(const Settings& settings, Events events, std::string& error) {
+    try {
+        std::unique_ptr<QuickWire<Runner>> wire(new QuickWire<Runner>(settings, std::move(events)));
+        if (!wire->start(error)) return nullptr;
+        return std::unique_ptr<Wire>(std::move(wire));
+    } catch (const std::exception& thrown) {
+        error = thrown.what();
+        return nullptr;
+    }
+}
+
+}    // namespace fix
+}    // namespace holdfast
