@@ -291,6 +291,16 @@ TEST_P(ClickHouseSinkTest, OrdersGoAfterThirtyDaysAndExecutionsStay) {
     EXPECT_EQ(one("SELECT toString(count()) FROM holdfast.executions"), executions);
 }
 
+TEST_P(ClickHouseSinkTest, NoValueStopsIt) {
+    History history;
+    history.extremes();
+    ClickHouseSink sink = this->sink();
+    const Status applied = apply_all(sink, history, 0, 100);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(one("SELECT toString(count()) FROM holdfast.executions FINAL"), "3");
+    EXPECT_EQ(one("SELECT toString(deadline) FROM holdfast.orders FINAL"), "9223372036854775807");
+}
+
 TEST_P(ClickHouseSinkTest, AccountsShareTablesAndNothingElse) {
     // Requirement: HA-05
     ClickHouseSink one_sink = sink();

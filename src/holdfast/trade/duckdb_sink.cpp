@@ -65,6 +65,12 @@ const Columns& columns_of() {
     return all;
 }
 
+// The years 1678 to 2261: DuckDB refuses what lies outside, and a producer's clock must not stop the history.
+Timestamp within_range(Timestamp t) {
+    constexpr std::int64_t k_max = 9'200'000'000'000'000'000;
+    return {std::clamp(t.nanoseconds, -k_max, k_max)};
+}
+
 struct Stage {
     Values& to;
     template <class T>
@@ -73,7 +79,7 @@ struct Stage {
             to.emplace_back(
                 json::as_utf8(value));    // DuckDB refuses all else; brokers write reasons in what they please
         } else if constexpr (std::is_same_v<T, Timestamp>) {
-            to.push_back(value == Timestamp{} ? std::nullopt : std::optional(text_of(value)));
+            to.push_back(value == Timestamp{} ? std::nullopt : std::optional(text_of(within_range(value))));
         } else {
             to.emplace_back(text_of(value));
         }
@@ -102,7 +108,7 @@ std::string schema() {
 }
 
 std::string time_sql(Timestamp t) {
-    return t == Timestamp{} ? "NULL" : fmt::format("make_timestamp_ns({})", t.nanoseconds);
+    return t == Timestamp{} ? "NULL" : fmt::format("make_timestamp_ns({})", within_range(t).nanoseconds);
 }
 
 std::uint64_t number(const std::optional<std::string>& text) {

@@ -135,6 +135,20 @@ TEST_F(DuckDbSinkTest, TextThatIsNoUtf8DoesNotStopIt) {
     EXPECT_EQ(one(sink, "SELECT reason FROM orders"), "ung\xef\xbf\xbdltig \xf0\x9f\x92\xb0 \xef\xbf\xbd");
 }
 
+TEST_F(DuckDbSinkTest, NoValueStopsIt) {
+    History history;
+    history.extremes();
+    DuckDbSink sink = this->sink();
+    const Status applied = apply_all(sink, history, 0, 100);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(one(sink, "SELECT count(*) FROM executions"), "3");
+    const auto rows = sink.query(duckdb_select_executions(""));
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_EQ(rows->rows[1][7], "-1");
+    EXPECT_TRUE(sink.query(duckdb_select_orders("")));
+    EXPECT_TRUE(sink.query("SELECT * FROM trades"));
+}
+
 TEST_F(DuckDbSinkTest, ADamagedFileIsSetAsideAndWrittenAnew) {
     // Requirement: MT-14
     std::string before;

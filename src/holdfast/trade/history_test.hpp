@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <limits>
 #include <vector>
 
 #include "holdfast/ledger/book.hpp"
@@ -95,6 +96,30 @@ public:
     }
     void orders(std::uint64_t from, std::uint64_t count) {
         for (std::uint64_t n = from; n < from + count; ++n) order(n);
+    }
+
+    /// What a hostile producer and a careless broker can bring through every check before the stores.
+    void extremes() {
+        ledger::Signal signal;
+        signal.id = test_id(9'000'001);
+        signal.symbol = "'\\\"`{}";
+        signal.quantity = {ledger::Decimal::k_units_max};
+        signal.strategy = std::string("\0\xff'\\\n\t", 6);
+        signal.created_at.nanoseconds = signal.deadline.nanoseconds = std::numeric_limits<std::int64_t>::max();
+        note(ledger::SignalAccepted{signal});
+        note(ledger::OrderAcked{signal.id, std::string(64, '\'')});
+        for (const std::int64_t at :
+             {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+            ledger::Execution execution;
+            execution.id = fmt::format("'\\E{}", at);
+            execution.order = execution.signal = signal.id;
+            execution.symbol = signal.symbol;
+            execution.quantity = {1};
+            execution.price = {ledger::Decimal::k_units_max};
+            execution.executed_at.nanoseconds = at;
+            note(ledger::OrderExecuted{execution});
+        }
+        note(ledger::OrderParked{signal.id, std::string(60'000, '\x80')});
     }
 
     const std::vector<ledger::Change>& changes() const { return changes_; }

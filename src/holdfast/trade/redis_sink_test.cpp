@@ -248,6 +248,18 @@ TEST_F(RedisSinkTest, NeedsNoMoreRightsThanTheDocumentationNames) {
     EXPECT_TRUE(found.complete) << found.steps[0].error->message;
 }
 
+TEST_F(RedisSinkTest, NoValueStopsIt) {
+    History history;
+    history.extremes();
+    RedisSink sink(RedisLink(place_of(*server_)), options());
+    const Status applied = apply_all(sink, history, 0, history.last());
+    ASSERT_TRUE(applied) << applied.error().message;
+    const Rebuilt found = rebuild_from_stores({&sink, nullptr, nullptr}, {});
+    ASSERT_EQ(found.open.size(), 1u) << found.steps[0].error.value_or(Error{}).message;
+    EXPECT_EQ(found.open[0].order.strategy, history.book().open().begin()->second.strategy);
+    EXPECT_EQ(found.open[0].executions.size(), 3u);
+}
+
 TEST_F(RedisSinkTest, InstancesAndPreferencesHaveATimeToLive) {
     // Requirement: EA-05, EA-08
     RedisSink sink(RedisLink(place_of(*server_)), options());
