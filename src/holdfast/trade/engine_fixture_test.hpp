@@ -44,6 +44,12 @@ public:
         is_silent_ = on;
         for (Submission& submission : std::exchange(held_, {})) answer(submission);
     }
+    /// Gives the oldest of the answers that are held back.
+    void answer_oldest() {
+        const std::scoped_lock lock(mutex_);
+        answer(held_.front());
+        held_.erase(held_.begin());
+    }
     std::size_t held() {
         const std::scoped_lock lock(mutex_);
         return held_.size();

@@ -240,10 +240,27 @@ TEST_F(RedisIntakeTest, MakesItsGroupAgainAfterFlushall) {
     engine_.silent(true);
     say(signal(2, {}, "5-2"));
     ASSERT_TRUE(until([&] { return engine_.held() == 1; }));
-    // The same ID for another signal: the old answer must not remove it unread.
+    // The same ID for another signal: the answer to the first one says nothing about it.
     ASSERT_TRUE(redis_->talk({{"MULTI"}, {"FLUSHALL"}, signal(3, {}, "5-2"), {"EXEC"}}));
+    ASSERT_TRUE(until([&] { return engine_.held() == 2; }));
+    engine_.answer_oldest();
+    std::this_thread::sleep_for(200ms);
+    EXPECT_EQ(length(k_stream), 1);
     engine_.silent(false);
     ASSERT_TRUE(until([&] { return engine_.orders() == 3 && length(k_stream) == 0; }));
+}
+
+TEST_F(RedisIntakeTest, RemovesNoEntryThatItWasNotGiven) {
+    // Full, so that it acknowledges and does not notice that its group is another one.
+    auto full = options();
+    full.batch = full.in_flight_max = 1;
+    auto reader = intake(full);
+    engine_.silent(true);
+    say(signal(1, {}, "5-1"));
+    ASSERT_TRUE(until([&] { return engine_.held() == 1; }));
+    ASSERT_TRUE(redis_->talk({{"MULTI"}, {"FLUSHALL"}, signal(2, {}, "5-1"), {"EXEC"}}));
+    engine_.silent(false);
+    ASSERT_TRUE(until([&] { return engine_.orders() == 2 && length(k_stream) == 0; }));
 }
 
 TEST_F(RedisIntakeTest, WaitsWhileItsServerIsAReplica) {
