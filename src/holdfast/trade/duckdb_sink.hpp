@@ -41,7 +41,8 @@ public:
     /// The table `configuration`: settings that outlive the process.
     Status configure(const std::string& name, const std::string& value);
     Result<std::map<std::string, std::string>> configuration();
-    /// For reports and reconciliation.
+    /// For reports and reconciliation. Cast columns that are not plain numbers or texts to VARCHAR: the C API that gives values
+    /// as text crashes on some types (seen with UUID and TIMESTAMP_NS).
     Result<db::DuckDbRows> query(const std::string& sql);
 
     /// Where the last damaged file was set aside; empty: none was.
