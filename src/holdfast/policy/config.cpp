@@ -251,6 +251,12 @@ void read(Reader& in, ClickHouseConfig& to) {
     in.proof(to.proof);
 }
 
+void read(Reader& in, JournalConfig& to) {
+    in.text("name", to.name);
+    in.path("path", to.path);
+    in.required("path", !to.path.empty());
+}
+
 void read(Reader& in, FilesConfig& to) {
     in.text("name", to.name);
     in.paths("paths", to.paths);
@@ -358,6 +364,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     read_components(document, root, names, "redis", RedisConfig{}, config.redis);
     read_components(document, root, names, "duckdb", DuckDbConfig{}, config.duckdb);
     read_components(document, root, names, "clickhouse", ClickHouseConfig{}, config.clickhouse);
+    read_components(document, root, names, "journal", JournalConfig{}, config.journals);
     FilesConfig files, logs;
     files.name = "config";
     logs.name = "logs";

@@ -101,6 +101,12 @@ struct ClickHouseConfig {
     Proof proof = Proof::digest;
 };
 
+/// The trade journal of one account (docs/formats/journal.md).
+struct JournalConfig {
+    std::string name = "journal";
+    std::string path;    // its folder
+};
+
 struct FilesConfig {
     std::string name;    // "config", "logs": component and folder
     std::vector<std::string> paths;
@@ -117,6 +123,7 @@ struct Config {
     std::vector<RedisConfig> redis;
     std::vector<DuckDbConfig> duckdb;
     std::vector<ClickHouseConfig> clickhouse;
+    std::vector<JournalConfig> journals;
     std::vector<FilesConfig> files;
     std::vector<FilesConfig> logs;    // as files, newer_than_days = 7 by default
     std::vector<MirrorConfig> mirrors;

@@ -43,6 +43,7 @@ Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config
 Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, const RestoreContext& context);
 Result<std::vector<PlanStep>> plan_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context);
 Result<std::vector<PlanStep>> plan_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context);
+Result<std::vector<PlanStep>> plan_journal(const policy::JournalConfig& config, const RestoreContext& context);
 Result<std::vector<PlanStep>> plan_files(const policy::FilesConfig& config, const RestoreContext& context);
 
 /// Each returns what was restored and compared, per database or table, and where the old one is kept.
@@ -50,6 +51,7 @@ Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const
 Result<json::Value> restore_redis(const policy::RedisConfig& config, const RestoreContext& context);
 Result<json::Value> restore_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context);
 Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context);
+Result<json::Value> restore_journal(const policy::JournalConfig& config, const RestoreContext& context);
 Result<json::Value> restore_files(const policy::FilesConfig& config, const RestoreContext& context);
 
 }    // namespace holdfast::recovery

@@ -44,6 +44,7 @@ std::vector<Part> parts_in_order(const policy::Config& config, const json::Value
     add(parts, manifest, config.clickhouse, "clickhouse", plan_clickhouse, restore_clickhouse);
     add(parts, manifest, config.duckdb, "duckdb", plan_duckdb, restore_duckdb);
     add(parts, manifest, config.redis, "redis", plan_redis, restore_redis);
+    add(parts, manifest, config.journals, "journal", plan_journal, restore_journal);
     add(parts, manifest, config.files, "files", plan_files, restore_files);
     add(parts, manifest, config.logs, "logs", plan_files, restore_files);
     return parts;

@@ -27,6 +27,7 @@ Result<json::Value> capture_postgres(const policy::PostgresConfig& config, Captu
 Result<json::Value> capture_redis(const policy::RedisConfig& config, CaptureContext& context);
 Result<json::Value> capture_duckdb(const policy::DuckDbConfig& config, CaptureContext& context);
 Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, CaptureContext& context);
+Result<json::Value> capture_journal(const policy::JournalConfig& config, CaptureContext& context);
 Result<json::Value> capture_files(const policy::FilesConfig& config, CaptureContext& context);
 
 }    // namespace holdfast::source

@@ -43,6 +43,7 @@ std::vector<Component> all_components(const policy::Config& config) {
     add(all, config.clickhouse, "clickhouse", capture_clickhouse);
     add(all, config.duckdb, "duckdb", capture_duckdb);
     add(all, config.redis, "redis", capture_redis);
+    add(all, config.journals, "journal", capture_journal);
     add(all, config.files, "files", capture_files);
     add(all, config.logs, "logs", capture_files);
     return all;

@@ -134,6 +134,12 @@ void Journal::run() {
     done_.notify_all();
 }
 
+Status Journal::settle_restored() {
+    const std::lock_guard alone(upkeep_);
+    HF_DO(disk_->remove(std::string(k_restored_marker)));
+    return disk_->sync_names();
+}
+
 Status Journal::save_snapshot(Sequence sequence, ByteView state) {
     HF_ASSERT(sequence <= durable());
     const std::lock_guard alone(upkeep_);

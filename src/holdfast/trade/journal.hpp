@@ -62,6 +62,10 @@ public:
     /// Records from `from` on (0: the oldest); follow with next(durable()). Outlived by this journal.
     Result<JournalReader> reader(Sequence from) const { return JournalReader::open(*disk_, from); }
 
+    /// What a restored journal lacked has been asked of broker and stores and is durable: recovery().restored is false from
+    /// the next open on.
+    Status settle_restored();
+
     /// `sequence` must be durable.
     Status save_snapshot(Sequence sequence, ByteView state);
     /// Removes whole segments up to `sequence`, but nothing that a replay from the older of the kept snapshots needs.

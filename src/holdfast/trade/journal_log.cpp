@@ -37,6 +37,7 @@ Result<std::unique_ptr<JournalLog>> JournalLog::open(JournalDisk& disk, JournalO
 Status JournalLog::recover(Sequence proven) {
     HF_TRY(const auto names, disk_->list());
     if (std::ranges::binary_search(names, k_spare)) HF_DO(disk_->remove(std::string(k_spare)));
+    recovery_.restored = std::ranges::binary_search(names, k_restored_marker);
     segments_ = segments_of(names);
     if (segments_.empty()) {
         if (proven > 0)

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "holdfast/ledger/record.hpp"
@@ -31,11 +32,15 @@ struct JournalOptions {
     std::uint64_t salt = 0;    // of new segments; 0: a random one
 };
 
+/// A file of this name lies in a journal that came out of a backup: more may have happened since than it knows.
+inline constexpr std::string_view k_restored_marker = "restored";
+
 /// What open() found and did.
 struct Recovery {
     Sequence first = 1;    // of the oldest record that is there
     Sequence last = 0;
     std::optional<std::uint64_t> torn_at;    // offset in the newest segment at which a torn tail was cut
+    bool restored = false;    // it came out of a backup: compare with broker and stores before anything is sent
 };
 
 class JournalLog {
