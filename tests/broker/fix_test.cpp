@@ -148,44 +148,6 @@ TEST_F(FixTest, TakesARejectOfEitherKindThatNamesTheOrderAsDefinite) {
     EXPECT_TRUE(heard_.wait(ReportKind::rejected, two.id));
 }
 
-// What was handed to a line that had just died is kept by QuickFIX, and the broker asks for it after the next Logon: it gets a
-// gap fill. The order must not come to life after it was called unknown.
-TEST_F(FixTest, NeverSendsAnOrderASecondTime) {
-    connect();
-    std::vector<ledger::Order> sent;
-    for (std::uint32_t i = 0; i < 300; ++i) {
-        const ledger::Order one = order(100 + i);
-        if (i == 100) stand_.shut(true);
-        if (broker_->send(one)) sent.push_back(one);
-    }
-    EXPECT_LT(sent.size(), 300u) << "the line was up all the time";
-    std::size_t begin = heard_.size();
-    stand_.shut(false);
-    ASSERT_TRUE(heard_.wait(ReportKind::link_up, {}, begin));
-    // In sequence: the answer to this one comes after the broker has had all that it will ever get of the others.
-    const ledger::Order last = order(999);
-    ASSERT_TRUE(broker_->send(last));
-    ASSERT_TRUE(heard_.wait(ReportKind::acked, last.id));
-    const auto listing = stand_.control().list();
-    ASSERT_TRUE(listing) << listing.error().message;
-    EXPECT_EQ(listing->duplicates, 0u);
-    std::set<Uuid> there;
-    for (const auto& entry : listing->orders) EXPECT_TRUE(there.insert(entry.order.id).second);
-    std::uint64_t question = 0;
-    for (const ledger::Order& one : sent) {
-        ASSERT_TRUE(broker_->query(one, ++question));
-        const auto said = heard_.wait([&](const Report& r) {
-            return r.order == one.id && (r.kind == ReportKind::unknown || r.kind == ReportKind::acked);
-        });
-        ASSERT_TRUE(said);
-        EXPECT_EQ(said->kind == ReportKind::acked, there.contains(one.id));
-    }
-    for (const auto& entry : listing->orders)
-        EXPECT_TRUE(entry.order.id == last.id ||
-                    std::ranges::any_of(sent, [&](const ledger::Order& one) { return one.id == entry.order.id; }))
-            << "an order that send() had refused is at the broker";
-}
-
 // Sequence numbers were begun anew while executions waited: their reports are lost, what they filled is not.
 TEST_F(FixTest, TakesOverFillsWhoseReportsASessionResetHasLost) {
     connect();
