@@ -3,14 +3,14 @@ foreach(label unit thread server scenario crash)
     add_custom_target(${label}_tests)
 endforeach()
 
-# hf_module(NAME [DEPS module...] [LINK target...] [LABEL l])
+# hf_module(NAME [DEPS module...] [LINK target...] [LABEL l] [SERVER_TESTS name...])
 #
 # One folder under src/holdfast is one module: a namespace, a static library hf_NAME, and (when there
 # are *_test.cpp files) a test program hf_NAME_test. A module may include its own headers and those of
 # the modules it lists, nothing else: its include path holds one link, to its own folder, and CMake
 # hands on the paths of its DEPS. A wrong include therefore does not compile.
 function(hf_module name)
-    cmake_parse_arguments(M "" "" "DEPS;LINK;TEST_DEPS;LABEL" ${ARGN})
+    cmake_parse_arguments(M "" "" "DEPS;LINK;TEST_DEPS;LABEL;SERVER_TESTS" ${ARGN})
     set(dir ${CMAKE_SOURCE_DIR}/src/holdfast/${name})
     file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
     file(GLOB tests CONFIGURE_DEPENDS ${dir}/*_test.cpp)
@@ -36,6 +36,12 @@ function(hf_module name)
     endif()
     if(tests AND NOT HF_FUZZ)
         list(TRANSFORM M_TEST_DEPS PREPEND hf_)
+        # Those that start real servers are a program of their own: the sanitizers' turns leave it out.
+        if(M_SERVER_TESTS)
+            list(TRANSFORM M_SERVER_TESTS REPLACE "(.+)" "${dir}/\\1_test.cpp")
+            list(REMOVE_ITEM tests ${M_SERVER_TESTS})
+            hf_test(hf_${name}_server_test LABEL server SOURCES ${M_SERVER_TESTS} LINK hf_${name} ${M_TEST_DEPS} ${M_LINK})
+        endif()
         hf_test(hf_${name}_test LABEL ${M_LABEL} SOURCES ${tests} LINK hf_${name} ${M_TEST_DEPS} ${M_LINK})
     endif()
     # Fuzz targets: with libFuzzer in the fuzz preset; everywhere else replayed over their corpus and damaged copies of it.

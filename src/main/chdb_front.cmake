@@ -7,7 +7,7 @@ if(HF_SANITIZE)
     target_link_options(hf-chdb-front PRIVATE -fno-sanitize=all)
 endif()
 # The suites that start it find it as HF_BIN_DIR "/hf-chdb-front".
-foreach(suite hf_db_test hf_source_test hf_recovery_test hf_trade_test)
+foreach(suite hf_db_test hf_source_test hf_recovery_test hf_trade_server_test)
     if(TARGET ${suite})
         add_dependencies(${suite} hf-chdb-front)
     endif()

@@ -5,6 +5,6 @@ target_link_libraries(holdfast-duckdb-verify PRIVATE hf_db fmt::fmt)
 # A program of the tests: a live writer whose commits carry invariants.
 add_executable(holdfast-duckdb-writer duckdb_writer.cpp)
 target_link_libraries(holdfast-duckdb-writer PRIVATE hf_db fmt::fmt Threads::Threads)
-if(TARGET hf_trade_test)
-    add_dependencies(hf_trade_test holdfast-duckdb-verify)
+if(TARGET hf_trade_server_test)
+    add_dependencies(hf_trade_server_test holdfast-duckdb-verify)
 endif()

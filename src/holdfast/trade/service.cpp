@@ -110,8 +110,10 @@ Status Service::open() {
     HF_TRY(ledger::State state, replay());
     const bool fresh = state.sequence() == 0;
     if (state.token() != 0) own_token_ = state.token();
-    // Without tokens nobody can tell whether an empty journal is the first one or the successor of one that was lost.
-    const bool foreign = fresh && lease_->name() == "none";
+    // A journal from the vault is older than the trading that followed it. And without tokens nobody can tell whether an
+    // empty journal is the first one or the successor of one that was lost.
+    restored_ = journal_->recovery().restored;
+    const bool foreign = restored_ || (fresh && lease_->name() == "none");
     pump_ = std::make_unique<Pump>(
         ledger::Engine(std::move(state), options_.rules, options_.instance, foreign, {clock_.now(), clock_.instant()}),
         *log_, *broker_, clock_, ears_);
@@ -170,8 +172,17 @@ void Service::run() {
         log_->commit();
         if (!journal_->failure()) pump_->release();
         log_->commit();
+        settle_restored();
         maybe_snapshot(false);
     }
+}
+
+void Service::settle_restored() {
+    if (!restored_ || journal_->durable() != pump_->engine().state().sequence()) return;
+    if ((pump_->engine().bars() & ~static_cast<unsigned>(ledger::Bar::paused)) != 0) return;
+    restored_ = false;
+    if (auto settled = journal_->settle_restored(); !settled)
+        log_warning("the journal still counts as restored", {{"error", settled.error().message}});
 }
 
 void Service::take(Work& work) {

@@ -125,6 +125,7 @@ private:
     /// `what` on the engine's thread; returns when it is done.
     void with_engine(const std::function<void()>& what);
     void maybe_snapshot(bool now);
+    void settle_restored();
     std::optional<ledger::Order> find(const ledger::Uuid& id) const;
 
     ServiceOptions options_;
@@ -135,6 +136,7 @@ private:
     std::unique_ptr<JournalAsLog> log_;
     Ears ears_{*this};
     std::unique_ptr<Pump> pump_;
+    bool restored_ = false;    // the journal came out of the vault and has not been settled yet
     ledger::Sequence snapshot_at_ = 0;
     std::uint64_t ticket_last_ = 0;
     std::unordered_map<std::uint64_t, Waiting> answers_;
