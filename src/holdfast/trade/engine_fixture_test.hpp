@@ -16,6 +16,13 @@ namespace holdfast::trade {
 
 class TestEngine {
 public:
+    /// It holds its account's lease for as long as it lives: without one nothing is taken.
+    TestEngine() {
+        ledger::Output out;
+        const ledger::Now now{clock_.now(), clock_.instant()};
+        engine_.step(ledger::LeaseChanged{true, 1, now.mono + std::chrono::hours(24)}, now, out);
+    }
+
     Submit submit() {
         return [this](Submission submission) {
             const std::scoped_lock lock(mutex_);
