@@ -1,7 +1,8 @@
 #include "holdfast/vault/key_change.hpp"
 
+#include <gmock/gmock.h>
+
 #include <ctime>
-#include <regex>
 
 #include "holdfast/testing/faulty_backend.hpp"
 #include "holdfast/vault/fixture_test.hpp"
@@ -56,7 +57,7 @@ TEST_F(KeyChangeTest, AMachineKeyOpensARepositoryForUsAndForRestic) {    // DD-0
     const MachineKey key = MachineKey::draw();
     EXPECT_NE(key.text().reveal(), MachineKey::draw().text().reveal());
     // 56 digits of five bits each after the prefix.
-    EXPECT_TRUE(std::regex_match(key.text().reveal(), std::regex("hfkey(-[a-z2-9]{8}){7}")));
+    EXPECT_THAT(std::string(key.text().reveal()), ::testing::MatchesRegex("hfkey(-[a-z2-9]{8}){7}"));
     HF_OK(add_key(*repository_, key.text(), {{}, MachineKey::k_cost}));
     EXPECT_TRUE(opens(key.text().reveal()));
     EXPECT_TRUE(restic_opens(repo_path(), key.text().reveal()));
