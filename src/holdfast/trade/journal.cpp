@@ -148,13 +148,11 @@ Status Journal::save_snapshot(Sequence sequence, ByteView state) {
 
 Status Journal::release(Sequence sequence) {
     const std::lock_guard alone(upkeep_);
-    HF_TRY(const auto files, disk_->list());
-    const auto snapshots = snapshots_of(files);
-    if (snapshots.empty()) return {};
+    HF_TRY(const Sequence unneeded, remove_old_snapshots(*disk_, sequence));
     std::vector<std::string> names;
     {
         const std::lock_guard lock(mutex_);
-        names = log_->release(std::min(sequence, snapshots.front()));
+        names = log_->release(unneeded);
     }
     // One after the other on the disk, too: a crash leaves no gap between segments.
     for (const std::string& name : names) {

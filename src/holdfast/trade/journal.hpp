@@ -61,6 +61,8 @@ public:
     FoundSnapshot take_snapshot() { return std::move(snapshot_); }
     /// Records from `from` on (0: the oldest); follow with next(durable()). Outlived by this journal.
     Result<JournalReader> reader(Sequence from) const { return JournalReader::open(*disk_, from); }
+    /// To read segments and snapshots, any of which release() may remove meanwhile.
+    const JournalDisk& disk() const { return *disk_; }
 
     /// What a restored journal lacked has been asked of broker and stores and is durable: recovery().restored is false from
     /// the next open on.
@@ -68,7 +70,8 @@ public:
 
     /// `sequence` must be durable.
     Status save_snapshot(Sequence sequence, ByteView state);
-    /// Removes whole segments up to `sequence`, but nothing that a replay from the older of the kept snapshots needs.
+    /// All stores have everything up to `sequence`. Removes snapshots and whole segments, but none without which the state at
+    /// `sequence`, at any later one, or at the older of the newest two snapshots could not be worked out.
     Status release(Sequence sequence);
 
 private:

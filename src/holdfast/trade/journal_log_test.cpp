@@ -98,10 +98,9 @@ struct Engine {
                 HF_DO(save_state_snapshot(disk, log->durable(), as_bytes(state)));
             }
             if (random() % 6 == 0) {
-                HF_TRY(const auto names, disk.list());
-                const auto snapshots = snapshots_of(names);
-                if (snapshots.empty()) continue;
-                for (const std::string& name : log->release(snapshots.front())) {
+                HF_TRY(const Sequence unneeded,
+                       remove_old_snapshots(disk, random() % 2 ? log->durable() : random() % (log->durable() + 1)));
+                for (const std::string& name : log->release(unneeded)) {
                     HF_DO(disk.remove(name));
                     HF_DO(disk.sync_names());
                 }
@@ -363,7 +362,6 @@ TEST(StateSnapshot, FallsBackToTheOneBeforeWhenTheNewestDoesNotCheck) {
     SimDisk disk(1);
     for (const Sequence sequence : {10, 20, 30})
         ASSERT_TRUE(save_state_snapshot(disk, sequence, as_bytes(fmt::format("state {}", sequence))).has_value());
-    EXPECT_EQ(snapshots_of(disk.list().value()), (std::vector<Sequence>{20, 30}));
     EXPECT_EQ(newest_state_snapshot(disk)->snapshot->sequence, 30u);
     Bytes& newest = *disk.content(snapshot_name(30));
     for (std::size_t at = 0; at < newest.size(); ++at) {
@@ -375,6 +373,21 @@ TEST(StateSnapshot, FallsBackToTheOneBeforeWhenTheNewestDoesNotCheck) {
         EXPECT_EQ(as_text(found->snapshot->state), "state 20");
         EXPECT_EQ(found->passed_over.size(), 1u);
     }
+}
+
+TEST(StateSnapshot, TheNewestTwoStayAndTheNewestThatCoversWhatIsNeeded) {
+    SimDisk disk(1);
+    for (const Sequence sequence : {10, 20, 30, 40, 50})
+        ASSERT_TRUE(save_state_snapshot(disk, sequence, as_bytes(fmt::format("state {}", sequence))).has_value());
+    const auto left = [&] { return snapshots_of(disk.list().value()); };
+    EXPECT_EQ(remove_old_snapshots(disk, 9).value(), 0u);
+    EXPECT_EQ(left(), (std::vector<Sequence>{10, 20, 30, 40, 50}));
+    EXPECT_EQ(remove_old_snapshots(disk, 29).value(), 20u);
+    EXPECT_EQ(left(), (std::vector<Sequence>{20, 40, 50}));
+    EXPECT_EQ(remove_old_snapshots(disk, 40).value(), 40u);
+    EXPECT_EQ(left(), (std::vector<Sequence>{40, 50}));
+    EXPECT_EQ(remove_old_snapshots(disk, 1000).value(), 40u);
+    EXPECT_EQ(left(), (std::vector<Sequence>{40, 50}));
 }
 
 TEST(StateSnapshot, LeavesNoHalfOfItselfOnAFullDisk) {

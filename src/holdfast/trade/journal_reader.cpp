@@ -159,6 +159,9 @@ Result<std::optional<ledger::Record>> JournalReader::next(Sequence limit) {
             HF_TRY(segment_, SegmentReader::open(*disk_, *later));
             continue;
         }
+        if (!segments.empty() && segments.front() > segment_->header().first)
+            return fail(ErrorCode::not_found, fmt::format("the journal begins with sequence {}: {} has been released",
+                                                          segments.front(), segment_->sequence()));
         HF_DO(segment_->check_end(later != segments.end() ? *later - 1 : limit == k_all ? 0 : limit));
         return std::nullopt;
     }

@@ -64,12 +64,22 @@ Status save_state_snapshot(JournalDisk& disk, Sequence sequence, ByteView state)
     os::crash_point("journal.snapshot_named");
 
     HF_TRY(const auto names, disk.list());
-    auto old = snapshots_of(names);
-    old.resize(old.size() - std::min(old.size(), k_kept));
-    for (const Sequence one : old) HF_DO(disk.remove(snapshot_name(one)));
     for (const std::string& left : names)
         if (left.starts_with(k_prefix) && left.ends_with(k_unfinished)) HF_DO(disk.remove(left));
     return {};
+}
+
+Result<Sequence> remove_old_snapshots(JournalDisk& disk, Sequence needed) {
+    HF_TRY(const auto names, disk.list());
+    const auto all = snapshots_of(names);
+    // Without one that covers no more than `needed`, only the records from the journal's beginning on tell the state there.
+    const auto after = std::ranges::upper_bound(all, needed);
+    if (after == all.begin()) return 0;
+    const auto newest = all.end() - static_cast<std::ptrdiff_t>(std::min(all.size(), k_kept));
+    const auto base = std::prev(after);
+    for (auto one = all.begin(); one < newest; ++one)
+        if (one != base) HF_DO(disk.remove(snapshot_name(*one)));
+    return std::min(*base, *newest);
 }
 
 Result<StateSnapshot> read_state_snapshot(const JournalDisk& disk, Sequence sequence) {

@@ -25,8 +25,11 @@ std::string snapshot_name(Sequence sequence);
 /// Ascending.
 std::vector<Sequence> snapshots_of(const std::vector<std::string>& names);
 
-/// Durable on return. The newest two stay, all others and what a crash left go.
+/// Durable on return. What a crash left of others goes.
 Status save_state_snapshot(JournalDisk& disk, Sequence sequence, ByteView state);
+/// The newest two stay, and the newest one up to `needed`: from it the state at `needed`, or any later one, can be worked out.
+/// All others go. Returns up to which sequence no replay needs records any more.
+Result<Sequence> remove_old_snapshots(JournalDisk& disk, Sequence needed);
 /// corrupt or unsupported when it does not check.
 Result<StateSnapshot> read_state_snapshot(const JournalDisk& disk, Sequence sequence);
 
