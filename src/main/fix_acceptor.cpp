@@ -4,7 +4,8 @@
 //
 // Its CompID is BROKER, the client's HOLDFAST. FOLDER/paper is the paper broker's socket, by which a test moves the market
 // and sets faults. Prints "ready". Orders for the symbol BUSINESS are refused by a BusinessMessageReject, for MALFORMED by a
-// session Reject; all but EURUSD are rejected in the ordinary way.
+// session Reject; all but EURUSD are rejected in the ordinary way. Of the questions about orders for UNNAMED the first gets no
+// answer, and the others one that does not repeat their name.
 
 #include <fmt/core.h>
 
@@ -107,11 +108,13 @@ private:
             }
             pass_on(json::Value::object({{"do", "cancel"}, {"order", message.text(41)}}));
         } else if (message.type == "H") {
+            const bool unnamed = message.text(55) == "UNNAMED";
+            if (unnamed && !std::exchange(unnamed_before_, true)) return;
             std::uint64_t number;
             {
                 const std::scoped_lock lock(mutex_);
                 number = ++question_last_;
-                questions_[number] = message.text(790);
+                questions_[number] = unnamed ? "" : message.text(790);
             }
             pass_on(json::Value::object({{"do", "query"}, {"order", id}, {"question", number}}));
         } else if (message.type == "AF") {
@@ -259,6 +262,7 @@ private:
     std::map<std::string, std::string> cancels_;    // of the order: the cancel's own ID
     std::map<std::uint64_t, std::string> questions_;
     std::uint64_t question_last_ = 0;
+    bool unnamed_before_ = false;    // only QuickFIX's thread asks
     std::atomic<std::uint64_t> reports_ = 0;
 };
 

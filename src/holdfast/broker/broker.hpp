@@ -11,6 +11,10 @@
 //              5. `rejected` means that no order of this ID exists: a rejection because the ID is known already is answered
 //                 by the state of the order that has it
 //              6. `cancelled` says in `cumulative` how much the broker has filled of the order in all
+//              7. link_up is said when what is sent from then on is read: an adapter whose line throws away what comes too
+//                 early (FIX, while a gap in the sequence is filled) waits that out first
+//              8. each query that was handed over is answered while the link holds; the answer to one is lost with the link,
+//                 and link_down tells of it. A broker may still stay silent: the caller asks again, under a new number
 //   threads    verbs from one thread; reports come on the adapter's thread(s), in the order in which the broker made them
 //   errors     reports, never exceptions; link changes are reports, too
 

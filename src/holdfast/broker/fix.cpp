@@ -211,11 +211,11 @@ Status FixBroker::start(ReportSink sink) {
     settings.session_start = options_.session_start;
     settings.session_end = options_.session_end;
     fix::Events events;
-    events.logged_on = [this] {
+    events.up = [this] {
         opened_.wait();    // wire_ is set, also for a Logon that is quicker than we are
-        logged_on();
+        line_up();
     };
-    events.logged_off = [this](const std::string& why) { logged_off(why); };
+    events.down = [this](const std::string& why) { line_down(why); };
     events.received = [this](const Message& message) { received(message); };
     events.noted = [](const std::string& text) { log_debug("fix", {{"event", text}}); };
     std::string error;
@@ -245,6 +245,11 @@ bool FixBroker::send(const ledger::Order& order) {
         out.fields.push_back({order.type == ledger::OrderType::limit ? k_price : k_stop_px, order.price.text()});
         out.fields.push_back({k_time_in_force, "1"});    // good till cancelled
     }
+    {
+        const std::scoped_lock lock(mutex_);
+        if (const auto asked = questions_.find(order.id); asked != questions_.end())
+            for (Question& question : asked->second) question.sent_since = true;
+    }
     return wire_->send(out);
 }
 
@@ -266,7 +271,7 @@ bool FixBroker::query(const ledger::Order& order, std::uint64_t question) {
     if (!wire_) return false;
     {
         const std::scoped_lock lock(mutex_);
-        questions_[order.id].push_back({question, order.filled});
+        questions_[order.id].push_back({question, order.filled, false});
     }
     if (ask(order.id, order.symbol, side_text(order.side), question)) return true;
     const std::scoped_lock lock(mutex_);
@@ -302,7 +307,7 @@ void FixBroker::tell(ReportKind kind, const Uuid& order, const Message& message)
     sink_(std::move(report));
 }
 
-void FixBroker::logged_on() {
+void FixBroker::line_up() {
     Report report;
     report.kind = ReportKind::link_up;
     sink_(std::move(report));
@@ -314,7 +319,7 @@ void FixBroker::logged_on() {
     (void)wire_->send(out);
 }
 
-void FixBroker::logged_off(const std::string& why) {
+void FixBroker::line_down(const std::string& why) {
     {
         const std::scoped_lock lock(mutex_);
         questions_.clear();
@@ -337,13 +342,16 @@ std::optional<FixBroker::Question> FixBroker::question_of(const Message& message
     const std::scoped_lock lock(mutex_);
     const auto asked = questions_.find(order);
     if (asked == questions_.end() || asked->second.empty()) return std::nullopt;
-    auto question = asked->second.begin();    // a broker that does not repeat the name answers in order
+    // A broker that does not repeat the name answers in order, but may have lost some: all questions that were put after the last
+    // sending prove the same, so the answer to any of them is the answer to the newest.
+    auto question = asked->second.begin();
+    Question found = question->sent_since ? *question : asked->second.back();
     if (!name.empty()) {
         question = std::ranges::find_if(
             asked->second, [&](const Question& q) { return name == fmt::format("{}-{}", run_, q.number); });
         if (question == asked->second.end()) return std::nullopt;
+        found = *question;
     }
-    const Question found = *question;
     asked->second.erase(question);
     if (asked->second.empty()) questions_.erase(asked);
     return found;

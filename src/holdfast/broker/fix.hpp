@@ -58,6 +58,7 @@ private:
     struct Question {
         std::uint64_t number = 0;
         Decimal filled;    // as the engine knew it
+        bool sent_since = false;    // the order was: an answer to this one proves nothing any more
     };
     struct Known {    // of one order
         std::vector<ledger::Execution> executions;
@@ -67,8 +68,8 @@ private:
     FixBroker(FixOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
     Status load();
     bool remember(const ledger::Execution& execution);
-    void logged_on();
-    void logged_off(const std::string& why);
+    void line_up();
+    void line_down(const std::string& why);
     void received(const fix::Message& message);
     void execution_report(const fix::Message& message);
     void status(const fix::Message& message, const Uuid& order);

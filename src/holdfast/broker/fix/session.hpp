@@ -8,8 +8,12 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
 #include <thread>
 
 #include "holdfast/broker/fix/wire.hpp"
@@ -17,7 +21,7 @@
 namespace holdfast {
 namespace fix {
 
-constexpr int k_password = 554, k_username = 553, k_new_password = 925;
+constexpr int k_test_req_id = 112, k_password = 554, k_username = 553, k_new_password = 925;
 
 inline Message plain(const FIX::Message& message) {
     Message out;
@@ -122,42 +126,139 @@ private:
     const Events& events_;
 };
 
+// Asks the other side by TestRequests, until one is answered, whether it has read all that we ever sent.
+//
+// After a bad end it asks for what it has missed up to the newest message, and our gap fill covers all that we have sent by
+// then: what it has read of that out of sequence, it throws away. A TestRequest is thrown away like everything else, so
+// the answer to one proves that it was read in sequence: all before it has been read or is given up, and what comes after it
+// finds no gap any more. Hence a new one after each gap fill of ours; and one in a while, as our own request for what WE have
+// missed may swallow the answer.
+class Probe {
+public:
+    explicit Probe(std::function<void(const std::string& id)> ask) : ask_(std::move(ask)) {}
+    ~Probe() { stop(); }
+
+    void start() {
+        thread_ = std::thread([this] { run(); });
+    }
+    void stop() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            ending_ = true;
+        }
+        changed_.notify_all();
+        if (thread_.joinable()) thread_.join();
+    }
+    /// What was asked before this counts no more.
+    void begin() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            asking_ = true;
+            first_ = last_ + 1;
+            due_ = Clock::now();
+            pause_ = std::chrono::seconds(1);
+        }
+        changed_.notify_all();
+    }
+    void end() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        asking_ = false;
+    }
+    /// True: that was what begin() waits for.
+    bool answered(const std::string& id) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (std::uint64_t number = first_; asking_ && number <= last_; ++number)
+            if (id == name_of(number)) {
+                asking_ = false;
+                return true;
+            }
+        return false;
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    std::string name_of(std::uint64_t number) const { return "HF-" + run_ + "-" + std::to_string(number); }
+
+    // A thread of its own: QuickFIX calls nobody after its gap fill. It sends without our lock, since QuickFIX calls us under
+    // its own, and under that one no gap fill comes between the number that a message gets and its way to the socket.
+    void run() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (!ending_) {
+            if (!asking_) {
+                changed_.wait(lock);
+            } else if (Clock::now() < due_) {
+                changed_.wait_until(lock, due_);
+            } else {
+                const std::string id = name_of(++last_);
+                due_ = Clock::now() + pause_;
+                pause_ = std::min<Clock::duration>(pause_ * 2, std::chrono::seconds(30));
+                lock.unlock();
+                ask_(id);
+                lock.lock();
+            }
+        }
+    }
+
+    const std::function<void(const std::string& id)> ask_;
+    const std::string run_ = std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
+    std::mutex mutex_;    // nothing is called under it
+    std::condition_variable changed_;
+    bool asking_ = false, ending_ = false;
+    std::uint64_t first_ = 1, last_ = 0;
+    Clock::time_point due_;
+    Clock::duration pause_{};
+    std::thread thread_;
+};
+
 class Line final : public FIX::Application {
 public:
     Line(const Settings& settings, const Events& events)
-        : settings_(settings), events_(events), reset_(settings.reset) {}
+        : settings_(settings),
+          events_(events),
+          accepts_(settings.host.empty()),
+          probe_([this](const std::string& id) { test(id); }),
+          reset_(settings.reset) {
+        if (!accepts_) probe_.start();
+    }
 
-    void onCreate(const FIX::SessionID&) override {}
+    void onCreate(const FIX::SessionID& id) override { id_ = id; }
     void onLogon(const FIX::SessionID&) override {
         reset_ = false;
-        up_ = true;
-        if (!quiet_ && events_.logged_on) events_.logged_on();
+        if (!accepts_) probe_.begin();
     }
     void onLogout(const FIX::SessionID&) override {
-        if (!up_.exchange(false)) return;
-        if (!quiet_ && events_.logged_off) events_.logged_off(reason_.empty() ? "the connection ended" : reason_);
+        probe_.end();
+        down(reason_.empty() ? "the connection ended" : reason_);
         reason_.clear();
     }
     void toAdmin(FIX::Message& message, const FIX::SessionID&) override {
-        if (settings_.host.empty() || message.getHeader().getField(35) != "A") return;
+        if (accepts_) return;
+        const std::string& type = message.getHeader().getField(35);
+        if (type == "4") {
+            // Under the session's lock: nothing can be sent between our gap fill and the end of being in step.
+            down("messages are missing at the other side");
+            probe_.begin();
+        }
+        if (type != "A") return;
         if (!settings_.username.empty()) message.setField(k_username, settings_.username);
         if (!settings_.password.empty()) message.setField(k_password, settings_.password);
         if (reset_) message.setField(141, "Y");
     }
-    void toApp(FIX::Message& message, const FIX::SessionID& id) throw(FIX::DoNotSend) override {
-        // Called under the session's lock, so it stays logged on until the bytes are handed to the socket. Not stored when
+    void toApp(FIX::Message& message, const FIX::SessionID&) throw(FIX::DoNotSend) override {
+        // Called under the session's lock, so it stays in step until the bytes are handed to the socket. Not stored when
         // we throw: QuickFIX would otherwise keep the message and send it after the next Logon.
-        const FIX::Session* session = FIX::Session::lookupSession(id);
-        const bool again = message.getHeader().isSetField(43);
-        if (again && !settings_.host.empty()) throw FIX::DoNotSend();    // an order must not leave a second time
-        if (!again && (session == nullptr || !const_cast<FIX::Session*>(session)->isLoggedOn())) {
-            if (!settings_.host.empty()) throw FIX::DoNotSend();
-        }
+        if (accepts_) return;
+        const bool again = message.getHeader().isSetField(43);    // an order must not leave a second time
+        if (again || !in_step_) throw FIX::DoNotSend();
     }
     void fromAdmin(const FIX::Message& message,
                    const FIX::SessionID&) throw(FIX::FieldNotFound, FIX::IncorrectDataFormat, FIX::IncorrectTagValue,
                                                 FIX::RejectLogon) override {
         const std::string& type = message.getHeader().getField(35);
+        if (type == "0" && message.isSetField(k_test_req_id) && probe_.answered(message.getField(k_test_req_id))) {
+            in_step_ = true;
+            if (!quiet_ && events_.up) events_.up();
+        }
         if (type == "5" && message.isSetField(58)) {
             reason_ = "logged out: " + message.getField(58);
             if (events_.noted) events_.noted("the other side " + reason_);
@@ -169,15 +270,35 @@ public:
                                                                            FIX::UnsupportedMessageType) override {
         hand_on(message);
     }
-    void silence() { quiet_ = true; }
+    /// No event and no message of ours comes after it.
+    void silence() {
+        quiet_ = true;
+        probe_.stop();
+    }
 
 private:
     void hand_on(const FIX::Message& message) {
         if (!quiet_ && events_.received) events_.received(plain(message));
     }
+    void down(const std::string& why) {
+        if (in_step_.exchange(false) && !quiet_ && events_.down) events_.down(why);
+    }
+    void test(const std::string& id) {
+        try {
+            FIX::Message request;
+            request.getHeader().setField(35, "1");
+            request.setField(k_test_req_id, id);
+            FIX::Session::sendToTarget(request, id_);
+        } catch (const std::exception& thrown) {
+            if (events_.noted) events_.noted(std::string("sending a TestRequest: ") + thrown.what());
+        }
+    }
     const Settings& settings_;
     const Events& events_;
-    std::atomic<bool> reset_, up_{false}, quiet_{false};
+    const bool accepts_;
+    FIX::SessionID id_;
+    Probe probe_;
+    std::atomic<bool> reset_, in_step_{false}, quiet_{false};
     std::string reason_;    // only QuickFIX's thread writes it
 };
 

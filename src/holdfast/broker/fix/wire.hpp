@@ -5,8 +5,9 @@
 ///            beyond C++14 and the rest of holdfast is C++23
 ///   resend   no application message ever leaves twice: whatever the other side asks to have sent again is answered by a gap
 ///            fill. send() is false when the message certainly never leaves, not now and not after a reconnect
+///   step     send() is refused before events.up: the other side throws away what it reads while it waits for a gap to be filled
 ///   folder   sequence numbers and messages, so that a session goes on where it was after a kill -9; passwords are cut out
-///   threads  one wire's calls from any thread; events come on QuickFIX's thread or, for logged_off, on a caller's. An event
+///   threads  one wire's calls from any thread; events come on QuickFIX's thread or, for down, on a caller's. An event
 ///            may call send(); it must not wait for a lock under which send() or stop() is called
 
 #include <functional>
@@ -54,8 +55,9 @@ struct Settings {
 };
 
 struct Events {
-    std::function<void()> logged_on;
-    std::function<void(const std::string& why)> logged_off;
+    /// Logged on and in step: the other side has read all that it will ever read of what was sent before. Never said by an acceptor.
+    std::function<void()> up;
+    std::function<void(const std::string& why)> down;    // after an up
     std::function<void(const Message&)> received;    // application messages, and Reject ("3")
     std::function<void(const std::string& text)> noted;    // for the log; without passwords
 };
