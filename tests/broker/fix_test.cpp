@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <thread>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/broker/broker_suite.hpp"
@@ -91,6 +92,19 @@ public:
         control_.emplace(std::move(*control));
     }
     PaperControl& control() { return *control_; }
+    /// Until the FIX side has made a report of each execution: it hears of them on its own, after the tick is answered.
+    void wait_reported() {
+        const auto listing = control_->list();
+        ASSERT_TRUE(listing) << listing.error().message;
+        const auto all_there = [&] {
+            const auto sent = os::read_text(folder_.path() + "/fix/FIX.4.4-BROKER-HOLDFAST.body");
+            return sent && std::ranges::all_of(listing->executions, [&](const ledger::Execution& one) {
+                       return sent->find("\00117=" + one.id + '\001') != sent->npos;
+                   });
+        };
+        for (const auto end = std::chrono::steady_clock::now() + 60s; !all_there(); std::this_thread::sleep_for(5ms))
+            ASSERT_LT(std::chrono::steady_clock::now(), end);
+    }
     const std::string& folder() const { return folder_.path(); }
 
     FixOptions options;
@@ -211,6 +225,7 @@ TEST_F(FixTest, TakesOverFillsWhoseReportsASessionResetHasLost) {
     broker_->stop();
     stand_.tick("1.0999", "1.1003", "3");
     stand_.tick("1.0999", "1.1005", "1");
+    stand_.wait_reported();
     stand_.options.reset_sequence = true;
     connect();
     ledger::Order known = one;
