@@ -5,7 +5,8 @@
 // Its CompID is BROKER, the client's HOLDFAST. FOLDER/paper is the paper broker's socket, by which a test moves the market
 // and sets faults. Prints "ready". Orders for the symbol BUSINESS are refused by a BusinessMessageReject, for MALFORMED by a
 // session Reject; all but EURUSD are rejected in the ordinary way. Of the questions about orders for UNNAMED the first gets no
-// answer, and the others one that does not repeat their name.
+// answer, and the others one that does not repeat their name. A cancel for CORRECT or BUST is answered as if the last trade of the
+// order had been corrected to 4 at 1.5, or cancelled.
 
 #include <fmt/core.h>
 
@@ -101,6 +102,21 @@ private:
             const std::string price = message.text(message.text(40) == "3" ? 99 : 44);
             if (!price.empty()) order.set("price", price);
             pass_on(json::Value::object({{"do", "send"}, {"order", std::move(order)}}));
+        } else if (message.type == "F" && (message.text(55) == "CORRECT" || message.text(55) == "BUST")) {
+            const bool correct = message.text(55) == "CORRECT";
+            fix::Message out = report(correct ? "G" : "H", "1", message.text(41));
+            out.fields.insert(out.fields.end(), {{17, fmt::format("C{}", ++reports_)}, {58, "by agreement"}});
+            {
+                const std::scoped_lock lock(mutex_);
+                Seen& seen = seen_[message.text(41)];
+                out.fields.push_back({19, *seen.executions.rbegin()});
+                if (correct) {
+                    seen.filled = Decimal::whole(4);
+                    out.fields.insert(out.fields.end(), {{32, "4"}, {31, "1.5"}});
+                }
+            }
+            add(out, "EURUSD", "buy", Decimal::whole(10), "");
+            (void)wire_->send(out);
         } else if (message.type == "F") {
             {
                 const std::scoped_lock lock(mutex_);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <future>
 #include <thread>
 
 #include "holdfast/base/log.hpp"
@@ -248,6 +249,87 @@ TEST_F(FixTest, TakesOverFillsWhoseReportsASessionResetHasLost) {
     ASSERT_TRUE(broker_->query(known, 3));
     ASSERT_TRUE(heard_.wait(ReportKind::acked, one.id, begin));
     EXPECT_TRUE(heard_.wait_filled(one.id, "6"));
+}
+
+// What the broker changes afterwards is said, and neither it nor the new count becomes an execution.
+TEST_F(FixTest, SaysThatATradeWasChangedAndCountsNothingTwice) {
+    connect();
+    ledger::Order one = order(1);
+    ASSERT_TRUE(broker_->send(one));
+    ASSERT_TRUE(heard_.wait(ReportKind::acked, one.id));
+    stand_.tick("1.0999", "1.1001", "3");
+    ASSERT_TRUE(heard_.wait_filled(one.id, "3"));
+    for (const char* what : {"CORRECT", "BUST"}) {
+        ledger::Order at = one;
+        at.symbol = what;
+        const std::size_t begin = heard_.size();
+        ASSERT_TRUE(broker_->cancel(at));
+        const auto changed = heard_.wait(ReportKind::changed, one.id, begin);
+        ASSERT_TRUE(changed);
+        EXPECT_THAT(changed->text, ::testing::HasSubstr("settle it by hand"));
+    }
+    one.filled = Decimal::whole(3);
+    for (int run = 0; run < 2; ++run) {
+        for (std::uint64_t question = 1; question <= 3; ++question) {
+            const std::size_t begin = heard_.size();
+            ASSERT_TRUE(broker_->query(one, question));
+            ASSERT_TRUE(heard_.wait(ReportKind::acked, one.id, begin));
+        }
+        connect();    // it knows it after a restart, too
+    }
+    EXPECT_TRUE(heard_.wait_filled(one.id, "3"));
+}
+
+// As after a power loss: QuickFIX's files, which nobody syncs, are old and torn.
+TEST_F(FixTest, GoesOnWithNumbersThatWereNotUsedWhenItsFilesAreOld) {
+    connect();
+    const std::string prefix = stand_.options.folder + "/FIX.4.4-HOLDFAST-BROKER",
+                      numbers = stand_.options.folder + "/numbers";
+    const std::string old = os::read_text(prefix + ".seqnums").value();
+    constexpr std::uint32_t k_orders = 1100;    // more than are reserved at once
+    for (std::uint32_t i = 1; i <= k_orders; ++i) ASSERT_TRUE(broker_->send(order(i)));
+    ASSERT_TRUE(heard_.wait(ReportKind::acked, order(k_orders).id));
+    broker_->stop();
+    const std::string reserved = os::read_text(numbers).value();
+    ASSERT_TRUE(os::write_file(numbers, as_bytes(reserved.substr(0, reserved.find(' ')) + " another boot\n")));
+    ASSERT_TRUE(os::write_file(prefix + ".seqnums", as_bytes(old)));
+    const std::string body = os::read_text(prefix + ".body").value();
+    ASSERT_TRUE(os::write_file(prefix + ".body", as_bytes(body.substr(0, body.size() / 2) + std::string(1000, '\0'))));
+    std::mutex mutex;
+    std::string errors;
+    set_log({.level = LogLevel::error, .json = false, .timestamp = {}, .sink = [&](std::string_view line) {
+                 const std::scoped_lock lock(mutex);
+                 errors += line;
+             }});
+    connect();
+    set_log({});
+    EXPECT_EQ(errors, "") << "refused at first: each Logon uses up a number, so it comes right in the end";
+    const ledger::Order next = order(k_orders + 1);
+    ASSERT_TRUE(broker_->send(next));
+    ASSERT_TRUE(heard_.wait(ReportKind::acked, next.id));
+    const auto listing = stand_.control().list();
+    ASSERT_TRUE(listing) << listing.error().message;
+    EXPECT_EQ(listing->orders.size(), k_orders + 1);
+    EXPECT_EQ(listing->duplicates, 0u);
+}
+
+TEST_F(FixTest, SaysWhatToDoWhenTheBrokerExpectsOtherNumbers) {
+    connect();
+    const std::string file = stand_.options.folder + "/FIX.4.4-HOLDFAST-BROKER.seqnums";
+    const std::string old = os::read_text(file).value();
+    for (std::uint32_t i = 1; i <= 100; ++i) ASSERT_TRUE(broker_->send(order(i)));
+    ASSERT_TRUE(heard_.wait(ReportKind::acked, order(100).id));
+    broker_->stop();
+    ASSERT_TRUE(os::write_file(file, as_bytes(old)));    // as out of a backup, in the same boot
+    std::promise<void> told;
+    set_log({.level = LogLevel::error, .json = false, .timestamp = {}, .sink = [&](std::string_view line) {
+                 if (line.find("start once with reset_sequence") != line.npos) told.set_value();
+             }});
+    broker_ = stand_.adapter();
+    ASSERT_TRUE(broker_->start(heard_.sink()));
+    EXPECT_EQ(told.get_future().wait_for(60s), std::future_status::ready);
+    broker_->stop();
+    set_log({});
 }
 
 TEST_F(FixTest, TellsOfAllOrdersAfterALogonWhenItIsToldTo) {

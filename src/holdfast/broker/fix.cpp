@@ -28,6 +28,7 @@ enum Tag : int {
     k_last_qty = 32,
     k_order_id = 37,
     k_order_qty = 38,
+    k_exec_ref_id = 19,
     k_ord_status = 39,
     k_ord_type = 40,
     k_orig_cl_ord_id = 41,
@@ -61,6 +62,15 @@ Uuid random_uuid() {
     return id;
 }
 
+// Differs after a restart of the machine; where it cannot be read, after each.
+std::string boot_name() {
+    static const std::string name = [] {
+        const auto text = os::read_text("/proc/sys/kernel/random/boot_id");
+        return text ? *text : random_uuid().text();
+    }();
+    return name;
+}
+
 // Brokers write "100.0" and "1e2" alike; what is no plain decimal is nothing.
 Decimal decimal_of(const Message& message, int tag) {
     const std::string text = message.text(tag);
@@ -87,6 +97,12 @@ json::Value line_of(const ledger::Execution& execution) {
                                 {"quantity", execution.quantity.text()},
                                 {"price", execution.price.text()},
                                 {"executed_at", execution.executed_at.nanoseconds}});
+}
+
+std::optional<Uuid> changed_of(std::string_view line) {
+    const auto value = json::parse(line, "execution");
+    if (!value || (*value)["changed"].is_null()) return std::nullopt;
+    return Uuid::parse((*value)["order"].text());
 }
 
 std::optional<ledger::Execution> execution_of(std::string_view line) {
@@ -161,6 +177,11 @@ Status FixBroker::load() {
         const std::size_t first = lines.size() > k_remembered_max ? lines.size() - k_remembered_max / 2 : 0;
         std::string kept;
         for (std::size_t i = first; i < lines.size(); ++i) {
+            if (const auto order = changed_of(lines[i])) {
+                known_[*order].changed = true;
+                kept += std::string(lines[i]) + '\n';
+                continue;
+            }
             const auto execution = execution_of(lines[i]);
             if (!execution) continue;    // torn by a crash: the broker's count shows what it was
             Known& known = known_[execution->order];
@@ -175,6 +196,33 @@ Status FixBroker::load() {
     return {};
 }
 
+// ---- sequence numbers
+
+// QuickFIX's own files are right after a kill, but not after a power loss. In another boot ours begin beyond all that can have
+// been used.
+Status FixBroker::load_numbers() {
+    number_min_ = 1;
+    const std::string path = options_.folder + "/numbers";
+    if (!os::exists(path)) return {};
+    HF_TRY(const std::string text, os::read_text(path));
+    int number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number < 1)
+        return fail(ErrorCode::corrupt, path + " holds no sequence number",
+                    "agree with the broker on a reset, remove the file and start once with reset_sequence");
+    if (std::string_view(end, text.data() + text.size()) != " " + boot_name()) number_min_ = number;
+    return {};
+}
+
+bool FixBroker::reserve(int number) {
+    const std::string path = options_.folder + "/numbers";
+    const Status written = os::write_file(path, as_bytes(std::to_string(number) + " " + boot_name()));
+    if (!written)
+        log_error("nothing is sent to the broker: its sequence numbers cannot be noted",
+                  {{"error", written.error().message}});
+    return written.has_value();
+}
+
 // False: we were told before.
 bool FixBroker::remember(const ledger::Execution& execution) {
     {
@@ -184,10 +232,14 @@ bool FixBroker::remember(const ledger::Execution& execution) {
         known.sum += execution.quantity;
         known.executions.push_back(execution);
     }
-    if (const auto written = os::write_all(log_.get(), as_bytes(json::dump(line_of(execution)) + '\n')); !written)
+    note(line_of(execution));
+    return true;
+}
+
+void FixBroker::note(const json::Value& line) {
+    if (const auto written = os::write_all(log_.get(), as_bytes(json::dump(line) + '\n')); !written)
         log_error("an execution is reported but cannot be noted in the FIX folder",
                   {{"error", written.error().message}});
-    return true;
 }
 
 // ---- verbs
@@ -195,6 +247,7 @@ bool FixBroker::remember(const ledger::Execution& execution) {
 Status FixBroker::start(ReportSink sink) {
     HF_DO(os::make_folders(options_.folder));
     HF_DO(load());
+    HF_DO(load_numbers());
     sink_ = std::move(sink);
     run_ = random_uuid().text().substr(0, 8);
     fix::Settings settings;
@@ -208,6 +261,8 @@ Status FixBroker::start(ReportSink sink) {
     settings.heartbeat_seconds = options_.heartbeat_seconds;
     settings.reconnect_seconds = options_.reconnect_seconds;
     settings.reset = options_.reset_sequence;
+    settings.number_min = number_min_;
+    settings.reserve = [this](int number) { return reserve(number); };
     settings.session_start = options_.session_start;
     settings.session_end = options_.session_end;
     fix::Events events;
@@ -216,6 +271,7 @@ Status FixBroker::start(ReportSink sink) {
         line_up();
     };
     events.down = [this](const std::string& why) { line_down(why); };
+    events.refused = [this](const std::string& why) { line_refused(why); };
     events.received = [this](const Message& message) { received(message); };
     events.noted = [](const std::string& text) { log_debug("fix", {{"event", text}}); };
     std::string error;
@@ -308,6 +364,7 @@ void FixBroker::tell(ReportKind kind, const Uuid& order, const Message& message)
 }
 
 void FixBroker::line_up() {
+    refusal_told_ = false;
     Report report;
     report.kind = ReportKind::link_up;
     sink_(std::move(report));
@@ -325,15 +382,20 @@ void FixBroker::line_down(const std::string& why) {
         questions_.clear();
         gaps_.clear();
     }
-    if (why.find("too low") != why.npos)
-        log_error("the broker expects other sequence numbers than we have",
-                  {{"session", name()},
-                   {"reason", why},
-                   {"remedy", "agree with the broker on a reset, then start once with reset_sequence"}});
     Report report;
     report.kind = ReportKind::link_down;
     report.text = why;
     sink_(std::move(report));
+}
+
+void FixBroker::line_refused(const std::string& why) {
+    if (std::exchange(refusal_told_, true)) return;    // it is tried again every few seconds
+    log_error("the broker does not let us in",
+              {{"session", name()},
+               {"reason", why},
+               {"remedy", why.find("too low") == why.npos
+                              ? "see docs/operations/brokers.md"
+                              : "agree with the broker on a reset, then start once with reset_sequence"}});
 }
 
 // The question that a report answers; nothing for one that nobody waits for.
@@ -397,11 +459,10 @@ void FixBroker::execution_report(const Message& message) {
             return tell(ReportKind::rejected, *order, message);
         case 'I':
             return status(message, *order);
-        case 'G':    // trade correct
-        case 'H':    // trade cancel
-            log_error("the broker has changed a trade afterwards: settle it by hand",
-                      {{"order", order->text()}, {"ExecID", message.text(k_exec_id)}, {"text", message.text(k_text)}});
-            return;
+        case 'G':
+            return changed(message, *order, false);
+        case 'H':
+            return changed(message, *order, true);
         default:    // pending, suspended, restated: the order goes on
             return;
     }
@@ -430,6 +491,27 @@ void FixBroker::executed(const Message& message, const Uuid& order) {
     sink_(std::move(report));    // also when it is a repetition: the engine may have died before it noted the first
 }
 
+// The execution that we reported stays in the journal and in the stores: they hold what happened when it did, and no later
+// report is counted against it.
+void FixBroker::changed(const Message& message, const Uuid& order, bool cancelled) {
+    {
+        const std::scoped_lock lock(mutex_);
+        known_[order].changed = true;
+    }
+    note(json::Value::object({{"changed", message.text(k_exec_id)}, {"order", order.text()}}));
+    Report report;
+    report.kind = ReportKind::changed;
+    report.order = order;
+    report.broker_id = message.text(k_order_id);
+    report.text = fmt::format("the broker has {} the execution {} afterwards", cancelled ? "cancelled" : "corrected",
+                              message.text(k_exec_ref_id));
+    if (!cancelled) report.text += fmt::format(", to {} at {}", message.text(k_last_qty), message.text(k_last_px));
+    if (const std::string text = message.text(k_text); !text.empty()) report.text += " (" + text + ")";
+    report.text += ": settle it by hand";
+    log_error("a trade was changed", {{"order", order.text()}, {"text", report.text}});
+    sink_(std::move(report));
+}
+
 // What FIX says about an order is its count, not its executions; those we have noted. All that was executed before this
 // answer has come before it, in sequence, unless the session was begun anew in between.
 void FixBroker::status(const Message& message, const Uuid& order) {
@@ -452,7 +534,8 @@ void FixBroker::status(const Message& message, const Uuid& order) {
         const Known& known = known_[order];
         executions = known.executions;
         const std::pair now{cumulative, known.sum};
-        if (known.sum >= cumulative || message.possible_duplicate || !question || question->filled > known.sum) {
+        if (known.sum >= cumulative || message.possible_duplicate || !question || question->filled > known.sum ||
+            known.changed) {
             if (question && question->filled > known.sum && cumulative > question->filled)
                 log_error(
                     "the broker counts more than was reported, and this folder does not know what was: settle by hand",

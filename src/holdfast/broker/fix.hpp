@@ -2,10 +2,11 @@
 // A broker that speaks FIX 4.4. (Why it keeps the promises of broker.hpp: docs/decisions/0016-brokers.md.)
 //
 //   folder   sequence numbers and messages (fix/wire.hpp), and executions.log: each execution that was ever reported, so that
-//            a question about an order is answered by its executions, which FIX's own answer does not list
+//            a question about an order is answered by its executions, which FIX's own answer does not list; and numbers,
+//            up to where ours may have been used, with the name of the boot in which that was written
 //   market   one ClOrdID for one order, HandlInst 1; limit and stop orders are good till cancelled. Stop loss and take profit
 //            are not sent: FIX 4.4 has no fields for them
-//   limits   a trade that the broker cancels or corrects afterwards is logged as an error and must be settled by people
+//   limits   a trade that the broker cancels or corrects afterwards is reported as `changed` and must be settled by people
 //   threads  as Broker; reports come on QuickFIX's thread
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "holdfast/base/json.hpp"
 #include "holdfast/base/secret.hpp"
 #include "holdfast/broker/broker.hpp"
 #include "holdfast/broker/fix/wire.hpp"
@@ -64,16 +66,23 @@ private:
         std::vector<ledger::Execution> executions;
         std::set<std::string, std::less<>> ids;
         Decimal sum;
+        bool changed =
+            false;    // the broker has changed one afterwards: its count says nothing more of what is missing
     };
     FixBroker(FixOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
     Status load();
+    Status load_numbers();
+    bool reserve(int number);
     bool remember(const ledger::Execution& execution);
+    void note(const json::Value& line);
     void line_up();
     void line_down(const std::string& why);
+    void line_refused(const std::string& why);
     void received(const fix::Message& message);
     void execution_report(const fix::Message& message);
     void status(const fix::Message& message, const Uuid& order);
     void executed(const fix::Message& message, const Uuid& order);
+    void changed(const fix::Message& message, const Uuid& order, bool cancelled);
     void refused(const fix::Message& message);
     void tell(ReportKind kind, const Uuid& order, const fix::Message& message);
     bool ask(const Uuid& order, const std::string& symbol, const std::string& side, std::uint64_t question);
@@ -86,6 +95,8 @@ private:
     std::latch opened_{1};
     std::string run_;    // names the questions of this process
     os::Fd log_;
+    int number_min_ = 1;
+    bool refusal_told_ = false;    // since the line was up
 
     // Never held while wire_ is called or a report is handed on.
     std::mutex mutex_;

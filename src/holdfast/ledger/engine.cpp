@@ -244,6 +244,8 @@ void Engine::take(const BrokerSaid& input) {
             return;
         case ReportKind::executed:
             return executed(report);
+        case ReportKind::changed:
+            return notify(Severity::error, report.order, report.text);
         default:
             break;
     }

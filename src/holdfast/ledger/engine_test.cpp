@@ -170,6 +170,22 @@ TEST_F(EngineTest, ALeaseThatEndsClosesTheGateWithoutAWord) {
     EXPECT_EQ(actions<Answer>()[0].verdict, Verdict::unavailable);
 }
 
+TEST_F(EngineTest, AChangedTradeIsSaidToPeopleAndChangesNothing) {
+    open_gate();
+    arrive(1);
+    hand_over(1);
+    const std::size_t facts = journal_.size();
+    Report report;
+    report.kind = ReportKind::changed;
+    report.order = id_of(1);
+    report.text = "corrected";
+    feed(BrokerSaid{report});
+    ASSERT_EQ(actions<Notify>().size(), 1u);
+    EXPECT_EQ(actions<Notify>()[0].severity, Severity::error);
+    EXPECT_EQ(actions<Notify>()[0].text, "corrected");
+    EXPECT_EQ(journal_.size(), facts);
+}
+
 TEST_F(EngineTest, SilenceLeadsToAQuestionAndNeverToASecondSending) {
     open_gate();
     arrive(1);

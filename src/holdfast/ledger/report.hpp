@@ -17,6 +17,7 @@ enum class ReportKind : std::uint8_t {
     cancelled,    // closed by the broker with what has been filled so far (cancelled, expired, done for the day)
     cancel_refused,    // the order goes on as it was
     unknown,    // answer to a question, and definite: the broker does not know the order
+    changed,    // the broker has corrected or cancelled an execution afterwards: for people, `text` says which
 };
 
 struct Report {

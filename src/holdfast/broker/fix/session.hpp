@@ -34,14 +34,44 @@ inline Message plain(const FIX::Message& message) {
     return out;
 }
 
+constexpr int k_block = 1000;    // numbers that are reserved at once
+
 // Passwords are kept nowhere, and a session without hours never begins anew by itself.
+//
+// Nothing of FileStore is synced. After a power loss our numbers go on where nothing can have been used, and our gap fill explains
+// the hole; of the broker's numbers we may know too few, and get again what we had. So one sync serves k_block messages.
 class Store final : public FIX::FileStore {
 public:
-    Store(const std::string& folder, const FIX::SessionID& id, bool endless)
-        : FIX::FileStore(folder, id), prefix_(folder + "/" + prefix_of(id)), endless_(endless) {
+    Store(const Settings& settings, const FIX::SessionID& id)
+        : FIX::FileStore(settings.folder, id),
+          prefix_(settings.folder + "/" + prefix_of(id)),
+          endless_(settings.session_start.empty()),
+          reserve_(settings.reserve) {
         tighten();
+        if (getNextSenderMsgSeqNum() < settings.number_min) FIX::FileStore::setNextSenderMsgSeqNum(settings.number_min);
+        reserve();
     }
 
+    void setNextSenderMsgSeqNum(int number) throw(FIX::IOException) override {
+        FIX::FileStore::setNextSenderMsgSeqNum(number);
+        reserve();
+    }
+    void incrNextSenderMsgSeqNum() throw(FIX::IOException) override {
+        FIX::FileStore::incrNextSenderMsgSeqNum();
+        reserve();
+    }
+    // What a power loss has torn counts as not there: it is covered by a gap fill like all the rest.
+    void get(int begin, int end, std::vector<std::string>& texts) const throw(FIX::IOException) override {
+        for (int number = begin; number <= end; ++number) {
+            std::vector<std::string> found;
+            try {
+                FIX::FileStore::get(number, number, found);
+                if (!found.empty() && plain(FIX::Message(found[0], true)).sequence == number) texts.push_back(found[0]);
+            } catch (const std::exception&) {
+                continue;
+            }
+        }
+    }
     bool set(int sequence, const std::string& text) throw(FIX::IOException) override {
         try {
             FIX::Message message(text, false);
@@ -63,6 +93,8 @@ public:
     void reset() throw(FIX::IOException) override {
         FIX::FileStore::reset();    // new files
         tighten();
+        reserved_ = 0;
+        reserve();
     }
 
 private:
@@ -74,19 +106,26 @@ private:
     void tighten() {
         for (const char* part : {".body", ".header", ".seqnums", ".session"}) ::chmod((prefix_ + part).c_str(), 0600);
     }
+    void reserve() {
+        const int next = getNextSenderMsgSeqNum();
+        if (!reserve_ || next < reserved_) return;
+        if (!reserve_(next + k_block)) throw FIX::IOException("the sequence numbers cannot be made durable");
+        reserved_ = next + k_block;
+    }
     const std::string prefix_;
     const bool endless_;
+    const std::function<bool(int)> reserve_;
+    int reserved_ = 0;    // smaller numbers may be used
 };
 
 class StoreFactory final : public FIX::MessageStoreFactory {
 public:
-    StoreFactory(std::string folder, bool endless) : folder_(std::move(folder)), endless_(endless) {}
-    FIX::MessageStore* create(const FIX::SessionID& id) override { return new Store(folder_, id, endless_); }
+    explicit StoreFactory(const Settings& settings) : settings_(settings) {}
+    FIX::MessageStore* create(const FIX::SessionID& id) override { return new Store(settings_, id); }
     void destroy(FIX::MessageStore* store) override { delete store; }
 
 private:
-    const std::string folder_;
-    const bool endless_;
+    const Settings& settings_;
 };
 
 // Events only: messages carry passwords and what people trade.
@@ -228,6 +267,7 @@ public:
     }
     void onLogout(const FIX::SessionID&) override {
         probe_.end();
+        if (!in_step_ && !reason_.empty() && !quiet_ && events_.refused) events_.refused(reason_);
         down(reason_.empty() ? "the connection ended" : reason_);
         reason_.clear();
     }
@@ -309,7 +349,7 @@ public:
         : settings_(settings),
           events_(std::move(events)),
           id_("FIX.4.4", settings.sender, settings.target),
-          stores_(settings.folder, settings.session_start.empty()),
+          stores_(settings_),
           logs_(events_),
           line_(settings_, events_) {}
     ~QuickWire() override { stop(); }

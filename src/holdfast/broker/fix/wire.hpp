@@ -49,6 +49,9 @@ struct Settings {
     std::string username, password;    // of the Logon; empty: not sent
     int heartbeat_seconds = 30, reconnect_seconds = 2;
     bool reset = false;    // ask for new sequence numbers with the first Logon, once
+    int number_min = 1;    // our sequence numbers begin here at least: smaller ones may have been used
+    /// Makes durable that all numbers below this one may have been used; called before one is. False: it is not used.
+    std::function<bool(int number)> reserve;
     /// "HH:MM:SS" in UTC, both or none: outside there is no session, and each begins with new sequence numbers. None:
     /// sequence numbers go on for ever.
     std::string session_start, session_end;
@@ -58,6 +61,7 @@ struct Events {
     /// Logged on and in step: the other side has read all that it will ever read of what was sent before. Never said by an acceptor.
     std::function<void()> up;
     std::function<void(const std::string& why)> down;    // after an up
+    std::function<void(const std::string& why)> refused;    // the other side logged us out before an up
     std::function<void(const Message&)> received;    // application messages, and Reject ("3")
     std::function<void(const std::string& text)> noted;    // for the log; without passwords
 };
