@@ -66,6 +66,7 @@ struct LeaseChanged {
     bool held = true;
     std::uint64_t token = 0;
     Instant not_after;
+    bool alone = false;    // no lease is used: a gap between tokens says nothing about others
 };
 /// The stores have been compared with the journal and nothing is missing any more.
 struct StoresAgreed {};

@@ -384,6 +384,17 @@ TEST_F(EngineTest, AGapInTheTokensTellsThatOthersTraded) {
     EXPECT_EQ(actions<Ask>().size(), 1u);
 }
 
+// Requirement: HA-05.
+TEST_F(EngineTest, WithoutALeaseAGapInTheTokensTellsNothing) {
+    feed(LeaseChanged{true, 1'000, Instant{} + 1000h, true});
+    open_gate(1'000);
+    feed(LeaseChanged{false, 0, {}});
+    feed(LeaseChanged{true, 9'000, Instant{} + 1000h, true});
+    arrive(1);
+    EXPECT_EQ(actions<Send>().size(), 1u);
+    EXPECT_TRUE(actions<Ask>().empty());
+}
+
 // Requirement: MT-09.
 TEST_F(EngineTest, PendingTradesCanBeDropped) {
     open_gate();

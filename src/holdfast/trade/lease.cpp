@@ -1,18 +1,31 @@
 #include "holdfast/trade/lease.hpp"
 
+#include <algorithm>
+
 namespace holdfast::trade {
 namespace {
 
 class NoLease final : public LeaseStore {
+public:
+    explicit NoLease(const Clock& clock) : clock_(clock) {}
+
+private:
     static constexpr Duration k_forever = std::chrono::hours(24 * 365);
-    Result<LeaseAnswer> acquire(std::optional<FencingToken>) override { return LeaseGrant{0, k_forever}; }
-    Result<LeaseAnswer> renew(FencingToken) override { return LeaseGrant{0, k_forever}; }
+    Result<LeaseAnswer> acquire(std::optional<FencingToken> own) override {
+        const std::int64_t now = std::max<std::int64_t>(clock_.now().nanoseconds / 1'000'000, 0);
+        last_ = std::max({last_ + 1, own.value_or(0) + 1, static_cast<FencingToken>(now)});
+        return LeaseGrant{last_, k_forever, true};
+    }
+    Result<LeaseAnswer> renew(FencingToken token) override { return LeaseGrant{token, k_forever, true}; }
     Status release(FencingToken) override { return {}; }
     std::string name() const override { return "none"; }
+
+    const Clock& clock_;
+    FencingToken last_ = 0;
 };
 
 }    // namespace
 
-std::unique_ptr<LeaseStore> no_lease() { return std::make_unique<NoLease>(); }
+std::unique_ptr<LeaseStore> no_lease(const Clock& clock) { return std::make_unique<NoLease>(clock); }
 
 }    // namespace holdfast::trade

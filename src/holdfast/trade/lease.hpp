@@ -23,6 +23,7 @@ using watch::FencingToken;
 struct LeaseGrant {
     FencingToken token = 0;
     Duration ttl{};    // from a moment between asking and hearing
+    bool alone = false;    // there are no others that could have held it before
 };
 struct LeaseHeld {
     std::string holder;    // empty: nobody has it any more
@@ -55,7 +56,7 @@ struct LeaseOptions {
 /// a failure. An answer is waited for ttl / 4 at most.
 std::unique_ptr<LeaseStore> open_postgres_lease(db::PostgresAccess access, LeaseOptions options);
 
-/// For one instance only: always granted, as token 0.
-std::unique_ptr<LeaseStore> no_lease();
+/// For one instance only: always granted. Its tokens are the clock's milliseconds, and larger than all before.
+std::unique_ptr<LeaseStore> no_lease(const Clock& clock);
 
 }    // namespace holdfast::trade

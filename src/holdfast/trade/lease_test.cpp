@@ -297,10 +297,23 @@ TEST_F(LeaseTest, AHolderRenewsTellsAndGivesBackWhenItIsStopped) {
     EXPECT_GT(token_of(b->acquire({})), last.token);
 }
 
+TEST(NoLease, EachTokenIsLargerThanAllBeforeAlsoWhenTheClockWentBack) {
+    os::SystemClock clock;
+    const auto store = no_lease(clock);
+    const FencingToken first = token_of(store->acquire({}));
+    EXPECT_GT(token_of(store->acquire({})), first);
+    const FencingToken ahead = first + 3'600'000;    // of a session by a clock that was an hour ahead
+    EXPECT_EQ(token_of(store->acquire(ahead)), ahead + 1);
+    EXPECT_GT(token_of(no_lease(clock)->acquire(ahead)), ahead);
+}
+
 TEST(NoLease, IsAlwaysGranted) {
-    const auto store = no_lease();
-    EXPECT_EQ(std::get<LeaseGrant>(store->acquire({}).value()).token, 0u);
-    EXPECT_EQ(std::get<LeaseGrant>(store->renew(0).value()).token, 0u);
+    os::SystemClock clock;
+    const auto now = static_cast<FencingToken>(clock.now().nanoseconds / 1'000'000);
+    const auto store = no_lease(clock);
+    const FencingToken first = token_of(store->acquire({}));
+    EXPECT_GE(first, now);
+    EXPECT_EQ(token_of(store->renew(first)), first);
     EXPECT_EQ(store->name(), "none");
 }
 

@@ -364,7 +364,7 @@ void Service::keep_lease() {
             token = grant->token;
             if (const auto until = keeper.not_after(); until && keeper.token(clock_.instant())) {
                 say("held");
-                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until}));
+                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until, grant->alone}));
                 begin();
             }
         } else {

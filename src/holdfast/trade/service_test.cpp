@@ -49,7 +49,7 @@ protected:
         options.rules.retries = {50ms, 100ms};
         options.rules.look_again = 500ms;
         auto service = Service::start(std::move(options), broker::PaperBroker::create(paper_->address()).value(),
-                                      no_lease(), g_clock);
+                                      no_lease(g_clock), g_clock);
         ASSERT_TRUE(service) << service.error().message;
         service_ = std::move(*service);
         service_->tell(ledger::StoresAgreed{});
@@ -125,8 +125,8 @@ TEST_F(ServiceTest, TheJournalIsLockedAgainstASecondEngine) {
     ServiceOptions options;
     options.account = "acct";
     options.folder = folder_.path() + "/journal";
-    const auto second =
-        Service::start(std::move(options), broker::PaperBroker::create(paper_->address()).value(), no_lease(), g_clock);
+    const auto second = Service::start(std::move(options), broker::PaperBroker::create(paper_->address()).value(),
+                                       no_lease(g_clock), g_clock);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, ErrorCode::locked);
 }
