@@ -19,6 +19,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Option
     HF_TRY(journal->snapshot_, newest_state_snapshot(*journal->disk_));
     const auto& snapshot = journal->snapshot_.snapshot;
     HF_TRY(journal->log_, JournalLog::open(*journal->disk_, journal->options_.log, snapshot ? snapshot->sequence : 0));
+    HF_TRY(journal->identity_, settle_identity(*journal->disk_, journal->recovery()));
     journal->durable_ = journal->log_->durable();
     journal->writer_ = std::thread([raw = journal.get()] { raw->run(); });
     return journal;

@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "holdfast/base/clock.hpp"
+#include "holdfast/trade/journal_identity.hpp"
 #include "holdfast/trade/journal_log.hpp"
 #include "holdfast/trade/journal_reader.hpp"
 #include "holdfast/trade/state_snapshot.hpp"
@@ -57,6 +58,7 @@ public:
     Status close();
 
     const Recovery& recovery() const { return log_->recovery(); }
+    const JournalIdentity& identity() const { return identity_; }
     /// As found at open; its state is moved out.
     FoundSnapshot take_snapshot() { return std::move(snapshot_); }
     /// Records from `from` on (0: the oldest); follow with next(durable()). Outlived by this journal.
@@ -84,6 +86,7 @@ private:
     std::unique_ptr<JournalFolder> disk_;
     Options options_;
     FoundSnapshot snapshot_;
+    JournalIdentity identity_;
     std::unique_ptr<JournalLog> log_;
     std::atomic<Sequence> durable_ = 0;
 

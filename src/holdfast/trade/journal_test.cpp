@@ -87,6 +87,33 @@ TEST_F(JournalTest, KeepsWhatItSaidToBeDurable) {
     for (const std::string& name : files) EXPECT_EQ(os::status_of(path_ + '/' + name)->st_mode & 0777, 0600u) << name;
 }
 
+TEST_F(JournalTest, HasAnIdentityUntilItIsRestored) {
+    // Requirement: HA-05
+    const auto open = [&] { return Journal::open(path_, options()).value()->identity(); };
+    const auto first = open();
+    EXPECT_EQ(first.uuid.size(), 36u);
+    EXPECT_EQ(first.first, 1u);
+    EXPECT_EQ(open().uuid, first.uuid);
+    std::set<std::string> all{first.uuid};
+    for (int restore = 0; restore < 2; ++restore) {
+        // Over the old folder, in which the old identity still lies.
+        ASSERT_TRUE(os::write_file(path_ + "/restored", as_bytes("0\n")).has_value());
+        const auto given = open();
+        EXPECT_TRUE(all.insert(given.uuid).second) << "no watermark of the old identity counts";
+        EXPECT_EQ(open().uuid, given.uuid) << "and all opens until it is settled mean the same one";
+        auto journal = Journal::open(path_, options()).value();
+        EXPECT_TRUE(journal->recovery().restored);
+        ASSERT_TRUE(journal->settle_restored().has_value());
+        EXPECT_EQ(journal->identity().uuid, given.uuid);
+        journal = nullptr;
+        EXPECT_EQ(open().uuid, given.uuid);
+    }
+    ASSERT_TRUE(os::write_file(path_ + "/identity", as_bytes("something else\n")).has_value());
+    const auto damaged = Journal::open(path_, options());
+    ASSERT_FALSE(damaged.has_value());
+    EXPECT_EQ(damaged.error().code, ErrorCode::corrupt);
+}
+
 TEST_F(JournalTest, OneSyncServesAllThatWait) {
     // Requirement: EA-16
     auto journal = Journal::open(path_, options(1 << 20)).value();
