@@ -14,9 +14,15 @@
 
 namespace holdfast::ledger {
 
+/// Compares what several journals tell of the same order: by the fencing token of the session that noted it (milliseconds since
+/// 1970, larger in each later session), then by the sequence. A later session's facts are the newer ones as long as it begins a
+/// millisecond later for each four million facts before it.
+inline std::uint64_t version_of(std::uint64_t token, Sequence sequence) { return (token << 22) + sequence; }
+
 /// One fact and what it did.
 struct Change {
     Sequence sequence = 0;
+    std::uint64_t version = 0;    // as version_of
     Fact fact;
     /// The order after it (with its final state when this fact closed it); nothing for facts about no order or about one
     /// that is not in the book.

@@ -84,7 +84,7 @@ struct RowBinary {
 
 std::string select(const Columns& columns, std::string_view database, std::string_view table, std::string_view account,
                    std::string_view where) {
-    return fmt::format("SELECT {}, toString(sequence) FROM {} FINAL WHERE account = {} {}", columns.to_text,
+    return fmt::format("SELECT {}, toString(version) FROM {} FINAL WHERE account = {} {}", columns.to_text,
                        quoted_name(database, table), quoted_text(account), where);
 }
 
@@ -102,16 +102,17 @@ struct ClickHouseSink::Batch {
     std::string names;
     Bytes bytes;
     std::vector<std::string> ids;    // as they stand in SQL
-    Sequence first = 0, last = 0;
+    std::uint64_t first = 0, last = 0;    // versions
     std::int64_t earliest = 0, latest = 0;
+    bool one_session = true;    // else another journal's versions may lie between these
 
-    void count(std::string id, Sequence sequence, Timestamp at) {
+    void count(std::string id, std::uint64_t version, Timestamp at) {
         if (ids.empty()) {
-            first = sequence;
+            first = version;
             earliest = latest = at.nanoseconds;
         }
         ids.push_back(std::move(id));
-        last = sequence;
+        last = version;
         earliest = std::min(earliest, at.nanoseconds);
         latest = std::max(latest, at.nanoseconds);
     }
@@ -136,13 +137,18 @@ Status ClickHouseSink::connect() {
 
 Status ClickHouseSink::make_tables() {
     // Looked for first: a user that may only insert is enough once the tables are there.
-    HF_TRY(const auto found, client_->rows("SELECT count() FROM system.tables WHERE name IN ('executions', 'orders', "
-                                           "'watermarks') AND database = " +
-                                           quoted_text(options_.database)));
-    if (!found.empty() && found[0][0] == "3") return {};
+    const auto columns_that_tell = [&] {
+        return client_->rows(
+            "SELECT count() FROM system.columns WHERE (table IN ('executions', 'orders') AND name = 'version' "
+            "OR table = 'watermarks' AND name = 'journal') AND database = " +
+            quoted_text(options_.database));
+    };
+    const auto all = [](const db::clickhouse::Rows& found) { return !found.empty() && found[0][0] == "3"; };
+    HF_TRY(const auto found, columns_that_tell());
+    if (all(found)) return {};
     const std::string codec = modern_ ? " CODEC(ZSTD(3))" : "";
     const std::string head = fmt::format("(account String{}", codec);
-    const std::string engine = fmt::format(", sequence UInt64{}) ENGINE = ReplacingMergeTree(sequence)", codec);
+    const std::string engine = fmt::format(", version UInt64{}) ENGINE = ReplacingMergeTree(version)", codec);
     const std::string settings = modern_
                                      ? " SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, "
                                        "fsync_part_directory = 1"
@@ -160,8 +166,16 @@ Status ClickHouseSink::make_tables() {
         "CREATE TABLE IF NOT EXISTS {} {}{}{} PARTITION BY toMonday(toDate(intDiv(accepted_at, {}))) "
         "ORDER BY (account, order_id){}{}",
         table("orders"), head, columns_of<ledger::Order>(codec).definitions, engine, k_second, ttl, settings)));
-    return client_->execute(fmt::format("CREATE TABLE IF NOT EXISTS {} {}{} ORDER BY account{}", table("watermarks"),
-                                        head, engine, settings));
+    HF_DO(
+        client_->execute(fmt::format("CREATE TABLE IF NOT EXISTS {} {}, journal String{}, sequence UInt64{}) ENGINE = "
+                                     "ReplacingMergeTree(sequence) ORDER BY (account, journal){}",
+                                     table("watermarks"), head, codec, codec, settings)));
+    HF_TRY(const auto made, columns_that_tell());
+    if (all(made)) return {};
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("the tables in {} on {} are not those of this version", options_.database, options_.server.url),
+        "rename them or the database: they are then made anew and filled from the journal");
 }
 
 template <class Work>
@@ -179,8 +193,9 @@ auto ClickHouseSink::with_client(const Work& work) -> decltype(work()) {
 }
 
 Result<Sequence> ClickHouseSink::read_mark() {
-    HF_TRY(const auto rows, client_->rows(fmt::format("SELECT max(sequence) FROM {} WHERE account = {}",
-                                                      table("watermarks"), quoted_text(options_.account))));
+    HF_TRY(const auto rows, client_->rows(fmt::format(
+                                "SELECT max(sequence) FROM {} WHERE account = {} AND journal = {}", table("watermarks"),
+                                quoted_text(options_.account), quoted_text(options_.journal))));
     Sequence mark = 0;
     if (!rows.empty() && !rows[0].empty())
         std::from_chars(rows[0][0].data(), rows[0][0].data() + rows[0][0].size(), mark);
@@ -188,6 +203,7 @@ Result<Sequence> ClickHouseSink::read_mark() {
 }
 
 Result<Sequence> ClickHouseSink::watermark() {
+    HF_ASSERT(!options_.journal.empty());
     return with_client([&] { return read_mark(); });
 }
 
@@ -195,12 +211,12 @@ Result<db::clickhouse::Rows> ClickHouseSink::rows(const std::string& query) {
     return with_client([&] { return client_->rows(query); });
 }
 
-// The rows by their sequences first: one small range of the newest parts. Where rows of it have since been replaced by newer
+// The rows by their versions first: one small range of the newest parts. Where rows of it have since been replaced by newer
 // ones (a store that was set back gets old facts again), each ID is asked for.
 Result<bool> ClickHouseSink::is_there(const Batch& batch) {
-    const std::string where = fmt::format(
-        "FROM {0} WHERE account = {1} AND {2} >= {3} AND {2} <= {4} AND sequence >= {5}", table(batch.table),
-        quoted_text(options_.account), batch.time, batch.earliest, batch.latest, batch.first);
+    const std::string where =
+        fmt::format("FROM {0} WHERE account = {1} AND {2} >= {3} AND {2} <= {4} AND version >= {5}", table(batch.table),
+                    quoted_text(options_.account), batch.time, batch.earliest, batch.latest, batch.first);
     const auto count = [&](const std::string& query) -> Result<std::size_t> {
         HF_TRY(const auto rows, client_->rows(query));
         std::size_t n = 0;
@@ -208,11 +224,13 @@ Result<bool> ClickHouseSink::is_there(const Batch& batch) {
             std::from_chars(rows[0][0].data(), rows[0][0].data() + rows[0][0].size(), n);
         return n;
     };
-    // By hash, which is half the work: two IDs that meet in 64 bits would only lead to the exact question.
-    HF_TRY(const std::size_t in_range,
-           count(fmt::format("SELECT uniqExact(cityHash64(toString({}))) {} AND sequence <= {}", batch.key, where,
-                             batch.last)));
-    if (in_range == batch.ids.size()) return true;
+    if (batch.one_session) {
+        // By hash, which is half the work: two IDs that meet in 64 bits would only lead to the exact question.
+        HF_TRY(const std::size_t in_range,
+               count(fmt::format("SELECT uniqExact(cityHash64(toString({}))) {} AND version <= {}", batch.key, where,
+                                 batch.last)));
+        if (in_range == batch.ids.size()) return true;
+    }
     std::size_t found = 0;
     for (std::size_t at = 0; at < batch.ids.size(); at += k_list_max) {
         std::string list;
@@ -237,8 +255,8 @@ Status ClickHouseSink::write(const Batch& batch) {
                               fmt::format("{}:{}-{}:{}", options_.account, batch.first, batch.last, token_));
     {
         HF_TRY(const auto insertion,
-               client_->insert(fmt::format("INSERT INTO {} (account, {}, sequence) FORMAT RowBinary",
-                                           table(batch.table), batch.names),
+               client_->insert(fmt::format("INSERT INTO {} (account, {}, version) FORMAT RowBinary", table(batch.table),
+                                           batch.names),
                                settings));
         in_doubt_ = true;
         HF_DO(insertion->write(batch.bytes));
@@ -256,7 +274,7 @@ Status ClickHouseSink::write(const Batch& batch) {
 
 Status ClickHouseSink::apply(Sequence after, std::span<const Change> changes) {
     if (changes.empty()) return {};
-    HF_ASSERT(changes.size() <= batch_max());
+    HF_ASSERT(changes.size() <= batch_max() && !options_.journal.empty());
     return with_client([&]() -> Status {
         HF_TRY(const Sequence mark, read_mark());
         if (mark < after)
@@ -268,11 +286,13 @@ Status ClickHouseSink::apply(Sequence after, std::span<const Change> changes) {
         }
         Batch executions{"executions", "execution_id", "executed_at", columns_of<ledger::Execution>().names, {}, {}};
         Batch orders{"orders", "order_id", "accepted_at", columns_of<ledger::Order>().names, {}, {}};
-        const auto put = [&](Batch& batch, const auto& row, Sequence sequence) {
+        const Change &first = changes.front(), &last = changes.back();
+        executions.one_session = orders.one_session = last.version - first.version == last.sequence - first.sequence;
+        const auto put = [&](Batch& batch, const auto& row, std::uint64_t version) {
             RowBinary to{batch.bytes};
             to.text(options_.account);
             columns(to, row);
-            append_le(batch.bytes, sequence);
+            append_le(batch.bytes, version);
         };
         std::unordered_map<ledger::Uuid, Sequence> last_of;
         for (const Change& change : changes)
@@ -283,19 +303,20 @@ Status ClickHouseSink::apply(Sequence after, std::span<const Change> changes) {
         for (const Change& change : changes) {
             if (change.sequence <= mark) continue;
             if (const auto* executed = std::get_if<ledger::OrderExecuted>(&change.fact.data)) {
-                put(executions, executed->execution, change.sequence);
-                executions.count(quoted_text(executed->execution.id), change.sequence, executed->execution.executed_at);
+                put(executions, executed->execution, change.version);
+                executions.count(quoted_text(executed->execution.id), change.version, executed->execution.executed_at);
             }
             if (!change.order || last_of[change.order->id] != change.sequence) continue;
             if (change.order->changed_at.nanoseconds < oldest) continue;
-            put(orders, *change.order, change.sequence);
-            orders.count("'" + change.order->id.text() + "'", change.sequence, change.order->accepted_at);
+            put(orders, *change.order, change.version);
+            orders.count("'" + change.order->id.text() + "'", change.version, change.order->accepted_at);
         }
         HF_DO(write(executions));
         HF_DO(write(orders));
-        HF_DO(client_->execute(fmt::format("INSERT INTO {} (account, sequence) VALUES ({}, {})", table("watermarks"),
-                                           quoted_text(options_.account), changes.back().sequence),
-                               insert_settings_));
+        HF_DO(client_->execute(
+            fmt::format("INSERT INTO {} (account, journal, sequence) VALUES ({}, {}, {})", table("watermarks"),
+                        quoted_text(options_.account), quoted_text(options_.journal), changes.back().sequence),
+            insert_settings_));
         in_doubt_ = false;
         return drop_old(now);
     });

@@ -21,6 +21,7 @@ struct ClickHouseSinkOptions {
     db::clickhouse::Server server;    // idle_max is the patience with one answer
     std::string database = "holdfast";
     std::string account;
+    std::string journal;    // whose watermark it is: Journal::identity()
     std::uint32_t orders_kept_days = 30;
 };
 
@@ -60,7 +61,7 @@ private:
 };
 
 /// SELECT of all orders (executions) of an account, newest version each, with values as trade/rows.hpp reads them, then the
-/// sequence. `where` begins with AND.
+/// version. `where` begins with AND.
 std::string clickhouse_select_orders(std::string_view database, std::string_view account, std::string_view where);
 std::string clickhouse_select_executions(std::string_view database, std::string_view account, std::string_view where);
 

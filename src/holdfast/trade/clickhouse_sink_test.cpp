@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "holdfast/testing/clickhouse_engine.hpp"
@@ -25,11 +26,12 @@ protected:
         engine_.emplace(*std::move(engine));
         history_.orders(1, 60);
     }
-    ClickHouseSink sink(std::string url = {}) const {
+    ClickHouseSink sink(std::string url = {}, std::string journal = "journal-1") const {
         ClickHouseSinkOptions options;
         options.server.url = url.empty() ? engine_->url() : std::move(url);
         options.server.idle_max = 30s;
         options.account = "demo-1";
+        options.journal = std::move(journal);
         return ClickHouseSink(std::move(options), clock_);
     }
     std::string one(const std::string& query) const {
@@ -154,10 +156,10 @@ TEST_P(ClickHouseSinkTest, AStoreThatWasSetBackGetsTheRestAgain) {
     ASSERT_TRUE(apply_all(sink, history_, 0, 50));
     // The watermark goes back to 100 while all rows stay: the old facts come again under newer ones.
     ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
-    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, sequence UInt64) ENGINE = "
-                  "ReplacingMergeTree(sequence) ORDER BY account"),
+    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, journal String, sequence UInt64) ENGINE = "
+                  "ReplacingMergeTree(sequence) ORDER BY (account, journal)"),
               "");
-    ASSERT_EQ(one("INSERT INTO holdfast.watermarks VALUES ('demo-1', 100)"), "");
+    ASSERT_EQ(one("INSERT INTO holdfast.watermarks VALUES ('demo-1', 'journal-1', 100)"), "");
     EXPECT_EQ(sink.watermark().value_or(0), 100u);
     ASSERT_EQ(one("OPTIMIZE TABLE holdfast.orders"), "");
     const Status again = apply_all(sink, history_, 100, 30);
@@ -205,8 +207,8 @@ TEST_P(ClickHouseSinkTest, RowsThatTheServerOnlyBelievesToHaveAreNotConfirmed) {
     const std::string partition = one("SELECT partition FROM system.parts WHERE active AND table = 'executions'");
     ASSERT_EQ(one("ALTER TABLE holdfast.executions DROP PARTITION " + partition), "");
     ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
-    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, sequence UInt64) ENGINE = "
-                  "ReplacingMergeTree(sequence) ORDER BY account"),
+    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, journal String, sequence UInt64) ENGINE = "
+                  "ReplacingMergeTree(sequence) ORDER BY (account, journal)"),
               "");
     Status again = sink.apply(0, history_.part(0, 100));
     for (int attempt = 0; attempt < 3 && !again; ++attempt) {
@@ -301,6 +303,93 @@ TEST_P(ClickHouseSinkTest, NoValueStopsIt) {
     EXPECT_EQ(one("SELECT toString(deadline) FROM holdfast.orders FINAL"), "9223372036854775807");
 }
 
+TEST_P(ClickHouseSinkTest, EachJournalHasItsWatermarkAndTheLaterSessionsStateStays) {
+    // Requirement: HA-05, DD-09
+    History earlier;
+    earlier.note(ledger::SessionStarted{"a", 1, true});
+    earlier.orders(1, 30);
+    const Sequence taken_over = earlier.last();
+    // Its last sessions end after the other one's began: versions of the other lie between those of one batch.
+    earlier.note(ledger::SessionStarted{"a", 3, true});
+    earlier.orders(100, 12);
+    History later;
+    later.note(ledger::SessionStarted{"b", 2, true});
+    for (std::uint64_t n = 5; n <= 29; n += 6) {    // partially filled
+        ledger::Order order = *earlier.book().find(test_id(n));
+        later.note(ledger::OrderFound{order, {fmt::format("E{}-0", n)}, "clickhouse"});
+        later.fill(n, 7, 1);
+    }
+    later.orders(200, 12);
+    {
+        ClickHouseSink sink = this->sink({}, "journal-2");
+        const Status applied = apply_all(sink, later, 0, 1000);
+        ASSERT_TRUE(applied) << applied.error().message;
+    }
+    ClickHouseSink sink = this->sink();
+    ASSERT_EQ(sink.watermark().value_or(9), 0u);
+    ASSERT_TRUE(sink.apply(0, earlier.part(0, taken_over - 10)));
+    const Status applied = apply_all(sink, earlier, taken_over - 10, 1000);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(sink.watermark().value_or(0), earlier.last());
+    EXPECT_EQ(this->sink({}, "journal-2").watermark().value_or(0), later.last());
+    EXPECT_EQ(one("SELECT toString(count()) FROM holdfast.orders FINAL WHERE state = 'filled' AND order_id IN (" +
+                  fmt::format("'{}', '{}')", test_id(5).text(), test_id(29).text())),
+              "2");
+    std::set<std::string> executions;
+    for (const History* history : {&earlier, &later})
+        for (const auto& change : history->changes())
+            if (const auto* fact = std::get_if<ledger::OrderExecuted>(&change.fact.data))
+                executions.insert(fact->execution.id);
+    EXPECT_EQ(one("SELECT toString(count()) FROM holdfast.executions FINAL"), std::to_string(executions.size()));
+}
+
+TEST_P(ClickHouseSinkTest, ASessionBetweenThoseOfABatchIsNotTakenForTheBatch) {
+    // Requirement: HA-05, DD-09
+    History own, other;
+    own.note(ledger::SessionStarted{"a", 1, true});
+    own.order(1);
+    for (std::uint64_t n = 3; n < 60; n += 6) own.order(n);    // without executions
+    own.note(ledger::SessionStarted{"a", 3, true});
+    own.order(7);
+    other.note(ledger::SessionStarted{"b", 2, true});
+    other.order(9);
+    other.order(13);
+    other.order(19);    // as many executions as the own ones, in their time and with versions between theirs
+    {
+        ClickHouseSink sink = this->sink({}, "journal-2");
+        ASSERT_TRUE(apply_all(sink, other, 0, 1000));
+    }
+    ASSERT_EQ(one("SELECT toString(count()) FROM holdfast.executions"), "2");
+    auto proxy = testing::FaultProxy::start(port());
+    ASSERT_TRUE(proxy);
+    ClickHouseSink sink = this->sink(fmt::format("http://127.0.0.1:{}", (*proxy)->port()));
+    ASSERT_EQ(sink.watermark().value_or(9), 0u);
+    // After a failure at any byte the rows are looked for before they are sent again.
+    Status applied;
+    std::uint64_t limit = 200;
+    for (int attempt = 0; attempt < 100; ++attempt, limit += 150) {
+        (*proxy)->plan([limit](unsigned) { return testing::LineFaults{limit, {}, false}; });
+        (*proxy)->cut_now();
+        applied = sink.apply(0, own.part(0, own.last()));
+        if (applied) break;
+        EXPECT_TRUE(applied.error().retryable()) << applied.error().message;
+    }
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_GT((*proxy)->cuts(), 5u);
+    EXPECT_EQ(one("SELECT toString(count()) FROM holdfast.executions FINAL"), "4");
+}
+
+TEST_P(ClickHouseSinkTest, TablesOfAnEarlierShapeAreRefused) {
+    ASSERT_EQ(one("CREATE DATABASE holdfast"), "");
+    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, sequence UInt64) ENGINE = "
+                  "ReplacingMergeTree(sequence) ORDER BY account"),
+              "");
+    const auto refused = sink().watermark();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::unsupported) << refused.error().message;
+    EXPECT_FALSE(worth_retrying(refused.error()));
+}
+
 TEST_P(ClickHouseSinkTest, AccountsShareTablesAndNothingElse) {
     // Requirement: HA-05
     ClickHouseSink one_sink = sink();
@@ -308,6 +397,7 @@ TEST_P(ClickHouseSinkTest, AccountsShareTablesAndNothingElse) {
     ClickHouseSinkOptions options;
     options.server.url = engine_->url();
     options.account = "o'ther\\";
+    options.journal = "journal-1";
     ClickHouseSink other(std::move(options), clock_);
     EXPECT_EQ(other.watermark().value_or(9), 0u);
     const Status applied = apply_all(other, history_, 0, 100);

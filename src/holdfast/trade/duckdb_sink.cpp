@@ -37,7 +37,7 @@ constexpr SqlType type_of() {
 }
 
 struct Columns {
-    std::string definitions, staged, names, from_text, to_text;
+    std::string definitions, staged, names, from_text, to_text, replaced;
     std::size_t count = 0;
     template <class T>
     void operator()(std::string_view name, const T&) {
@@ -48,6 +48,7 @@ struct Columns {
         definitions += fmt::format("{}{} {}{}", comma, name, type.name, count == 1 ? " PRIMARY KEY" : "");
         staged += fmt::format("{}{} VARCHAR", comma, name);
         names += fmt::format("{}{}", comma, name);
+        if (count > 1) replaced += fmt::format("{0}{1} = excluded.{1}", count == 2 ? "" : ", ", name);
         from_text += fmt::format("{}{}", comma, fmt::format(fmt::runtime(type.from_text), name));
         to_text += fmt::format("{}{} AS {}", comma, fmt::format(fmt::runtime(type.to_text), name), name);
     }
@@ -59,7 +60,7 @@ const Columns& columns_of() {
         Columns made;
         const Row row;
         columns(made, row);
-        made.add("sequence", {"UBIGINT", "CAST({} AS UBIGINT)", "{}"});
+        made.add("version", {"UBIGINT", "CAST({} AS UBIGINT)", "{}"});
         return made;
     }();
     return all;
@@ -97,7 +98,7 @@ std::string schema() {
         "UBIGINT, "
         "attempts UINTEGER, reason VARCHAR, since TIMESTAMP_NS, tried_at TIMESTAMP_NS, PRIMARY KEY (kind, key));"
         "CREATE TABLE IF NOT EXISTS configuration (name VARCHAR PRIMARY KEY, value VARCHAR);"
-        "CREATE TABLE IF NOT EXISTS watermark (id INTEGER PRIMARY KEY CHECK (id = 1), sequence UBIGINT);"
+        "CREATE TABLE IF NOT EXISTS watermark (journal VARCHAR PRIMARY KEY, sequence UBIGINT);"
         "CREATE VIEW IF NOT EXISTS trades AS SELECT order_id, signal_id, symbol, side, filled AS quantity, "
         "CAST(filled_value / filled AS DOUBLE) AS average_price, filled_value AS value, strategy, state, accepted_at, "
         "changed_at FROM orders WHERE filled > 0;"
@@ -108,7 +109,8 @@ std::string schema() {
 }
 
 std::string time_sql(Timestamp t) {
-    return t == Timestamp{} ? "NULL" : fmt::format("make_timestamp_ns({})", within_range(t).nanoseconds);
+    return t == Timestamp{} ? "CAST(NULL AS TIMESTAMP_NS)"
+                            : fmt::format("make_timestamp_ns({})", within_range(t).nanoseconds);
 }
 
 std::uint64_t number(const std::optional<std::string>& text) {
@@ -120,11 +122,10 @@ std::uint64_t number(const std::optional<std::string>& text) {
 }    // namespace
 
 std::string duckdb_select_orders(std::string_view where) {
-    return fmt::format("SELECT {} FROM orders {} ORDER BY sequence", columns_of<ledger::Order>().to_text, where);
+    return fmt::format("SELECT {} FROM orders {} ORDER BY version", columns_of<ledger::Order>().to_text, where);
 }
 std::string duckdb_select_executions(std::string_view where) {
-    return fmt::format("SELECT {} FROM executions {} ORDER BY sequence", columns_of<ledger::Execution>().to_text,
-                       where);
+    return fmt::format("SELECT {} FROM executions {} ORDER BY version", columns_of<ledger::Execution>().to_text, where);
 }
 
 Status DuckDbSink::open() {
@@ -140,6 +141,13 @@ Status DuckDbSink::open() {
     if (!os::exists(options_.path)) settings.emplace_back("storage_compatibility_version", "v1.4.0");
     HF_TRY(db::DuckDb database, db::DuckDb::open(options_.path, db::DuckDb::Mode::read_write, settings));
     HF_DO(database.run(schema()));
+    HF_TRY(const auto told, database.query("SELECT count(*) FROM duckdb_columns() WHERE (table_name IN ('orders', "
+                                           "'executions') AND column_name = 'version') OR (table_name = 'watermark' "
+                                           "AND column_name = 'journal')"));
+    if (told.rows.empty() || told.rows[0][0] != "3")
+        return fail(ErrorCode::unsupported,
+                    fmt::format("the tables in {} are not those of this version", options_.path),
+                    "move the file away: it is then written anew from the journal");
     HF_TRY(const auto account, database.query("SELECT value FROM configuration WHERE name = 'account'"));
     if (account.rows.empty()) {
         HF_DO(database.run("INSERT INTO configuration VALUES ('account', " + db::quote_duckdb_text(options_.account) +
@@ -191,16 +199,19 @@ auto DuckDbSink::with_database(const Work& work) -> decltype(work()) {
 }
 
 Result<Sequence> DuckDbSink::read_mark() {
-    HF_TRY(const auto found, database_->query("SELECT sequence FROM watermark"));
+    HF_TRY(const auto found, database_->query("SELECT sequence FROM watermark WHERE journal = " +
+                                              db::quote_duckdb_text(options_.journal)));
     return found.rows.empty() ? 0 : number(found.rows[0][0]);
 }
 
 Result<Sequence> DuckDbSink::watermark() {
+    HF_ASSERT(!options_.journal.empty());
     return with_database([&] { return read_mark(); });
 }
 
 Status DuckDbSink::apply(Sequence after, std::span<const Change> changes) {
     if (changes.empty()) return {};
+    HF_ASSERT(!options_.journal.empty());
     return with_database([&]() -> Status {
         HF_TRY(const Sequence mark, read_mark());
         if (mark < after)
@@ -231,28 +242,31 @@ Status DuckDbSink::write(Sequence mark, std::span<const Change> changes) {
     for (const Change& change : changes) {
         if (const auto* executed = std::get_if<ledger::OrderExecuted>(&change.fact.data)) {
             columns(Stage{executions}, executed->execution);
-            executions.emplace_back(std::to_string(change.sequence));
+            executions.emplace_back(std::to_string(change.version));
         }
         if (!change.order || last_of[change.order->id] != change.sequence) continue;
         const ledger::Order& order = *change.order;
         columns(Stage{orders}, order);
-        orders.emplace_back(std::to_string(change.sequence));
+        orders.emplace_back(std::to_string(change.version));
         if (!order.parked || is_closed(order.state)) continue;
         const auto reason = parked_for.find(order.id);
         const std::string& why = reason == parked_for.end() ? order.reason : reason->second;
-        parked +=
-            fmt::format("{}('order', '{}', {}, {}, {}, {}, {}, {})", parked.empty() ? "" : ", ", order.id.text(),
-                        change.sequence, change.sequence, order.attempts, db::quote_duckdb_text(json::as_utf8(why)),
-                        time_sql(order.changed_at), time_sql(order.changed_at));
+        parked += fmt::format("{}('order', '{}', {}, {}, {}, {}, {}, {})", parked.empty() ? "" : ", ", order.id.text(),
+                              change.version, change.version, order.attempts, db::quote_duckdb_text(json::as_utf8(why)),
+                              time_sql(order.changed_at), time_sql(order.changed_at));
     }
     const Columns &o = columns_of<ledger::Order>(), &e = columns_of<ledger::Execution>();
     HF_DO(database_->run("DELETE FROM staged_orders; DELETE FROM staged_executions"));
     if (!orders.empty()) {
         HF_DO(database_->append("staged_orders", o.count, orders));
+        // What another journal's later session has told stays.
+        HF_DO(
+            database_->run(fmt::format("INSERT INTO orders ({}) SELECT {} FROM staged_orders ON CONFLICT (order_id) DO "
+                                       "UPDATE SET {} WHERE excluded.version > orders.version",
+                                       o.names, o.from_text, o.replaced)));
         HF_DO(database_->run(
-            fmt::format("INSERT OR REPLACE INTO orders ({}) SELECT {} FROM staged_orders", o.names, o.from_text)));
-        HF_DO(database_->run(
-            "DELETE FROM failed_syncs WHERE kind = 'order' AND key IN (SELECT order_id FROM staged_orders)"));
+            "DELETE FROM failed_syncs USING staged_orders s WHERE kind = 'order' AND key = s.order_id AND "
+            "last_sequence < CAST(s.version AS UBIGINT)"));
     }
     if (!executions.empty()) {
         HF_DO(database_->append("staged_executions", e.count, executions));
@@ -260,8 +274,14 @@ Status DuckDbSink::write(Sequence mark, std::span<const Change> changes) {
                                          e.names, e.from_text)));
     }
     // REPLACE: DuckDB counts a key that this transaction deleted as still there.
-    if (!parked.empty()) HF_DO(database_->run("INSERT OR REPLACE INTO failed_syncs VALUES " + parked));
-    return database_->run(fmt::format("INSERT OR REPLACE INTO watermark VALUES (1, {})", changes.back().sequence));
+    if (!parked.empty())
+        HF_DO(database_->run(fmt::format(
+            "INSERT OR REPLACE INTO failed_syncs SELECT p.* FROM (VALUES {}) p(kind, key, first, last, attempts, "
+            "reason, since, tried) WHERE EXISTS (SELECT 1 FROM orders o WHERE o.order_id = CAST(p.key AS UUID) AND "
+            "o.version = p.last)",
+            parked)));
+    return database_->run(fmt::format("INSERT OR REPLACE INTO watermark VALUES ({}, {})",
+                                      db::quote_duckdb_text(options_.journal), changes.back().sequence));
 }
 
 Status DuckDbSink::put(const FailedSync& failed) {

@@ -4,7 +4,8 @@
 //
 //   damage    a file that is missing is made; one that is damaged is set aside under another name, and the next watermark is 0:
 //             the history is then written anew from the journal. Its health is first looked at in a child process
-//   errors    locked: another process has the file open; config: it belongs to another account
+//   errors    locked: another process has the file open; config: it belongs to another account; unsupported: its tables are of
+//             an earlier shape
 //   threads   any; one call at a time goes on
 //   source    docs/formats/trade-stores.md
 
@@ -22,6 +23,7 @@ namespace holdfast::trade {
 struct DuckDbSinkOptions {
     std::string path;
     std::string account;
+    std::string journal;    // whose watermark it is: Journal::identity()
     db::DuckDb::Settings settings = {{"memory_limit", "256MB"}, {"threads", "1"}};
 };
 
@@ -63,7 +65,7 @@ private:
     std::string set_aside_;
 };
 
-/// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the sequence.
+/// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the version.
 std::string duckdb_select_orders(std::string_view where);
 std::string duckdb_select_executions(std::string_view where);
 

@@ -19,7 +19,7 @@ class DuckDbSinkTest : public ::testing::Test {
 protected:
     DuckDbSinkTest() : folder_(*os::TempFolder::create("hf-duckdb-sink")) { history_.orders(1, 60); }
     std::string path() const { return folder_.path() + "/trades.duckdb"; }
-    DuckDbSink sink() const { return DuckDbSink({path(), "demo-1"}, clock_); }
+    DuckDbSink sink() const { return DuckDbSink({path(), "demo-1", "journal-1"}, clock_); }
 
     static Status apply_all(Sink& sink, const History& history, Sequence after, std::size_t batch) {
         while (after < history.last()) {
@@ -107,7 +107,7 @@ TEST_F(DuckDbSinkTest, TakesRepeatedAndOverlappingRangesOnce) {
     ASSERT_FALSE(hole);
     EXPECT_EQ(hole.error().code, ErrorCode::changed);
 
-    DuckDbSink other({folder_.path() + "/other.duckdb", "demo-1"}, clock_);
+    DuckDbSink other({folder_.path() + "/other.duckdb", "demo-1", "journal-1"}, clock_);
     ASSERT_TRUE(apply_all(other, history_, 0, 10'000));
     EXPECT_EQ(content(other), once);
 }
@@ -123,6 +123,60 @@ TEST_F(DuckDbSinkTest, AParkedOrderLeavesFailedSyncsWhenItGoesOn) {
     history.send(4);
     ASSERT_TRUE(sink.apply(before, history.part(before, history.last())));
     EXPECT_EQ(one(sink, "SELECT count(*) FROM failed_syncs"), "0");
+}
+
+TEST_F(DuckDbSinkTest, EachJournalHasItsWatermarkAndTheLaterSessionsStateStays) {
+    // Requirement: HA-05
+    const auto orders = [](DuckDbSink& sink) {
+        return one(sink,
+                   "SELECT string_agg(CAST(o AS VARCHAR), ' ' ORDER BY version) FROM orders o WHERE order_id IN ('" +
+                       test_id(3).text() + "', '" + test_id(4).text() + "')");
+    };
+    const auto failed = [](DuckDbSink& sink) {
+        return one(sink, "SELECT string_agg(CAST(f AS VARCHAR), ' ') FROM failed_syncs f");
+    };
+    History later;
+    later.note(ledger::SessionStarted{"b", 2, true});
+    later.order(4);    // parked
+    later.order(3);    // rejected
+    std::string orders_then, failed_then;
+    {
+        DuckDbSink sink({path(), "demo-1", "journal-2"}, clock_);
+        ASSERT_TRUE(apply_all(sink, later, 0, 50));
+        orders_then = orders(sink);
+        failed_then = failed(sink);
+        ASSERT_NE(failed_then.find("the broker is away"), std::string::npos) << failed_then;
+    }
+    // An earlier session's facts about the same orders, and about one that only it knows.
+    History earlier;
+    earlier.note(ledger::SessionStarted{"a", 1, true});
+    earlier.accept(4);
+    earlier.send(4);
+    earlier.accept(3);
+    earlier.note(ledger::OrderParked{test_id(3), "no line"});
+    earlier.order(1);
+    DuckDbSink sink = this->sink();
+    ASSERT_EQ(sink.watermark().value_or(9), 0u);
+    const Status applied = apply_all(sink, earlier, 0, 3);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(sink.watermark().value_or(0), earlier.last());
+    EXPECT_EQ(orders(sink), orders_then);
+    EXPECT_EQ(failed(sink), failed_then);
+    EXPECT_EQ(one(sink, "SELECT count(*) FROM orders"), "3");
+    EXPECT_EQ(one(sink, "SELECT string_agg(journal || ' ' || sequence, ', ' ORDER BY journal) FROM watermark"),
+              fmt::format("journal-1 {}, journal-2 {}", earlier.last(), later.last()));
+}
+
+TEST_F(DuckDbSinkTest, AFileOfAnEarlierShapeIsRefusedAndLeftAlone) {
+    {
+        DuckDbSink sink = this->sink();
+        ASSERT_TRUE(sink.query("ALTER TABLE orders RENAME COLUMN version TO sequence"));
+    }
+    const auto refused = sink().watermark();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::unsupported);
+    EXPECT_NE(refused.error().hint.find("move the file away"), std::string::npos);
+    EXPECT_TRUE(os::exists(path()));
 }
 
 TEST_F(DuckDbSinkTest, TextThatIsNoUtf8DoesNotStopIt) {
@@ -185,7 +239,7 @@ TEST_F(DuckDbSinkTest, AnOtherAccountsFileIsRefused) {
     {
         ASSERT_TRUE(sink().apply(0, history_.part(0, 50)));
     }
-    DuckDbSink other({path(), "demo-2"}, clock_);
+    DuckDbSink other({path(), "demo-2", "journal-1"}, clock_);
     const auto refused = other.watermark();
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::config);
@@ -216,7 +270,7 @@ TEST_F(DuckDbSinkTest, AKilledOwnerLosesNoBatchAndNoHalfOne) {
         const pid_t child = ::fork();
         ASSERT_GE(child, 0);
         if (child == 0) {
-            DuckDbSink sink({path(), "demo-1"}, clock_);
+            DuckDbSink sink({path(), "demo-1", "journal-1"}, clock_);
             Sequence at = sink.watermark().value_or(history.last());
             while (at < history.last()) {
                 const Sequence end = std::min<Sequence>(history.last(), at + 50);
@@ -239,7 +293,7 @@ TEST_F(DuckDbSinkTest, AKilledOwnerLosesNoBatchAndNoHalfOne) {
         // Looked at from a child as well: a library that has run in this process does not survive the next fork.
         const pid_t judge = ::fork();
         if (judge == 0) {
-            DuckDbSink sink({path(), "demo-1"}, clock_);
+            DuckDbSink sink({path(), "demo-1", "journal-1"}, clock_);
             const auto mark = sink.watermark();
             if (!mark || *mark < acknowledged || !sink.set_aside().empty()) ::_exit(5);
             std::size_t executions = 0;

@@ -40,7 +40,9 @@ public:
 
     const ledger::Change& note(ledger::FactData data) {
         ledger::Fact fact{Timestamp{start() + static_cast<std::int64_t>(changes_.size()) * 1'000'000}, std::move(data)};
-        ledger::Change change{changes_.size() + 1, std::move(fact), std::nullopt};
+        if (const auto* session = std::get_if<ledger::SessionStarted>(&fact.data)) token_ = session->token;
+        const ledger::Sequence sequence = changes_.size() + 1;
+        ledger::Change change{sequence, ledger::version_of(token_, sequence), std::move(fact), std::nullopt};
         if (const ledger::Order* order = book_.apply(change.fact)) change.order = *order;
         changes_.push_back(std::move(change));
         return changes_.back();
@@ -132,6 +134,7 @@ public:
 
 private:
     ledger::Book book_;
+    std::uint64_t token_ = 0;
     std::vector<ledger::Change> changes_;
 };
 

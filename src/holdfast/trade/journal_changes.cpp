@@ -44,7 +44,8 @@ private:
     const ledger::Horizon horizon_;
     std::optional<JournalReader> reader_;    // of what follows at_; none: to be begun anew
     Sequence at_ = 0;
-    ledger::Book book_;    // after at_
+    ledger::Book book_;    // after at_, as token_ is
+    std::uint64_t token_ = 0;    // of the newest session
     std::optional<Sequence> oldest_;    // the oldest snapshot, as it was last found whole
 
     std::mutex mutex_;
@@ -94,14 +95,17 @@ Result<ChangeSource::Oldest> JournalChanges::oldest() {
 
 Status JournalChanges::start_at(Sequence base) {
     ledger::Book book;
+    std::uint64_t token = 0;
     if (base > 0) {
         HF_TRY(const StateSnapshot snapshot, read_state_snapshot(journal_.disk(), base));
         HF_TRY(const ledger::State state, ledger::State::read_snapshot(snapshot.state, horizon_));
         book = state.book();
+        token = state.token();
     }
     HF_TRY(JournalReader reader, journal_.reader(base + 1));
     reader_.emplace(std::move(reader));
     book_ = std::move(book);
+    token_ = token;
     at_ = base;
     return {};
 }
@@ -132,7 +136,9 @@ Result<std::optional<Change>> JournalChanges::next(Sequence limit) {
     if (!record) return std::nullopt;
     auto fact = ledger::parse_fact(record->payload);
     if (!fact) return fail(std::move(fact).error().within(fmt::format("journal record {}", record->sequence)));
-    Change change{record->sequence, *std::move(fact), std::nullopt};
+    if (const auto* session = std::get_if<ledger::SessionStarted>(&fact->data))
+        token_ = std::max(token_, session->token);
+    Change change{record->sequence, ledger::version_of(token_, record->sequence), *std::move(fact), std::nullopt};
     if (const ledger::Order* order = book_.apply(change.fact)) change.order = *order;
     at_ = record->sequence;
     return change;

@@ -25,7 +25,7 @@ std::string text_of(const Change& change) {
     Bytes bytes;
     ledger::append_fact(bytes, change.fact);
     if (change.order) ledger::append_fact(bytes, {change.fact.at, ledger::OrderFound{*change.order, {}, {}}});
-    return fmt::format("{} {}", change.sequence, as_text(bytes));
+    return fmt::format("{} {} {}", change.sequence, change.version, as_text(bytes));
 }
 
 class JournalChangesTest : public ::testing::Test {
@@ -59,6 +59,7 @@ protected:
     /// Orders, with a snapshot after each `every` of them.
     void fill(std::uint64_t count, std::uint64_t every) {
         for (std::uint64_t n = 1; n <= count; ++n) {
+            if (n % 20 == 1) history_.note(ledger::SessionStarted{"a", 1'764'000'000'000 + n, false});
             history_.order(n);
             if (n % every != 0) continue;
             append_new();
@@ -205,6 +206,7 @@ TEST_F(JournalChangesTest, SeveralSourcesFollowTheWriterWhileItReleases) {
     constexpr std::uint64_t k_orders = 600;
     {
         History whole;
+        whole.note(ledger::SessionStarted{"a", 1'764'000'000'000, false});
         whole.orders(1, k_orders);
         history_ = whole;
     }

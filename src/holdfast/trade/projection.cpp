@@ -64,10 +64,9 @@ Status Projection::find_mark() {
     if (mark > durable)
         return fail(
             ErrorCode::mismatch,
-            fmt::format("{} holds facts up to {}, and the journal ends at {}: they are of another journal",
+            fmt::format("{} holds facts of this journal up to {}, and the journal ends at {}: it was set back",
                         sink_->name(), mark, durable),
-            "was the journal replaced by an older one? bring the newer one back, or begin a new one after what the "
-            "stores hold");
+            "bring the newer one back; one that is restored from the vault, or begun anew, has watermarks of its own");
     if (after_ != mark) {
         batch_.clear();
         tried_ = false;

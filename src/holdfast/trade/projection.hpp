@@ -5,8 +5,8 @@
 //   start     the first attempt is made at once, so what failed before is tried within the first second
 //   memory    one batch
 //   restart   there is no state of its own: the sink's watermark says where to go on
-//   errors    logged and counted; what the profile says is told by `notify`. mismatch: the store holds facts that this journal does
-//             not have (of another journal), and is left alone until resume()
+//   errors    logged and counted; what the profile says is told by `notify`. mismatch: the store holds facts of this journal
+//             that it does not have (somebody put an older copy in its place), and is left alone until resume()
 
 #include <atomic>
 #include <condition_variable>
@@ -31,7 +31,7 @@ public:
     virtual ledger::Sequence durable() const = 0;
     struct Oldest {
         ledger::Sequence sequence = 1;    // the first that is kept
-        bool released = false;    // there were earlier ones; false: the journal begins here
+        bool released = false;    // there were earlier ones; false: the journal, or its identity, begins here
     };
     virtual Result<Oldest> oldest() = 0;
     /// Durable changes after `after`, in order, at most `max`, without gaps from the first of them on. Asking for an older place

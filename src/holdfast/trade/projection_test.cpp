@@ -117,7 +117,7 @@ class ProjectionTest : public ::testing::Test {
 protected:
     ProjectionTest()
         : folder_(*os::TempFolder::create("hf-projection")),
-          duckdb_({folder_.path() + "/trades.duckdb", "demo-1"}, clock_) {
+          duckdb_({folder_.path() + "/trades.duckdb", "demo-1", "journal-1"}, clock_) {
         tape_.write([](History& history) { history.orders(1, 60); });
     }
     std::string one(const std::string& sql) {
@@ -161,6 +161,7 @@ TEST_F(ProjectionTest, Mt5SuspendsAfterItsAttemptsAndHoldsUpNobodyElse) {
     ClickHouseSinkOptions clickhouse;
     clickhouse.server.url = engine->url();
     clickhouse.account = "demo-1";
+    clickhouse.journal = "journal-1";
     Projection history(std::make_unique<Borrowed>(duckdb_), tape_.source(), clock_,
                        {SinkProfile::duckdb(), {}, {}, nullptr});
     Projection remote(std::make_unique<ClickHouseSink>(std::move(clickhouse), clock_), tape_.source(), clock_,
@@ -197,6 +198,7 @@ TEST_F(ProjectionTest, EaGoesOnByItself) {
     ClickHouseSinkOptions clickhouse;
     clickhouse.server.url = engine->url();
     clickhouse.account = "demo-1";
+    clickhouse.journal = "journal-1";
     Projection remote(std::make_unique<ClickHouseSink>(std::move(clickhouse), clock_), tape_.source(), clock_,
                       {quick(SinkProfile::ea()), told_.function(), {}, &duckdb_});
     ASSERT_TRUE(wait_until([&] { return remote.status().attempts > 5; }));
@@ -213,9 +215,9 @@ TEST_F(ProjectionTest, ARedisThatLostEverythingIsFilledAgain) {
     ASSERT_TRUE(server);
     RedisPlace place;
     place.login.port = server->port();
-    Projection projection(std::make_unique<RedisSink>(RedisLink(std::move(place)),
-                                                      RedisSinkOptions{"demo-1", 3, std::chrono::hours(720)}),
-                          tape_.source(), clock_, {quick(SinkProfile::redis()), told_.function(), {}, nullptr});
+    Projection projection(
+        std::make_unique<RedisSink>(RedisLink(std::move(place)), RedisSinkOptions{"demo-1", "journal-1", 3}),
+        tape_.source(), clock_, {quick(SinkProfile::redis()), told_.function(), {}, nullptr});
     ASSERT_TRUE(projection.wait_for(tape_.last(), k_soon)) << projection.status().error;
     const auto keys = server->talk({{"DBSIZE"}});
     for (int round = 0; round < 3; ++round) {
@@ -227,14 +229,14 @@ TEST_F(ProjectionTest, ARedisThatLostEverythingIsFilledAgain) {
                 ledger::OrderClosed{test_id(1000 + static_cast<std::uint64_t>(round)), ledger::OrderState::failed, ""});
         });
         ASSERT_TRUE(wait_until([&] {
-            const auto mark = server->talk({{"GET", "hf:{demo-1}:mark"}});
+            const auto mark = server->talk({{"GET", "hf:{demo-1}:mark:journal-1"}});
             return mark && mark->find(std::to_string(tape_.last()) + "\r\n") != std::string::npos;
         })) << projection.status().error;
         EXPECT_EQ(server->talk({{"DBSIZE"}}).value_or("?"), keys.value_or("!"));
     }
 }
 
-TEST_F(ProjectionTest, AStoreOfAnotherJournalIsNotTouched) {
+TEST_F(ProjectionTest, AStoreThatIsAheadOfTheJournalIsNotTouched) {
     // Requirement: HA-05
     {
         History other;

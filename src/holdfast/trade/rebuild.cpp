@@ -10,36 +10,30 @@
 namespace holdfast::trade {
 namespace {
 
-using ledger::Sequence;
-
 // What one store told.
 struct Told {
     struct Row {
         ledger::Order order;
-        Sequence sequence = 0;
+        std::uint64_t version = 0;
     };
     std::vector<Row> orders;
     std::vector<ledger::Execution> executions;
-    Sequence watermark = 0;
 };
 
-// More facts than a store that did not answer can be ahead of those that did.
-constexpr Sequence k_leap = Sequence{1} << 32;
-
 template <class Row>
-Result<std::pair<Row, Sequence>> read_fields(const RowReader::Lookup& lookup, std::string_view what) {
+Result<std::pair<Row, std::uint64_t>> read_fields(const RowReader::Lookup& lookup, std::string_view what) {
     HF_TRY(Row row, read_row<Row>(lookup, what));
-    Sequence sequence = 0;
-    if (const auto text = lookup("sequence")) std::from_chars(text->data(), text->data() + text->size(), sequence);
-    return std::pair{std::move(row), sequence};
+    std::uint64_t version = 0;
+    if (const auto text = lookup("version")) std::from_chars(text->data(), text->data() + text->size(), version);
+    return std::pair{std::move(row), version};
 }
 
-// Fields in the order of the columns, then the sequence.
+// Fields in the order of the columns, then the version.
 template <class Row, class Field>
-Result<std::pair<Row, Sequence>> read_values(const std::vector<Field>& values, std::string_view what) {
+Result<std::pair<Row, std::uint64_t>> read_values(const std::vector<Field>& values, std::string_view what) {
     static const std::vector<std::string_view> names = [] {
         auto all = column_names<Row>();
-        all.push_back("sequence");
+        all.push_back("version");
         return all;
     }();
     return read_fields<Row>(
@@ -71,7 +65,6 @@ Fields fields_of(const db::RedisReply& reply) {
 
 Result<Told> ask_redis(RedisSink& sink, const std::string& account, Timestamp since) {
     Told told;
-    HF_TRY(told.watermark, sink.watermark());
     RedisLink& link = sink.link();
     std::string cursor = "0";
     do {
@@ -117,7 +110,6 @@ constexpr std::string_view k_closed = "state IN ('filled', 'rejected', 'cancelle
 
 Result<Told> ask_duckdb(DuckDbSink& sink, Timestamp since) {
     Told told;
-    HF_TRY(told.watermark, sink.watermark());
     HF_TRY(const auto orders,
            sink.query(duckdb_select_orders(
                fmt::format("WHERE NOT {} OR changed_at >= make_timestamp_ns({})", k_closed, since.nanoseconds))));
@@ -136,8 +128,7 @@ Result<Told> ask_duckdb(DuckDbSink& sink, Timestamp since) {
 
 Result<Told> ask_clickhouse(ClickHouseSink& sink, Timestamp since) {
     Told told;
-    HF_TRY(told.watermark, sink.watermark());
-    const auto& [server, database, account, days] = sink.options();
+    const auto& [server, database, account, journal, days] = sink.options();
     HF_TRY(const auto orders,
            sink.rows(clickhouse_select_orders(
                database, account, fmt::format("AND (NOT {} OR changed_at >= {})", k_closed, since.nanoseconds))));
@@ -158,16 +149,16 @@ Result<Told> ask_clickhouse(ClickHouseSink& sink, Timestamp since) {
 class Merge {
 public:
     RebuildStep add(std::string_view store, Told told) {
-        RebuildStep step{std::string(store), told.orders.size(), 0, told.executions.size(), 0, told.watermark, {}};
-        for (auto& [order, sequence] : told.orders) {
+        RebuildStep step{std::string(store), told.orders.size(), 0, told.executions.size(), 0, {}};
+        for (auto& [order, version] : told.orders) {
             const auto [at, is_new] = orders_.try_emplace(order.id);
             Known& known = at->second;
             // Closed is final; else the newest fact counts.
             const bool better =
                 is_new || (is_closed(order.state) != is_closed(known.order.state) ? is_closed(order.state)
-                                                                                  : sequence > known.sequence);
+                                                                                  : version > known.version);
             if (!better) continue;
-            known = {std::move(order), sequence, std::string(store)};
+            known = {std::move(order), version, std::string(store)};
             ++step.fresh_orders;
         }
         for (auto& execution : told.executions) {
@@ -201,7 +192,7 @@ public:
 private:
     struct Known {
         ledger::Order order;
-        Sequence sequence = 0;
+        std::uint64_t version = 0;
         std::string where;
     };
 
@@ -241,12 +232,9 @@ Rebuilt rebuild_from_stores(const Stores& stores, Timestamp since,
                             const std::function<void(const RebuildStep&)>& said) {
     Rebuilt result;
     Merge merge;
-    Sequence newest = 0;
     const auto step = [&](std::string_view store, Result<Told> told) {
         RebuildStep done;
         if (told) {
-            newest = std::max(newest, told->watermark);
-            for (const auto& row : told->orders) newest = std::max(newest, row.sequence);
             done = merge.add(store, *std::move(told));
         } else {
             done.store = store;
@@ -260,7 +248,6 @@ Rebuilt rebuild_from_stores(const Stores& stores, Timestamp since,
     if (stores.duckdb != nullptr) step("duckdb", ask_duckdb(*stores.duckdb, since));
     if (stores.clickhouse != nullptr) step("clickhouse", ask_clickhouse(*stores.clickhouse, since));
     merge.finish(result);
-    result.first_free = newest + 1 + (result.complete ? 0 : k_leap);
     return result;
 }
 

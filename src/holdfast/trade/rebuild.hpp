@@ -2,8 +2,9 @@
 // The state as the stores tell it, for an engine whose journal is lost: Redis, then DuckDB, then ClickHouse. What the broker says
 // comes after it and counts more.
 //
-//   promises   an order that several stores know is taken once, as the store tells it that has the newest fact about it; closed
-//              stays closed; an execution counts once, by its ID, also where the order's own row does not count it yet
+//   promises   an order that several stores know is taken once, as the store tells it that has the newest fact about it (by
+//              version, whichever instance noted it); closed stays closed; an execution counts once, by its ID, also where the
+//              order's own row does not count it yet
 //   limits     a store that does not answer is said and left out: the result is then not complete
 //   threads    one
 
@@ -37,7 +38,6 @@ struct RebuildStep {
     std::string store;
     std::size_t orders = 0, fresh_orders = 0;    // read; of these unknown to the stores before, or newer
     std::size_t executions = 0, fresh_executions = 0;
-    ledger::Sequence watermark = 0;
     std::optional<Error> error;    // nothing of this store was used
 };
 
@@ -47,9 +47,6 @@ struct Rebuilt {
     std::vector<ledger::Execution> executions;
     std::vector<RebuildStep> steps;
     bool complete = true;    // every store answered
-    /// The first sequence for a new journal: after all that any store can hold, also one that did not answer. A journal that began
-    /// at 1 would be taken for facts that the stores have.
-    ledger::Sequence first_free = 1;
 };
 
 /// Orders that changed at or after `since`, all open ones, and the executions of both. `said` is told each step as it ends.

@@ -14,11 +14,12 @@ using ledger::Change;
 using ledger::Sequence;
 
 // The version is part of the names: engines of two versions may work on one server while it is upgraded.
-constexpr std::string_view k_function = "hf_trade_apply_1";
+constexpr std::string_view k_function = "hf_trade_apply_2";
 
 // keys  fence, mark, rtrs, then one for each order
-// args  token, after, last, trim | number of orders, for each: expiry (-1: remove, 0: none, else ms since 1970), number of
-//       fields, fields and values | number of results, for each: sequence, number of fields, fields and values
+// args  token, after, last, trim (0: nothing) | number of orders, for each: version, expiry (-1: remove, 0: none, else ms since
+//       1970), number of fields, fields and values | number of results, for each: sequence, number of fields, fields and values
+// Versions have 20 digits and are compared as texts: they are beyond what Lua can count to.
 // The first write is a SET, which a server without memory refuses: then nothing has been written. After it, the server lets
 // the rest of the call through.
 constexpr std::string_view k_script = R"(
@@ -37,13 +38,15 @@ local function apply(keys, args)
   redis.call('SET', keys[2], args[3])
   local at, orders = 6, tonumber(args[5])
   for i = 1, orders do
-    local key, expiry, count = keys[3 + i], args[at], tonumber(args[at + 1])
-    at = at + 2
-    if expiry == '-1' then
-      redis.call('DEL', key)
-    else
-      redis.call('HSET', key, unpack(args, at, at + count - 1))
-      if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+    local key, version, expiry, count = keys[3 + i], args[at], args[at + 1], tonumber(args[at + 2])
+    at = at + 3
+    if (redis.call('HGET', key, 'version') or '') < version then
+      if expiry == '-1' then
+        redis.call('DEL', key)
+      else
+        redis.call('HSET', key, 'version', version, unpack(args, at, at + count - 1))
+        if expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
+      end
     end
     at = at + count
   end
@@ -53,15 +56,16 @@ local function apply(keys, args)
     local sequence, count = args[at], tonumber(args[at + 1])
     at = at + 2
     if tonumber(sequence) > mark then
-      -- Refused when it is not above the newest one: then it is there already, or was and has been trimmed.
-      local added = redis.pcall('XADD', keys[3], sequence .. '-0', unpack(args, at, at + count - 1))
+      -- By the token of the session that writes, which no entry is above. Refused when it is not above the newest one of this
+      -- session: then it is there already, or was and has been trimmed.
+      local added = redis.pcall('XADD', keys[3], args[1] .. '-' .. sequence, unpack(args, at, at + count - 1))
       if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller', 1, true) then
         return added
       end
     end
     at = at + count
   end
-  if trim > 0 then redis.call('XTRIM', keys[3], 'MINID', args[4]) end
+  if trim > 0 then redis.call('XTRIM', keys[3], 'MINID', args[1] .. '-' .. args[4]) end
   return args[3]
 end
 )";
@@ -123,20 +127,21 @@ Result<db::RedisReply> RedisSink::call(std::span<const std::string> keys, std::s
 }
 
 Result<Sequence> RedisSink::watermark() {
-    HF_TRY(const db::RedisReply reply, link_.command({"GET", key("mark")}));
-    if (reply.is_null()) return 0;
+    HF_ASSERT(!options_.journal.empty());
+    HF_TRY(const db::RedisReply reply, link_.command({"GET", mark_key()}));
     Sequence mark = 0;
-    const std::string& text = reply.text();
+    const std::string text = reply.is_null() ? "0" : reply.text();
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mark);
     if (error != std::errc() || end != text.data() + text.size())
-        return fail(ErrorCode::corrupt, fmt::format("{} on {} is no sequence", key("mark"), link_.peer()),
+        return fail(ErrorCode::corrupt, fmt::format("{} on {} is no sequence", mark_key(), link_.peer()),
                     "remove the key: the state is then written anew from the journal");
+    if (!earlier_) earlier_ = mark;
     return mark;
 }
 
 Status RedisSink::claim() {
     const std::string token = std::to_string(options_.token);
-    const std::string keys[] = {key("fence"), key("mark"), key("rtrs")};
+    const std::string keys[] = {key("fence"), mark_key(), key("rtrs")};
     const std::string arguments[] = {token, "0", "0", "0", "0", "0"};
     HF_TRY(const db::RedisReply reply, call(keys, arguments));
     return outcome(reply);
@@ -155,15 +160,19 @@ Status RedisSink::outcome(const db::RedisReply& reply) const {
 
 Status RedisSink::apply(Sequence after, std::span<const Change> changes) {
     if (changes.empty()) return {};
-    HF_ASSERT(changes.size() <= batch_max());
+    HF_ASSERT(changes.size() <= batch_max() && !options_.journal.empty());
+    if (!earlier_) earlier_ = after;
+    // Trimming takes all that earlier sessions wrote, so they wait for the last of it.
+    const Sequence trim_from = std::max(options_.trim_after, *earlier_);
     std::unordered_map<ledger::Uuid, std::size_t> last_of;
     Sequence trim = 0;
     for (std::size_t i = 0; i < changes.size(); ++i) {
         if (changes[i].order) last_of[changes[i].order->id] = i;
         const auto* confirmed = std::get_if<ledger::SinkConfirmed>(&changes[i].fact.data);
-        if (confirmed && confirmed->sink == ledger::Sink::clickhouse) trim = std::max(trim, confirmed->sequence + 1);
+        if (confirmed && confirmed->sink == ledger::Sink::clickhouse && confirmed->sequence >= trim_from)
+            trim = std::max(trim, confirmed->sequence + 1);
     }
-    std::vector<std::string> keys{key("fence"), key("mark"), key("rtrs")};
+    std::vector<std::string> keys{key("fence"), mark_key(), key("rtrs")};
     std::vector<std::string> arguments{std::to_string(options_.token), std::to_string(after),
                                        std::to_string(changes.back().sequence), std::to_string(trim)};
     arguments.push_back(std::to_string(last_of.size()));
@@ -171,6 +180,7 @@ Status RedisSink::apply(Sequence after, std::span<const Change> changes) {
         if (!changes[i].order || last_of[changes[i].order->id] != i) continue;
         const ledger::Order& order = *changes[i].order;
         keys.push_back(key("rts:" + order.id.text()));
+        arguments.push_back(fmt::format("{:020}", changes[i].version));
         if (order.state == ledger::OrderState::failed) {
             arguments.insert(arguments.end(), {"-1", "0"});
             continue;
@@ -178,10 +188,7 @@ Status RedisSink::apply(Sequence after, std::span<const Change> changes) {
         // By the fact's own time, so that the same facts give the same keys whenever they are applied.
         const std::int64_t until = (order.changed_at + options_.closed_kept).nanoseconds / 1'000'000;
         arguments.push_back(is_closed(order.state) ? std::to_string(std::max<std::int64_t>(until, 1)) : "0");
-        with_count(arguments, [&](Fields& fields) {
-            columns(fields, order);
-            fields("sequence", std::to_string(changes[i].sequence));
-        });
+        with_count(arguments, [&](Fields& fields) { columns(fields, order); });
     }
     const std::size_t results_at = arguments.size();
     std::size_t results = 0;

@@ -2,12 +2,14 @@
 // Redis as the current state: open orders, results until ClickHouse has them, instances. All keys of an account carry one hash
 // tag, so that they lie in one slot of a cluster; a batch is one function call, so that it is there as a whole or not at all.
 //
+//   order     what an order's hash tells is replaced only by something newer (ledger::version_of), whichever instance writes it
 //   fencing   every batch carries the token of the lease. A token older than the highest one seen is refused (denied) and
 //             nothing of the batch is written
 //   limits    tokens and sequences below 2^53: Lua counts in doubles
 //   source    docs/formats/trade-stores.md
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "holdfast/trade/redis_link.hpp"
@@ -17,11 +19,14 @@ namespace holdfast::trade {
 
 struct RedisSinkOptions {
     std::string account;    // letters, digits, '_', '-', '.'
-    std::uint64_t token = 0;    // of the lease; 0: no lease is used
+    std::string journal;    // whose watermark it is: Journal::identity()
+    std::uint64_t token = 0;    // of the session that writes
     Duration closed_kept = std::chrono::hours(24 * 30);    // closed orders, counted from when they closed
+    /// Results of earlier sessions, other instances' too, stay in the stream until ClickHouse has this journal's facts up to here.
+    ledger::Sequence trim_after = 0;
 };
 
-/// "hf:{acct}:" and what follows: "mark", "fence", "rtrs", "rts:<order>", "ris:<instance>", "prefs".
+/// "hf:{acct}:" and what follows: "mark:<journal>", "fence", "rtrs", "rts:<order>", "ris:<instance>", "prefs".
 std::string redis_key(std::string_view account, std::string_view rest);
 
 class RedisSink final : public Sink {
@@ -49,10 +54,12 @@ private:
     Status outcome(const db::RedisReply& reply) const;
     Status set_fields(const std::string& name, const std::map<std::string, std::string>& fields, Duration kept);
     std::string key(std::string_view rest) const { return redis_key(options_.account, rest); }
+    std::string mark_key() const { return key("mark:" + options_.journal); }
 
     RedisLink link_;
     RedisSinkOptions options_;
     bool functions_ = true;    // false: a server before 7, which has EVAL only
+    std::optional<ledger::Sequence> earlier_;    // what this journal had written before this session
 };
 
 }    // namespace holdfast::trade

@@ -23,7 +23,9 @@ RedisPlace place_of(const RedisServer& server) {
     return place;
 }
 
-RedisSinkOptions options(std::uint64_t token = 1) { return {"demo-1", token, std::chrono::hours(24 * 30)}; }
+RedisSinkOptions options(std::uint64_t token = 1, std::string journal = "journal-1") {
+    return {"demo-1", std::move(journal), token};
+}
 
 /// All of [after, to] in batches; the first error ends it.
 Status apply_all(Sink& sink, const History& history, Sequence after, Sequence to, std::size_t batch = 100) {
@@ -151,11 +153,113 @@ TEST_F(RedisSinkTest, TrimsResultsOnlyUpToWhatClickHouseConfirmed) {
         expected += std::holds_alternative<ledger::OrderExecuted>(change.fact.data) ||
                     (change.order && is_closed(change.order->state));
     ASSERT_EQ(kept->items().size(), expected);
-    EXPECT_GT(std::stoull(kept->items()[0].items()[0].text()), 40u);
+    EXPECT_EQ(kept->items()[0].items()[0].text().substr(0, 2), "1-");
+    EXPECT_GT(std::stoull(kept->items()[0].items()[0].text().substr(2)), 40u);
     // And again from the start: what was trimmed does not come back, and nothing fails.
-    ASSERT_TRUE(sink.link().command({"SET", "hf:{demo-1}:mark", "0"}));
+    ASSERT_TRUE(sink.link().command({"SET", "hf:{demo-1}:mark:journal-1", "0"}));
     ASSERT_TRUE(apply_all(sink, history_, 0, history_.last()));
     EXPECT_EQ(static_cast<std::size_t>(sink.link().command({"XLEN", "hf:{demo-1}:rtrs"})->integer()), expected);
+}
+
+// A second instance's journal: it goes on with two orders of the first one's, under a later token.
+History takeover(std::uint64_t token) {
+    History history;
+    history.note(ledger::SessionStarted{"b", token, true});
+    for (const std::uint64_t n : {5u, 11u}) {    // partially filled when the first one ended
+        ledger::Order order;
+        order.id = order.signal = test_id(n);
+        order.symbol = "EURUSD";
+        order.quantity = ledger::Decimal::whole(10);
+        order.filled = ledger::Decimal::whole(3);
+        order.state = ledger::OrderState::partially_filled;
+        history.note(ledger::OrderFound{order, {fmt::format("E{}-0", n)}, "redis"});
+    }
+    history.fill(5, 7, 1);
+    history.note(ledger::OrderClosed{test_id(11), ledger::OrderState::failed, "too old"});
+    return history;
+}
+
+TEST_F(RedisSinkTest, AnOldLeaderThatComesBackOverwritesNothingNewer) {
+    // Requirement: HA-05
+    RedisSink a(RedisLink(place_of(*server_)), options(100));
+    ASSERT_TRUE(apply_all(a, history_, 0, 150));
+    const History other = takeover(200);
+    RedisSink b(RedisLink(place_of(*server_)), options(200, "journal-2"));
+    EXPECT_EQ(*b.watermark(), 0u) << "the other journal's watermark is not its own";
+    ASSERT_TRUE(apply_all(b, other, 0, other.last()));
+    EXPECT_EQ(*b.watermark(), other.last());
+
+    // The first one leads again: what its journal had noted before has not been written yet.
+    RedisSink again(RedisLink(place_of(*server_)), options(300));
+    EXPECT_EQ(*again.watermark(), 150u);
+    const auto field = [&](std::uint64_t order, const char* name) {
+        return again.link().command({"HGET", "hf:{demo-1}:rts:" + test_id(order).text(), name})->text();
+    };
+    ASSERT_EQ(field(5, "state"), "filled");
+    ASSERT_TRUE(again.link().command({"SET", "hf:{demo-1}:mark:journal-1", "0"}));
+    ASSERT_TRUE(apply_all(again, history_, 0, history_.last()));
+    EXPECT_EQ(field(5, "state"), "filled");
+    EXPECT_EQ(field(5, "version"), fmt::format("{:020}", other.changes()[3].version));
+    EXPECT_EQ(field(59, "state"), "partially_filled") << "its own orders are written";
+}
+
+TEST_F(RedisSinkTest, ResultsGrowOverInstancesAndStayUntilTheyWereTakenOver) {
+    // Requirement: MT-11, HA-05
+    RedisSink a(RedisLink(place_of(*server_)), options(100));
+    ASSERT_TRUE(apply_all(a, history_, 0, 150));
+    const auto ids = [&] {
+        std::vector<std::string> all;
+        const auto entries = a.link().command({"XRANGE", "hf:{demo-1}:rtrs", "-", "+"});
+        for (const auto& entry : entries->items()) all.push_back(entry.items()[0].text());
+        return all;
+    };
+    const std::size_t first_ones = ids().size();
+    ASSERT_GT(first_ones, 20u);
+    History other = takeover(200);
+    RedisSinkOptions later = options(200, "journal-2");
+    later.trim_after = other.last();
+    RedisSink b(RedisLink(place_of(*server_)), later);
+    ASSERT_TRUE(apply_all(b, other, 0, other.last()));
+    EXPECT_EQ(ids().size(), first_ones + 2);
+    EXPECT_EQ(ids().back(), "200-5");
+    Sequence at = other.last();
+    other.note(ledger::SinkConfirmed{ledger::Sink::clickhouse, later.trim_after - 1});
+    ASSERT_TRUE(apply_all(b, other, at, other.last()));
+    EXPECT_EQ(ids().size(), first_ones + 2) << "ClickHouse does not have yet what was taken over";
+    at = other.last();
+    other.note(ledger::SinkConfirmed{ledger::Sink::clickhouse, later.trim_after});
+    ASSERT_TRUE(apply_all(b, other, at, other.last()));
+    EXPECT_EQ(ids().size(), 0u);
+
+    // The first one again, by a later session: its results follow on all others, and none is refused.
+    RedisSink again(RedisLink(place_of(*server_)), options(300));
+    ASSERT_EQ(*again.watermark(), 150u);
+    ASSERT_TRUE(apply_all(again, history_, 150, history_.last()));
+    std::size_t expected = 0;
+    for (const auto& change : history_.part(150, history_.last()))
+        expected += std::holds_alternative<ledger::OrderExecuted>(change.fact.data) ||
+                    (change.order && is_closed(change.order->state));
+    EXPECT_EQ(ids().size(), expected);
+    EXPECT_EQ(ids().front().substr(0, 4), "300-");
+}
+
+TEST_F(RedisSinkTest, AnEarlierSessionsResultsWaitForTheLastOfThem) {
+    // Requirement: MT-11
+    {
+        RedisSink sink(RedisLink(place_of(*server_)), options(100));
+        ASSERT_TRUE(apply_all(sink, history_, 0, 150));
+    }
+    RedisSink sink(RedisLink(place_of(*server_)), options(200));
+    ASSERT_EQ(*sink.watermark(), 150u);
+    const auto length = [&] { return sink.link().command({"XLEN", "hf:{demo-1}:rtrs"})->integer(); };
+    const auto before = length();
+    const Sequence last = history_.last();
+    history_.note(ledger::SinkConfirmed{ledger::Sink::clickhouse, 149});
+    ASSERT_TRUE(apply_all(sink, history_, 150, history_.last()));
+    EXPECT_GE(length(), before) << "the last of them is not confirmed";
+    history_.note(ledger::SinkConfirmed{ledger::Sink::clickhouse, last});
+    ASSERT_TRUE(apply_all(sink, history_, last + 1, history_.last()));
+    EXPECT_EQ(length(), 0);
 }
 
 TEST_F(RedisSinkTest, LosesNothingWhenRedisIsOutOfMemory) {
