@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -36,6 +37,7 @@ private:
     };
     Result<Folder> look() const;
     Result<Sequence> oldest_base();
+    Result<ledger::State> read_state(Sequence snapshot) const;
     Status start_at(Sequence base);
     Status begin_after(Sequence after);
     Result<std::optional<Change>> next(Sequence limit);
@@ -46,6 +48,7 @@ private:
     Sequence at_ = 0;
     ledger::Book book_;    // after at_, as token_ is
     std::uint64_t token_ = 0;    // of the newest session
+    std::vector<ledger::Order> found_;    // open at the oldest snapshot and not handed out yet: the next one last
     std::optional<Sequence> oldest_;    // the oldest snapshot, as it was last found whole
 
     std::mutex mutex_;
@@ -76,10 +79,10 @@ Result<Sequence> JournalChanges::oldest_base() {
     HF_TRY(const Folder folder, look());
     if (folder.first == 1) return 0;
     for (const Sequence snapshot : folder.snapshots) {
-        if (snapshot == oldest_) return snapshot;
-        const auto read = read_state_snapshot(journal_.disk(), snapshot);
-        if (read) return *(oldest_ = snapshot);
-        if (read.error().code != ErrorCode::corrupt) return fail(read.error());
+        if (oldest_ == snapshot) return snapshot;
+        const auto state = read_state(snapshot);
+        if (state) return *(oldest_ = snapshot);
+        if (state.error().code != ErrorCode::corrupt) return fail(state.error());
     }
     return fail(ErrorCode::corrupt,
                 fmt::format("the journal begins at {} and no state snapshot says what was before", folder.first),
@@ -89,21 +92,27 @@ Result<Sequence> JournalChanges::oldest_base() {
 Result<ChangeSource::Oldest> JournalChanges::oldest() {
     return again_when_gone([&]() -> Result<Oldest> {
         HF_TRY(const Sequence base, oldest_base());
-        return Oldest{base + 1, base > 0};
+        HF_TRY(const Folder folder, look());
+        return Oldest{base + 1, folder.first > journal_.identity().first};
     });
+}
+
+Result<ledger::State> JournalChanges::read_state(Sequence snapshot) const {
+    HF_TRY(const StateSnapshot read, read_state_snapshot(journal_.disk(), snapshot));
+    return ledger::State::read_snapshot(read.state, horizon_);
 }
 
 Status JournalChanges::start_at(Sequence base) {
     ledger::Book book;
     std::uint64_t token = 0;
     if (base > 0) {
-        HF_TRY(const StateSnapshot snapshot, read_state_snapshot(journal_.disk(), base));
-        HF_TRY(const ledger::State state, ledger::State::read_snapshot(snapshot.state, horizon_));
+        HF_TRY(const ledger::State state, read_state(base));
         book = state.book();
         token = state.token();
     }
     HF_TRY(JournalReader reader, journal_.reader(base + 1));
     reader_.emplace(std::move(reader));
+    found_.clear();
     book_ = std::move(book);
     token_ = token;
     at_ = base;
@@ -123,6 +132,16 @@ Status JournalChanges::begin_after(Sequence after) {
     if (!reader_) {
         HF_TRY(const Sequence base, oldest_base());
         HF_DO(start_at(base));
+        if (base > 0) {
+            // In the order of their last facts: of a place among the sequences that are gone, what changed after it is told.
+            for (const auto& [id, order] : book_.open()) found_.push_back(order);
+            std::ranges::sort(found_, std::greater(), [](const auto& o) { return std::pair(o.changed_at, o.id); });
+            // Each came with a fact of its own.
+            if (found_.size() > base)
+                return fail(ErrorCode::corrupt,
+                            fmt::format("the state {} holds more orders than facts", snapshot_name(base)));
+            at_ -= found_.size();
+        }
     }
     while (at_ < after) {
         HF_TRY(const auto passed, next(after));
@@ -132,6 +151,14 @@ Status JournalChanges::begin_after(Sequence after) {
 }
 
 Result<std::optional<Change>> JournalChanges::next(Sequence limit) {
+    if (!found_.empty()) {
+        if (at_ >= limit) return std::nullopt;
+        ++at_;
+        ledger::Order order = std::move(found_.back());
+        found_.pop_back();
+        return Change{
+            at_, ledger::version_of(token_, at_), {order.changed_at, ledger::OrderFound{order, {}, "journal"}}, order};
+    }
     HF_TRY(const auto record, reader_->next(limit));
     if (!record) return std::nullopt;
     auto fact = ledger::parse_fact(record->payload);

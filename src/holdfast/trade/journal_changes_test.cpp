@@ -5,7 +5,9 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "holdfast/os/file.hpp"
@@ -30,7 +32,8 @@ std::string text_of(const Change& change) {
 
 class JournalChangesTest : public ::testing::Test {
 protected:
-    JournalChangesTest() {
+    JournalChangesTest() { open(); }
+    void open() {
         Journal::Options options;
         options.log.account = "demo-1";
         options.log.segment_size = 16 * 1024;
@@ -81,6 +84,38 @@ protected:
             for (const Change& change : *changes)
                 ASSERT_EQ(text_of(change), text_of(history_.changes()[after++])) << "at " << after;
         }
+    }
+
+    /// From a place that has been released: the orders that were open at the oldest snapshot, then all facts after it.
+    void expect_what_is_left(ChangeSource& source, Sequence after) {
+        const Sequence base = snapshots().front();
+        ledger::Book book;
+        for (const Change& change : history_.part(0, base)) book.apply(change.fact);
+        ASSERT_GT(book.open().size(), 3u);
+        Sequence next = base - book.open().size() + 1;
+        EXPECT_EQ(source.oldest()->sequence, base + 1);
+        ASSERT_LT(after, next);
+        std::set<ledger::Uuid> told;
+        while (next <= base) {
+            const auto changes = source.read(after, 3);
+            ASSERT_TRUE(changes) << changes.error().message;
+            for (const Change& change : *changes) {
+                ASSERT_EQ(change.sequence, next++);
+                after = change.sequence;
+                if (after > base) {
+                    ASSERT_EQ(text_of(change), text_of(history_.changes()[after - 1]));
+                    continue;
+                }
+                ASSERT_TRUE(told.insert(change.order->id).second);
+                ASSERT_TRUE(book.find(change.order->id));
+                EXPECT_EQ(change.order->changed_at, book.find(change.order->id)->changed_at);
+                EXPECT_EQ(change.order->filled, book.find(change.order->id)->filled);
+                EXPECT_LE(change.version, history_.changes()[base].version);
+                EXPECT_GE(change.version, history_.changes()[after - 1].version);
+            }
+        }
+        EXPECT_EQ(told.size(), book.open().size());
+        expect_from(source, after, 50);
     }
 
     const os::TempFolder folder_ = os::TempFolder::create("hf-changes").value();
@@ -155,11 +190,36 @@ TEST_F(JournalChangesTest, WhatHasBeenReleasedIsToldAndTheRestIsRead) {
     const auto oldest = behind->oldest();
     ASSERT_TRUE(oldest);
     EXPECT_TRUE(oldest->released);
-    EXPECT_EQ(oldest->sequence, snapshots().front() + 1);
-    changes = behind->read(after, 50);
-    ASSERT_TRUE(changes) << changes.error().message;
-    EXPECT_EQ(changes->front().sequence, oldest->sequence);
-    expect_from(*behind, oldest->sequence - 1, 50);
+    expect_what_is_left(*behind, after);
+    expect_what_is_left(*source(), 0);
+    // A place just before it: what changed after that.
+    const Sequence base = snapshots().front(), place = base - 18;
+    const auto rest = source()->read(place, 18);
+    ASSERT_TRUE(rest) << rest.error().message;
+    std::set<ledger::Uuid> told, changed;
+    for (const Change& change : *rest) told.insert(change.order->id);
+    ledger::Book book;
+    for (const Change& change : history_.part(0, base)) book.apply(change.fact);
+    for (const Change& change : history_.part(place, base))
+        if (change.order && book.find(change.order->id)) changed.insert(change.order->id);
+    EXPECT_FALSE(changed.empty());
+    EXPECT_TRUE(std::includes(told.begin(), told.end(), changed.begin(), changed.end()));
+}
+
+TEST_F(JournalChangesTest, ARestoredJournalLacksNothingThatWasReleasedBefore) {
+    // Requirement: HA-05
+    fill(120, 10);
+    ASSERT_TRUE(journal_->release(snapshots()[6]));
+    ASSERT_TRUE(journal_->close());
+    const std::string first = journal_->identity().uuid;
+    journal_ = nullptr;
+    ASSERT_TRUE(os::write_file(folder_.path() + "/journal/restored", as_bytes("1\n")));
+    open();
+    EXPECT_NE(journal_->identity().uuid, first);
+    EXPECT_FALSE(source()->oldest()->released) << "every store had it";
+    expect_what_is_left(*source(), 0);
+    ASSERT_TRUE(journal_->release(history_.last()));
+    EXPECT_TRUE(source()->oldest()->released);
 }
 
 TEST_F(JournalChangesTest, ADamagedSnapshotIsPassedOver) {

@@ -8,6 +8,7 @@
 #include "holdfast/trade/clickhouse_sink.hpp"
 #include "holdfast/trade/duckdb_sink.hpp"
 #include "holdfast/trade/history_test.hpp"
+#include "holdfast/trade/journal_changes.hpp"
 #include "holdfast/trade/redis_sink.hpp"
 
 namespace holdfast::trade {
@@ -233,6 +234,52 @@ TEST_F(ProjectionTest, ARedisThatLostEverythingIsFilledAgain) {
             return mark && mark->find(std::to_string(tape_.last()) + "\r\n") != std::string::npos;
         })) << projection.status().error;
         EXPECT_EQ(server->talk({{"DBSIZE"}}).value_or("?"), keys.value_or("!"));
+    }
+}
+
+TEST_F(ProjectionTest, ARedisThatLostEverythingGetsAllOpenOrdersAlsoFromAReleasedJournal) {
+    // Requirement: MT-07, HA-04
+    Journal::Options options;
+    options.log.account = "demo-1";
+    options.log.segment_size = 16 * 1024;
+    options.log.zero_ahead = 4096;
+    auto journal = Journal::open(folder_.path() + "/journal", std::move(options)).value();
+    History history;
+    history.note(ledger::SessionStarted{"a", 3, true});
+    history.orders(1, 150);
+    ledger::State state;
+    for (const ledger::Change& change : history.changes()) {
+        Bytes payload, snapshot;
+        ledger::append_fact(payload, change.fact);
+        ASSERT_TRUE(journal->append(payload));
+        state.apply(change.sequence, change.fact);
+        if (change.sequence % 100 != 0) continue;
+        journal->commit();
+        ASSERT_TRUE(journal->wait(change.sequence, k_soon).value());
+        state.append_snapshot(snapshot);
+        ASSERT_TRUE(journal->save_snapshot(change.sequence, snapshot));
+    }
+    journal->commit();
+    ASSERT_TRUE(journal->wait(history.last(), k_soon).value());
+    ASSERT_TRUE(journal->release(history.last()));
+
+    auto server = testing::RedisServer::start();
+    ASSERT_TRUE(server);
+    RedisPlace place;
+    place.login.port = server->port();
+    Projection projection(std::make_unique<RedisSink>(RedisLink(std::move(place)),
+                                                      RedisSinkOptions{"demo-1", journal->identity().uuid, 3}),
+                          journal_changes(*journal), clock_,
+                          {quick(SinkProfile::redis()), told_.function(), {}, nullptr});
+    ASSERT_TRUE(projection.wait_for(history.last(), k_soon)) << projection.status().error;
+    EXPECT_EQ(projection.status().hole_first, 1u);
+    ASSERT_EQ(told_.all().size(), 1u) << "results before are gone, and that is said";
+    ASSERT_GT(history.book().open().size(), 20u);
+    for (const auto& [id, order] : history.book().open()) {
+        const auto filled = server->talk({{"HMGET", "hf:{demo-1}:rts:" + id.text(), "state", "filled"}});
+        ASSERT_TRUE(filled);
+        EXPECT_NE(filled->find(std::string(name_of(order.state))), std::string::npos) << id.text() << ": " << *filled;
+        EXPECT_NE(filled->find(order.filled.text()), std::string::npos) << *filled;
     }
 }
 
