@@ -10,15 +10,15 @@
 #include <string>
 
 #include "holdfast/base/json.hpp"
-#include "holdfast/capi/line.hpp"
+#include "holdfast/http/line.hpp"
 
 using namespace holdfast;
 
 // A poll that waits has a connection of its own, so that it does not hold up a submit.
 struct hf_trade {
-    hf_trade(capi::Place place, const std::string& token) : calls(place, token), polls(std::move(place), token) {}
+    hf_trade(http::Place place, const std::string& token) : calls(place, token), polls(std::move(place), token) {}
     std::mutex calls_mutex, polls_mutex, state_mutex;
-    capi::Line calls, polls;
+    http::Line calls, polls;
     // Under state_mutex.
     Duration timeout = std::chrono::seconds(10);
     std::optional<std::uint64_t> after;    // where the next poll begins
@@ -88,14 +88,14 @@ Duration timeout_of(hf_trade& trade) {
     return trade.timeout;
 }
 
-Result<capi::Answer> call(hf_trade& trade, std::string_view method, const std::string& path, const std::string& body) {
+Result<http::Answer> call(hf_trade& trade, std::string_view method, const std::string& path, const std::string& body) {
     const Duration timeout = timeout_of(trade);
     const std::scoped_lock lock(trade.calls_mutex);
     return trade.calls.ask(method, path, body, timeout);
 }
 
 // An answer that is not a success, with its reason.
-hf_code refused(const capi::Answer& answer) {
+hf_code refused(const http::Answer& answer) {
     const auto body = json::parse(answer.body, "the engine's answer");
     std::string why;
     if (body) why = (*body)["text"].text((*body)["error"].text());
@@ -233,7 +233,7 @@ hf_code hf_trade_open(const char* address, const char* token, hf_trade** trade) 
     return static_cast<hf_code>(guarded([&]() -> int {
         if (address == nullptr || trade == nullptr) return failed(HF_USAGE, k_null);
         *trade = nullptr;
-        auto place = capi::Place::parse(address);
+        auto place = http::Place::parse(address);
         if (!place) return failed(place.error());
         const std::string secret = token == nullptr ? "" : token;
         if (!std::all_of(secret.begin(), secret.end(), [](char c) { return c > ' ' && c < 127; }))

@@ -1,11 +1,11 @@
-#include "holdfast/capi/line.hpp"
+#include "holdfast/http/line.hpp"
 
 #include <fmt/core.h>
 #include <strings.h>
 
 #include <charconv>
 
-namespace holdfast::capi {
+namespace holdfast::http {
 namespace {
 
 constexpr std::size_t k_head_max = 16 << 10, k_body_max = 8 << 20;
@@ -108,4 +108,4 @@ Result<Answer> Line::ask(std::string_view method, std::string_view path, std::st
     return answer;
 }
 
-}    // namespace holdfast::capi
+}    // namespace holdfast::http

@@ -1,5 +1,5 @@
 #pragma once
-// One kept-alive HTTP connection from a producer to its engine.
+// One kept-alive HTTP connection from a producer, or a command, to an engine.
 //
 //   again     a connection that the engine closed while it was idle is noticed only by using it: the request is then sent once
 //             more on a new one. All that is asked here may be asked twice
@@ -12,7 +12,7 @@
 
 #include "holdfast/os/socket.hpp"
 
-namespace holdfast::capi {
+namespace holdfast::http {
 
 struct Place {
     std::string socket;    // or
@@ -40,4 +40,4 @@ private:
     std::optional<os::Socket> socket_;
 };
 
-}    // namespace holdfast::capi
+}    // namespace holdfast::http
