@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <map>
@@ -125,17 +126,44 @@ public:
         wrong(*node, "kind", "\"disk\", \"object\", \"tape\" or \"other\"");
     }
 
-    void secret(SecretSource& to) {
-        if (const toml::node* node = table_.get("password"))
-            document_.complain(node->source(), fmt::format("a password must not stand in {}", where_),
-                               "put it into a file that only you can read and name that: password_file = \"/path\"");
-        path("password_file", to.file);
-        text("password_command", to.command);
-        text("password_keyring", to.keyring);
-        text("password_credential", to.credential);
+    /// `what`: "password", and the keys password_file, password_command, …
+    void secret(SecretSource& to, std::string_view what = "password") {
+        if (const toml::node* node = table_.get(what))
+            document_.complain(
+                node->source(), fmt::format("a {} must not stand in {}", what, where_),
+                fmt::format("put it into a file that only you can read and name that: {}_file = \"/path\"", what));
+        path(key(what, "_file"), to.file);
+        text(key(what, "_command"), to.command);
+        text(key(what, "_keyring"), to.keyring);
+        text(key(what, "_credential"), to.credential);
         if (to.count() > 1)
-            document_.complain(table_.source(), fmt::format("{} names several places for one password", where_),
-                               "keep one of password_file, password_command, password_keyring, password_credential");
+            document_.complain(table_.source(), fmt::format("{} names several places for one {}", where_, what),
+                               fmt::format("keep one of {0}_file, {0}_command, {0}_keyring, {0}_credential", what));
+    }
+
+    void choice(std::string_view key, std::string& to, std::initializer_list<std::string_view> words) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        const auto value = node->value_exact<std::string>();
+        if (value && std::ranges::find(words, *value) != words.end()) {
+            to = *value;
+            return;
+        }
+        std::string all;
+        for (const std::string_view word : words) all += fmt::format("{}\"{}\"", all.empty() ? "" : " or ", word);
+        wrong(*node, key, all);
+    }
+
+    /// A table inside this one.
+    template <class Table>
+    void table(std::string_view key, Table& to, const std::string& where) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        const toml::table* table = node->as_table();
+        if (!table) return wrong(*node, key, fmt::format("a table: {} and the keys in lines below it", where));
+        Reader in(document_, *table, where);
+        read(in, to);
+        in.finish();
     }
 
     void required(std::string_view key, bool there) {
@@ -166,6 +194,9 @@ public:
     }
 
 private:
+    std::string_view key(std::string_view what, std::string_view part) {
+        return made_.emplace_back(fmt::format("{}{}", what, part));
+    }
     void wrong(const toml::node& node, std::string_view key, std::string_view wanted) {
         document_.complain(node.source(), fmt::format("{} in {} must be {}", key, where_, wanted), "");
     }
@@ -173,6 +204,7 @@ private:
     Document& document_;
     const toml::table& table_;
     std::string where_;
+    std::deque<std::string> made_;    // keys that are put together
     std::vector<std::string_view> known_, missing_;
 };
 
@@ -301,6 +333,64 @@ void read(Reader& in, MirrorConfig& to) {
     in.path("ca_file", to.ca_file);
 }
 
+void read(Reader& in, TradeBrokerConfig& to) {
+    in.choice("kind", to.kind, {"paper", "fix"});
+    in.required("kind", !to.kind.empty());
+    in.text("address", to.address);
+    in.text("host", to.host);
+    in.number("port", to.port, 1, 65535);
+    in.text("sender", to.sender);
+    in.text("target", to.target);
+    in.text("account", to.account);
+    in.text("username", to.username);
+    in.secret(to.password);
+    in.path("folder", to.folder);
+    in.number("heartbeat_seconds", to.heartbeat_seconds, 1, 3600);
+    in.flag("mass_status", to.mass_status);
+    in.text("session_start", to.session_start);
+    in.text("session_end", to.session_end);
+    if (to.kind == "paper") in.required("address", !to.address.empty());
+    if (to.kind != "fix") return;
+    in.required("host", !to.host.empty());
+    in.required("port", to.port != 0);
+    in.required("sender", !to.sender.empty());
+    in.required("target", !to.target.empty());
+}
+
+void read(Reader& in, TradeHttpConfig& to) {
+    in.text("listen", to.listen);
+    in.secret(to.token, "token");
+    in.path("tls_certificate", to.tls_certificate);
+    in.path("tls_key", to.tls_key);
+    in.required("listen", !to.listen.empty());
+    in.required("token_file", to.token.count() != 0);
+}
+
+void read(Reader& in, TradeConfig& to) {
+    in.text("account", to.account);
+    in.required("account", !to.account.empty());
+    in.text("instance", to.instance);
+    in.choice("profile", to.profile, {"ea", "mt5"});
+    in.text("journal", to.journal);
+    in.text("redis", to.redis);
+    in.text("duckdb", to.duckdb);
+    in.text("clickhouse", to.clickhouse);
+    in.text("lease", to.lease);
+    in.text("lease_database", to.lease_database);
+    in.number("lease_seconds", to.lease_seconds, 5, 3600);
+    in.texts("redis_sentinels", to.redis_sentinels);
+    in.text("redis_master", to.redis_master);
+    in.text("clickhouse_database", to.clickhouse_database);
+    in.path("socket", to.socket);
+    in.number("signal_ttl_seconds", to.signal_ttl_seconds, 1, 86'400);
+    in.number("retry_max_seconds", to.retry_max_seconds, 0, 86'400 * 7);
+    in.number("duplicates_days", to.duplicates_days, 1, 3650);
+    in.flag("resume_remainder", to.resume_remainder);
+    in.table("broker", to.broker, "[trade.broker]");
+    in.table("http", to.http, "[trade.http]");
+    in.required("broker", !to.broker.kind.empty());
+}
+
 // [[kind]] any number of times; one [kind] is the same as one [[kind]].
 template <class Table>
 void read_tables(Document& document, Reader& root, std::string_view kind, const Table& defaults,
@@ -343,6 +433,48 @@ void read_mirrors(Document& document, Reader& root, std::vector<MirrorConfig>& t
     });
 }
 
+// What an account names must be there, and nothing that is one account's alone may serve two.
+void read_trade(Document& document, Reader& root, Config& config) {
+    std::map<std::string, std::string> taken;
+    read_tables<TradeConfig>(document, root, "trade", {}, [&](const Reader& in, TradeConfig trade) {
+        const auto good = [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+                   c == '.';
+        };
+        if (!std::ranges::all_of(trade.account, good) || trade.account.size() > 64)
+            document.complain(in.source_of("account"),
+                              fmt::format("'{}' is no good name for an account", trade.account),
+                              "use up to 64 letters, digits, '_', '-' and '.'");
+        const auto there = [&](std::string_view key, const std::string& name, const auto& components) {
+            if (name.empty() || std::ranges::any_of(components, [&](const auto& one) { return one.name == name; }))
+                return;
+            const std::string_view kind = key == "lease" ? "postgres" : key;
+            document.complain(in.source_of(key),
+                              fmt::format("{} in [[trade]] names '{}', and no [[{}]] has that name", key, name, kind),
+                              fmt::format("add [[{}]] with name = \"{}\"", kind, name));
+        };
+        there("journal", trade.journal, config.journals);
+        there("redis", trade.redis, config.redis);
+        there("duckdb", trade.duckdb, config.duckdb);
+        there("clickhouse", trade.clickhouse, config.clickhouse);
+        there("lease", trade.lease, config.postgres);
+        const auto alone = [&](std::string_view key, const std::string& name) {
+            if (name.empty()) return;
+            if (const auto [other, fresh] = taken.emplace(fmt::format("{} {}", key, name), trade.account); !fresh)
+                document.complain(in.source_of(key),
+                                  fmt::format("the {} '{}' serves the account {} already", key, name, other->second),
+                                  "give each account its own");
+        };
+        alone("account", trade.account);
+        alone("journal", trade.journal);
+        alone("duckdb", trade.duckdb);
+        if (trade.redis.empty() && !trade.redis_sentinels.empty())
+            document.complain(in.source_of("redis_sentinels"), "redis_sentinels in [[trade]] needs the key 'redis'",
+                              "name the [[redis]] whose user and password are to be used");
+        config.trade.push_back(std::move(trade));
+    });
+}
+
 Result<Config> read_document(const toml::table& table, Document& document) {
     Config config;
     Reader root(document, table, "the file's top");
@@ -372,6 +504,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     read_components(document, root, names, "files", files, config.files);
     read_components(document, root, names, "logs", logs, config.logs);
     read_mirrors(document, root, config.mirrors);
+    read_trade(document, root, config);
     root.finish();
     if (document.error) return fail(*std::move(document.error));
     return config;

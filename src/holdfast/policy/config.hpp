@@ -107,6 +107,51 @@ struct JournalConfig {
     std::string path;    // its folder
 };
 
+/// The way to the broker of an account.
+struct TradeBrokerConfig {
+    std::string kind;    // "paper" or "fix"
+    std::string address;    // paper: host:port, or the path of a Unix socket
+    // fix (broker/fix.hpp):
+    std::string host;
+    std::uint16_t port = 0;
+    std::string sender, target;    // CompIDs
+    std::string account, username;
+    SecretSource password;
+    std::string folder;    // of the session; empty: "fix" in the journal's folder
+    std::uint32_t heartbeat_seconds = 30;
+    bool mass_status = false;
+    std::string session_start, session_end;    // "HH:MM:SS" UTC
+};
+
+/// Where producers reach the engine of an account besides its Unix socket and Redis.
+struct TradeHttpConfig {
+    std::string listen;    // "127.0.0.1:8791"; empty: nowhere
+    SecretSource token;    // token_file, …_command, …_keyring or …_credential
+    std::string tls_certificate, tls_key;    // PEM
+};
+
+/// The trade engine of one account (docs/trade-path.md). It names components: these say where a store is and how to log in.
+struct TradeConfig {
+    std::string account;    // letters, digits, '_', '-', '.'
+    std::string instance;    // empty: the host's name
+    std::string profile = "ea";    // "ea" or "mt5": how links and stores that fail are treated
+    std::string journal = "journal";
+    std::string redis, duckdb, clickhouse;    // empty: this account does without
+    std::string lease;    // of [[postgres]]; empty: only one instance may ever run
+    std::string lease_database;    // empty: the component's maintenance database
+    std::uint32_t lease_seconds = 10;
+    std::vector<std::string> redis_sentinels;    // "host:port"; the component's own address is then not used
+    std::string redis_master = "mymaster";
+    std::string clickhouse_database = "holdfast";
+    std::string socket;    // for commands and local producers; empty: "engine.sock" in the journal's folder
+    std::uint32_t signal_ttl_seconds = 30;
+    std::uint32_t retry_max_seconds = 3600;    // no attempt begins later after the signal was taken
+    std::uint32_t duplicates_days = 90;    // for so long a UUID is known again
+    bool resume_remainder = true;    // what the broker closed partially filled goes on as a child order
+    TradeBrokerConfig broker;
+    TradeHttpConfig http;
+};
+
 struct FilesConfig {
     std::string name;    // "config", "logs": component and folder
     std::vector<std::string> paths;
@@ -127,6 +172,7 @@ struct Config {
     std::vector<FilesConfig> files;
     std::vector<FilesConfig> logs;    // as files, newer_than_days = 7 by default
     std::vector<MirrorConfig> mirrors;
+    std::vector<TradeConfig> trade;
 };
 
 /// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).

@@ -209,5 +209,79 @@ TEST(Config, AMisspeltKeyIsToldBeforeTheOneThatIsThenMissing) {
     EXPECT_NE(config.error().message.find("did you mean 'location'"), std::string::npos) << config.error().message;
 }
 
+constexpr const char* k_stores = R"(
+[[postgres]]
+[[redis]]
+[[duckdb]]
+path = "/srv/trades.duckdb"
+[[clickhouse]]
+[[journal]]
+path = "/var/lib/holdfast/desk-1"
+)";
+
+TEST(Config, ReadsAnAccountOfTheTradePath) {
+    const auto config = parse_config(std::string(k_stores) + R"(
+[[trade]]
+account = "desk-1"
+instance = "a"
+profile = "mt5"
+redis = "redis"
+redis_sentinels = ["10.0.0.1:26379"]
+redis_master = "desk"
+duckdb = "trades"
+clickhouse = "clickhouse"
+clickhouse_database = "history"
+lease = "postgres"
+lease_database = "trading"
+lease_seconds = 20
+socket = "/run/desk-1.sock"
+signal_ttl_seconds = 10
+retry_max_seconds = 600
+duplicates_days = 30
+resume_remainder = false
+[trade.broker]
+kind = "fix"
+host = "fix.example"
+port = 9880
+sender = "DESK"
+target = "BROKER"
+username = "desk"
+password_file = "/etc/holdfast/fix"
+session_start = "22:00:00"
+[trade.http]
+listen = "127.0.0.1:8791"
+token_file = "/etc/holdfast/token"
+)",
+                                     "f");
+    ASSERT_TRUE(config) << config.error().message;
+    ASSERT_EQ(config->trade.size(), 1u);
+    const TradeConfig& trade = config->trade[0];
+    EXPECT_EQ(trade.profile, "mt5");
+    EXPECT_EQ(trade.journal, "journal");
+    EXPECT_THAT(trade.redis_sentinels, ElementsAre("10.0.0.1:26379"));
+    EXPECT_EQ(trade.lease_seconds, 20u);
+    EXPECT_FALSE(trade.resume_remainder);
+    EXPECT_EQ(trade.broker.port, 9880);
+    EXPECT_EQ(trade.broker.password.file, "/etc/holdfast/fix");
+    EXPECT_EQ(trade.http.token.file, "/etc/holdfast/token");
+}
+
+TEST(Config, AnAccountNamesWhatIsThereAndItsOwn) {
+    const std::string paper = "[trade.broker]\nkind = \"paper\"\naddress = \"127.0.0.1:9100\"\n";
+    const auto said = [&](const std::string& trade) { return refused(k_stores + trade).message; };
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\nredis = \"cache\"\n" + paper),
+                HasSubstr("names 'cache', and no [[redis]] has that name"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\nlease = \"pg\"\n" + paper), HasSubstr("no [[postgres]]"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\n"), HasSubstr("needs the key 'broker'"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a b\"\n" + paper), HasSubstr("no good name for an account"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\n" + paper + "[[trade]]\naccount = \"b\"\n" + paper),
+                HasSubstr("the journal 'journal' serves the account a already"));
+    EXPECT_THAT(
+        said("[[trade]]\naccount = \"a\"\n[trade.broker]\nkind = \"fix\"\nhost = \"h\"\nport = 1\nsender = \"s\"\n"),
+        HasSubstr("[trade.broker] needs the key 'target'"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\n" + paper + "[trade.http]\nlisten = \":1\"\ntoken = \"secret\"\n"),
+                HasSubstr("a token must not stand in [trade.http]"));
+    EXPECT_THAT(said("[[trade]]\naccount = \"a\"\nprofile = \"mt4\"\n" + paper), HasSubstr("\"ea\" or \"mt5\""));
+}
 }    // namespace
 }    // namespace holdfast::policy
