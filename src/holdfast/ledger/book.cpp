@@ -3,14 +3,6 @@
 namespace holdfast::ledger {
 namespace {
 
-/// a * b / 10^8, rounded half away from zero: value of a fill.
-Decimal product(Decimal a, Decimal b) {
-    __extension__ using Wide = __int128;
-    const Wide exact = static_cast<Wide>(a.units) * b.units;
-    const Wide half = exact < 0 ? -Decimal::k_one / 2 : Decimal::k_one / 2;
-    return {static_cast<std::int64_t>((exact + half) / Decimal::k_one)};
-}
-
 Order order_of(const Signal& signal, Timestamp at) {
     Order order;
     order.id = order.signal = signal.id;

@@ -54,4 +54,11 @@ std::string Decimal::text() const {
     return out;
 }
 
+Decimal product(Decimal a, Decimal b) {
+    __extension__ using Wide = __int128;
+    const Wide exact = static_cast<Wide>(a.units) * b.units;
+    const Wide half = exact < 0 ? -Decimal::k_one / 2 : Decimal::k_one / 2;
+    return {static_cast<std::int64_t>((exact + half) / Decimal::k_one)};
+}
+
 }    // namespace holdfast::ledger

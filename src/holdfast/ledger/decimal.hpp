@@ -35,6 +35,13 @@ struct Decimal {
         units += b.units;
         return *this;
     }
+    Decimal& operator-=(Decimal b) {
+        units -= b.units;
+        return *this;
+    }
 };
+
+/// Rounded half away from zero to eight places: the value of a fill.
+Decimal product(Decimal a, Decimal b);
 
 }    // namespace holdfast::ledger

@@ -74,7 +74,7 @@ int status_of(const Outcome& outcome, bool conflicts) {
         case Verdict::duplicate:
             return conflicts ? 409 : 200;
         case Verdict::refused:
-            return 400;
+            return conflicts ? 409 : 400;
         case Verdict::unavailable:
             return 503;
     }
@@ -295,8 +295,10 @@ void HttpIntake::take_signals(Exchange& exchange) {
     };
     for (std::size_t i = 0; i < count; ++i) {
         Outcome& outcome = outcomes[i];
+        // An engine that compares by itself refuses it, and says with which order.
         const bool conflicts =
-            outcome.verdict == Verdict::duplicate && outcome.order && !asks_for((*signals)[i], *outcome.order);
+            outcome.order && (outcome.verdict == Verdict::refused ||
+                              (outcome.verdict == Verdict::duplicate && !asks_for((*signals)[i], *outcome.order)));
         if (conflicts)
             outcome.text = "this UUID is that of another signal, which counts; a new demand needs a new UUID";
         const int status = status_of(outcome, conflicts);

@@ -53,7 +53,8 @@ void Projection::publish(const std::function<void(ProjectionStatus&)>& change) {
     status_.state = policy_.state();
     status_.attempts = policy_.attempts();
     status_.durable = source_->durable();
-    status_.backlog = status_.durable > status_.watermark ? status_.durable - status_.watermark : 0;
+    status_.level = std::max(status_.level, status_.watermark);
+    status_.backlog = status_.durable > status_.level ? status_.durable - status_.level : 0;
     moved_.notify_all();
 }
 
@@ -197,13 +198,15 @@ Duration Projection::step() {
     }
     // Only what a store has rows for is a reason to write; else each confirmation would ask for the next one. A batch that is
     // full of such facts goes all the same, to make room.
+    const bool level = rows == 0 && !tried_;
     if (tried_ || batch_.size() >= sink_->batch_max()) rows = std::max(rows, batch_.size());
     const Instant now = clock_.instant();
     {
         const std::lock_guard lock(mutex_);
         policy_.waiting(rows, execution, now);
     }
-    publish([](ProjectionStatus&) {});
+    publish(
+        [&](ProjectionStatus& status) { status.level = level && !batch_.empty() ? batch_.back().sequence : after_; });
     if (const auto pause = pause_of(now)) return *pause;
     if (const Status done = write(); !done) failed(done.error());
     return Duration::zero();
@@ -224,7 +227,7 @@ void Projection::resume() {
 
 bool Projection::wait_for(Sequence sequence, Duration at_most) const {
     std::unique_lock lock(mutex_);
-    return moved_.wait_for(lock, at_most, [&] { return status_.watermark >= sequence; });
+    return moved_.wait_for(lock, at_most, [&] { return status_.level >= sequence; });
 }
 
 }    // namespace holdfast::trade

@@ -47,7 +47,9 @@ struct ProjectionStatus {
     SinkState state = SinkState::following;
     ledger::Sequence watermark = 0;    // what the store was last seen to hold
     ledger::Sequence durable = 0;
-    std::uint64_t backlog = 0;    // facts between the two
+    /// Up to here it needs nothing: what follows the watermark matters to the journal only.
+    ledger::Sequence level = 0;
+    std::uint64_t backlog = 0;    // facts between that and the last one
     std::uint64_t written = 0;    // facts that this process has written
     std::uint64_t batches = 0;
     unsigned attempts = 0;    // that failed in a row
@@ -76,7 +78,7 @@ public:
     ProjectionStatus status() const;
     /// Ends a suspension.
     void resume();
-    /// Until the store holds everything up to `sequence`, at most so long; false: not yet.
+    /// Until the store needs nothing up to `sequence`, at most so long; false: not yet.
     bool wait_for(ledger::Sequence sequence, Duration at_most) const;
     Sink& sink() { return *sink_; }
 

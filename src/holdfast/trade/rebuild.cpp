@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+
 #include <charconv>
+#include <unordered_set>
 
 #include "holdfast/trade/rows.hpp"
 
@@ -148,6 +150,8 @@ Result<Told> ask_clickhouse(ClickHouseSink& sink, Timestamp since) {
 
 class Merge {
 public:
+    explicit Merge(std::string_view history) : history_(history) {}
+
     RebuildStep add(std::string_view store, Told told) {
         RebuildStep step{std::string(store), told.orders.size(), 0, told.executions.size(), 0, {}};
         for (auto& [order, version] : told.orders) {
@@ -163,6 +167,7 @@ public:
         }
         for (auto& execution : told.executions) {
             std::string id = execution.id;
+            if (store == history_) in_history_.insert(id);
             step.fresh_executions += executions_.try_emplace(std::move(id), std::move(execution)).second;
         }
         return step;
@@ -173,6 +178,7 @@ public:
         for (const auto& [id, execution] : executions_) {
             of_order[execution.order].push_back(&execution);
             result.executions.push_back(execution);
+            if (!in_history_.contains(id)) result.lacking.push_back(execution);
         }
         for (auto& [id, known] : orders_) {
             FoundOrder found{std::move(known.order), {}, std::move(known.where)};
@@ -223,6 +229,8 @@ private:
     }
 
     std::unordered_map<ledger::Uuid, Known> orders_;
+    const std::string_view history_;
+    std::unordered_set<std::string> in_history_;
     std::map<std::string, ledger::Execution> executions_;
 };
 
@@ -231,7 +239,7 @@ private:
 Rebuilt rebuild_from_stores(const Stores& stores, Timestamp since,
                             const std::function<void(const RebuildStep&)>& said) {
     Rebuilt result;
-    Merge merge;
+    Merge merge(stores.clickhouse != nullptr ? "clickhouse" : "duckdb");
     const auto step = [&](std::string_view store, Result<Told> told) {
         RebuildStep done;
         if (told) {

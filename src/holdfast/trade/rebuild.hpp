@@ -45,6 +45,8 @@ struct Rebuilt {
     std::vector<FoundOrder> open, closed;    // by the time at which they were accepted
     /// All that were found, also of orders that no store knows.
     std::vector<ledger::Execution> executions;
+    /// Those of them that the history (ClickHouse; DuckDB in a stack without it) did not tell of.
+    std::vector<ledger::Execution> lacking;
     std::vector<RebuildStep> steps;
     bool complete = true;    // every store answered
 };

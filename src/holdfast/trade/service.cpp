@@ -227,10 +227,10 @@ void Service::maybe_snapshot(bool now) {
         return;
     }
     ledger::Sequence released = sequence;
-    for (const ledger::Sink sink : ledger::k_sinks)
-        if (const ledger::Sequence confirmed = pump_->engine().state().confirmed(sink);
-            confirmed != 0 || sink != ledger::Sink::vault)
-            released = std::min(released, confirmed);
+    const auto confirmed = [&](ledger::Sink sink) { return pump_->engine().state().confirmed(sink); };
+    for (const ledger::Sink sink : options_.sinks) released = std::min(released, confirmed(sink));
+    // The vault counts once it has had a part of the journal.
+    if (confirmed(ledger::Sink::vault) != 0) released = std::min(released, confirmed(ledger::Sink::vault));
     if (auto done = journal_->release(released); !done)
         log_warning("old journal segments could not be removed", {{"error", done.error().message}});
 }

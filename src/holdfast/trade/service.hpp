@@ -33,6 +33,8 @@ struct ServiceOptions {
     ledger::Rules rules;
     ledger::Horizon horizon;
     watch::LeaseMargins margins;
+    /// The stores of this account: the journal keeps what one of them has not confirmed.
+    std::vector<ledger::Sink> sinks;
     /// A state snapshot after that many facts, and at a clean stop.
     std::uint64_t snapshot_every = 200'000;
     std::function<void(const ledger::Notify&)> notify;    // on the engine's thread; must not wait
@@ -67,7 +69,7 @@ public:
     std::optional<ledger::Order> order(const ledger::Uuid& id);
     std::vector<ledger::Order> open_orders();
     ServiceStatus status();
-    const Journal& journal() const { return *journal_; }
+    Journal& journal() { return *journal_; }
     std::optional<Error> failure() const;
 
     /// Takes nothing more, writes what was taken, ends the session and gives the lease back. Open orders stay open at the
