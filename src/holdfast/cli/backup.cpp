@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <thread>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/mirrors.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
+#include "holdfast/cli/trade_desk.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/stack.hpp"
@@ -75,6 +77,23 @@ json::Value stack_json(const source::StackReport& report) {
                                 {"summary", summary_json(report.summary)}});
 }
 
+// A trade journal lets go of what every store and the vault have: its engine is told how far the vault reaches. One that does
+// not run learns it after the next backup.
+void tell_engines(const policy::Config& config, const source::StackReport& report) {
+    if (config.trade.empty()) return;
+    const auto accounts = all_accounts(config);
+    if (!accounts) return;
+    for (const Account& account : *accounts)
+        for (const auto& component : report.components) {
+            if (component.name != account.trade.journal || !component.complete) continue;
+            const auto told =
+                EngineDoor(account).post("/v1/confirmed", json::Value::object({{"sequence", component.facts["last"]}}));
+            if (!told && told.error().code != ErrorCode::not_found && told.error().code != ErrorCode::unreachable)
+                log_warning("an engine was not told that its journal is in the vault",
+                            {{"account", account.trade.account}, {"error", told.error().message}});
+        }
+}
+
 Result<int> backup_configured(const Session& session, const BackupArguments& arguments) {
     if (!arguments.exclude.empty() || !arguments.host.empty() || !arguments.parent.empty() ||
         arguments.one_file_system || arguments.force)
@@ -96,6 +115,7 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
     const auto report = source::backup_stack(loaded.config, *repository, options);
     progress.clear();
     if (!report) return fail(report.error());
+    tell_engines(loaded.config, *report);
     const Onward onward = send_onward(session, &loaded.config, *repository, arguments.no_mirror);
     json::Value document = stack_json(*report);
     onward.add_to(document);

@@ -14,6 +14,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(serve_command());
     all.push_back(heal_command());
     all.push_back(status_command());
+    for (auto& command : trade_commands()) all.push_back(std::move(command));
+    all.push_back(trade_exposure_command());
     for (auto& command : mirror_commands()) all.push_back(std::move(command));
     for (auto& command : parity_commands()) all.push_back(std::move(command));
     all.push_back(forget_command());
@@ -43,6 +45,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
 }
 
 std::string_view group_help(std::string_view group) {
+    if (group == "trade") return "the trade engine: run it, look at it, steer it";
     if (group == "mirror") return "copies of the repository at other places";
     if (group == "parity") return "files beside the repository that repair it";
     if (group == "key") return "the passwords of the repository";
