@@ -1,0 +1,159 @@
+// What only the stores and the broker still know: a journal that is lost, a host that takes over from another one, one that stood
+// still. Requirements: EA-13, MT-07, MT-15, HA-05, HA-09, DD-09.
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "holdfast/http/line.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/testing/trade_stack.hpp"
+
+namespace holdfast::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+os::SystemClock g_clock;
+
+class TradeTakeover : public ::testing::Test {
+protected:
+    void start(unsigned hosts) {
+        auto started = TradeStack::start({.broker = {"walk_ms=20", "seed=7", "partial=0.05"}, .hosts = hosts});
+        ASSERT_TRUE(started) << started.error().message << "\n" << started.error().hint;
+        stack_ = *std::move(started);
+        for (unsigned host = 0; host < hosts; ++host) sockets_.push_back(stack_->socket(host));
+        good(stack_->start_engine(0));
+        good(stack_->wait_for_gate(0));
+    }
+    static void good(const Status& status) {
+        ASSERT_TRUE(status) << status.error().message << "\n" << status.error().hint;
+    }
+
+    json::Value ask(unsigned host, const std::string& path, const std::string& body, int status) const {
+        http::Line line({stack_->socket(host), {}, 0}, {});
+        const auto answer = line.ask("POST", path, body, 10s);
+        EXPECT_TRUE(answer) << answer.error().message;
+        if (!answer) return {};
+        EXPECT_EQ(answer->status, status) << answer->body;
+        return json::parse(answer->body, "the answer").value_or(json::Value());
+    }
+    static std::string far_order(unsigned number) {
+        return fmt::format(R"({{"id":"0197b8e4-7b6a-7c3e-9d3f-{:012x}","symbol":"EURUSD","side":"sell","quantity":"1",)"
+                           R"("type":"limit","price":"9999"}})",
+                           number);
+    }
+    std::uint64_t open_orders(unsigned host) const {
+        const auto status = stack_->status(host);
+        return status ? (*status)["orders"]["open"].natural() : ~std::uint64_t{0};
+    }
+    /// The host does not trade; what its journal still has for ClickHouse and DuckDB has gone there.
+    void wait_until_written(unsigned host) const {
+        json::Value status;
+        for (int i = 0; i < 1200; ++i) {
+            status = stack_->status(host).value_or(json::Value());
+            std::size_t level = 0;
+            for (const json::Value& store : status["stores"].items())
+                level += store["store"].text() != "redis" && store["backlog"].natural() == 0 &&
+                         store["error"].text().empty();
+            if (level == 2) return;
+            g_clock.sleep(100ms);
+        }
+        FAIL() << json::dump(status) << stack_->log_tail(host);
+    }
+    void expect_equal_books() {
+        const auto result = stack_->compare();
+        ASSERT_TRUE(result) << result.error().message;
+        EXPECT_GT(result->executions, 0u);
+        EXPECT_EQ(result->refused_twice, 0u) << "an order reached the broker twice";
+        EXPECT_EQ(result->overfilled, 0u);
+        for (const TradeStack::Compared& store : result->stores) {
+            SCOPED_TRACE(store.store);
+            EXPECT_EQ(store.missing, 0u);
+            EXPECT_EQ(store.unknown, 0u);
+            EXPECT_EQ(store.different, 0u);
+        }
+    }
+
+    std::unique_ptr<TradeStack> stack_;
+    std::vector<std::string> sockets_;
+};
+
+TEST_F(TradeTakeover, ALostJournalIsMadeAnewFromTheStores) {
+    ASSERT_NO_FATAL_FAILURE(start(1));
+    for (unsigned i = 0; i < 5; ++i) ask(0, "/v1/signals", far_order(i), 202);
+    {
+        SignalFeed feed(sockets_, 100);
+        g_clock.sleep(2s);
+        good(feed.finish());
+    }
+    for (int i = 0; i < 1200 && open_orders(0) != 5; ++i) g_clock.sleep(100ms);
+    ASSERT_EQ(open_orders(0), 5u) << stack_->log_tail();
+    wait_until_written(0);
+    good(stack_->kill(TradeStack::Part::engine));
+    good(stack_->lose_journal());
+    good(stack_->start_engine());
+    good(stack_->wait_for_gate());
+    EXPECT_EQ(open_orders(0), 5u) << stack_->log_tail();
+    // Known again, though the journal that knew it is gone.
+    EXPECT_EQ(ask(0, "/v1/signals", far_order(3), 200)["verdict"].text(), "duplicate");
+    SignalFeed feed(sockets_, 100);
+    g_clock.sleep(1s);
+    good(feed.finish());
+    for (unsigned i = 0; i < 5; ++i)
+        ask(0, "/v1/cancel", fmt::format(R"({{"order":"0197b8e4-7b6a-7c3e-9d3f-{:012x}"}})", i), 200);
+    good(stack_->wait_until_settled());
+    good(stack_->stop_engine());
+    expect_equal_books();
+}
+
+TEST_F(TradeTakeover, AnotherHostTakesOverAndTheFirstOneComesBack) {
+    ASSERT_NO_FATAL_FAILURE(start(2));
+    good(stack_->start_engine(1));
+    SignalFeed feed(sockets_, 100);
+    g_clock.sleep(1s);
+    stack_->kill_engine(0);
+    good(stack_->wait_for_gate(1));
+    g_clock.sleep(1s);
+    good(stack_->start_engine(0));
+    wait_until_written(0);
+    stack_->kill_engine(1);
+    good(stack_->wait_for_gate(0));
+    g_clock.sleep(1s);
+    good(feed.finish());
+    EXPECT_EQ(feed.acknowledged(), feed.begun());
+    good(stack_->wait_until_settled(0));
+    good(stack_->start_engine(1));
+    wait_until_written(1);
+    good(stack_->stop_engine(1));
+    good(stack_->stop_engine(0));
+    expect_equal_books();
+}
+
+TEST_F(TradeTakeover, AHostThatStoodStillSendsNothingAfterItsLease) {
+    ASSERT_NO_FATAL_FAILURE(start(2));
+    good(stack_->start_engine(1));
+    SignalFeed feed(sockets_, 100);
+    g_clock.sleep(1s);
+    stack_->signal_engine(0, SIGSTOP);
+    good(stack_->wait_for_gate(1));
+    stack_->signal_engine(0, SIGCONT);
+    // It notices by itself, and trades no more.
+    json::Value status;
+    for (int i = 0; i < 600; ++i) {
+        status = stack_->status(0).value_or(json::Value());
+        if (status["gate"].text() == "closed" && status["lease"]["state"].text() != "held") break;
+        g_clock.sleep(100ms);
+    }
+    EXPECT_EQ(status["gate"].text(), "closed") << json::dump(status);
+    g_clock.sleep(1s);
+    good(feed.finish());
+    good(stack_->wait_until_settled(1));
+    wait_until_written(0);
+    good(stack_->stop_engine(0));
+    good(stack_->stop_engine(1));
+    expect_equal_books();
+}
+
+}    // namespace
+}    // namespace holdfast::testing
