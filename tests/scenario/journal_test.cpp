@@ -180,6 +180,7 @@ TEST_F(JournalCommands, AJournalIsBackedUpWhileItIsWrittenAndComesBackMarked) { 
     EXPECT_THAT(refused.output + refused.errors, HasSubstr("an engine writes the journal in " + at("journal")));
     ASSERT_TRUE(engine->close().has_value());
     const Sequence last = engine->durable();
+    const std::string identity = engine->identity().uuid;
     engine.reset();
 
     const Answer restored = holdfast({"restore", "latest", "--yes", "--replace"}, configured);
@@ -190,6 +191,7 @@ TEST_F(JournalCommands, AJournalIsBackedUpWhileItIsWrittenAndComesBackMarked) { 
     EXPECT_LE(verified.json()["last"].natural(), last);
     engine = open();
     EXPECT_TRUE(engine->recovery().restored);
+    EXPECT_NE(engine->identity().uuid, identity);
     ASSERT_TRUE(engine->settle_restored().has_value());
     ASSERT_TRUE(engine->close().has_value());
     engine.reset();
