@@ -7,145 +7,37 @@
 
 #include "holdfast/base/result.hpp"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace holdfast::format {
 
 #if defined(__x86_64__)
 
-// g++ 12 does not hand the attribute on to lambdas: plain functions only.
-#define HF_AVX2 __attribute__((target("avx2")))
-
 namespace {
 
-// What the rows of the lanes at work may take; beyond it fewer are kept.
-constexpr std::uint64_t k_memory_wanted = 16u << 20;
-constexpr std::uint64_t k_stride_max = 4;
+// What the rows that are kept may take; beyond it fewer are.
+constexpr std::uint64_t k_memory_wanted = 20u << 20;
+constexpr std::uint64_t k_stride_max = 8;
+constexpr std::size_t k_lanes = 5;
 
-// One lane in 128 bits, or two in 256: the same operations on both.
-struct One {
-    using Vector = __m128i;
-    static constexpr std::size_t k_lanes = 1;
-};
-struct Two {
-    using Vector = __m256i;
-    static constexpr std::size_t k_lanes = 2;
-};
-HF_AVX2 inline __m128i add(__m128i a, __m128i b) { return _mm_add_epi32(a, b); }
-HF_AVX2 inline __m256i add(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
-HF_AVX2 inline __m128i sum(__m128i a, __m128i b) { return _mm_xor_si128(a, b); }
-HF_AVX2 inline __m256i sum(__m256i a, __m256i b) { return _mm256_xor_si256(a, b); }
-template <int Bits>
-HF_AVX2 inline __m128i mixed(__m128i to, __m128i x) {
-    return _mm_xor_si128(_mm_xor_si128(to, _mm_slli_epi32(x, Bits)), _mm_srli_epi32(x, 32 - Bits));
-}
-template <int Bits>
-HF_AVX2 inline __m256i mixed(__m256i to, __m256i x) {
-    return _mm256_xor_si256(_mm256_xor_si256(to, _mm256_slli_epi32(x, Bits)), _mm256_srli_epi32(x, 32 - Bits));
-}
-template <int Order>
-HF_AVX2 inline __m128i turned(__m128i x) {
-    return _mm_shuffle_epi32(x, Order);
-}
-template <int Order>
-HF_AVX2 inline __m256i turned(__m256i x) {
-    return _mm256_shuffle_epi32(x, Order);
-}
+using Single = std::uint32_t __attribute__((vector_size(16), may_alias));
+using Pair = std::uint32_t __attribute__((vector_size(32), may_alias));
 
-// scryptBlockMix: 2r blocks in, 2r blocks out, the even ones first. The 4x4 words of a block lie along its diagonals, so
-// that Salsa20's quarter-rounds work on four columns at once. Four variables and no array: g++ 12 would keep that in
-// memory, which takes 40 % longer.
-template <class Vector>
-HF_AVX2 void mix_row(const Vector* from, Vector* to, std::size_t r) {
-    const Vector* const last = from + (2 * r - 1) * 4;
-    Vector p = last[0], q = last[1], s = last[2], t = last[3];
-    for (std::size_t i = 0; i < 2 * r; ++i) {
-        const Vector* const block = from + i * 4;
-        p = sum(p, block[0]);
-        q = sum(q, block[1]);
-        s = sum(s, block[2]);
-        t = sum(t, block[3]);
-        Vector a = p, b = q, c = s, d = t;
-        for (int double_round = 0; double_round < 4; ++double_round) {
-            b = mixed<7>(b, add(a, d));
-            c = mixed<9>(c, add(b, a));
-            d = mixed<13>(d, add(c, b));
-            a = mixed<18>(a, add(d, c));
-            b = turned<0x93>(b);
-            c = turned<0x4e>(c);
-            d = turned<0x39>(d);
-            d = mixed<7>(d, add(a, b));
-            c = mixed<9>(c, add(d, a));
-            b = mixed<13>(b, add(c, d));
-            a = mixed<18>(a, add(b, c));
-            b = turned<0x39>(b);
-            c = turned<0x4e>(c);
-            d = turned<0x93>(d);
-        }
-        p = add(p, a);
-        q = add(q, b);
-        s = add(s, c);
-        t = add(t, d);
-        Vector* const place = to + (i / 2 + i % 2 * r) * 4;
-        place[0] = p;
-        place[1] = q;
-        place[2] = s;
-        place[3] = t;
-    }
-}
-
-// Where the rows that are kept lie, lane by lane.
-struct Rows {
-    std::byte* memory;
-    std::size_t row_size, lane_size;
-    const __m128i* at(std::size_t lane, std::size_t row) const {
-        return reinterpret_cast<const __m128i*>(memory + lane * lane_size + row * row_size);
-    }
-    __m128i* at(std::size_t lane, std::size_t row) {
-        return reinterpret_cast<__m128i*>(memory + lane * lane_size + row * row_size);
-    }
+// One step of every lane: the sum of two rows is mixed into a third.
+struct Steps {
+    const Single *from[k_lanes], *with[k_lanes];
+    Single* to[k_lanes];
 };
 
-HF_AVX2 void keep_row(Rows& rows, std::size_t row, const __m128i* from, std::size_t count) {
-    std::copy_n(from, count, rows.at(0, row));
+#define HF_TARGET __attribute__((target("avx2")))
+namespace avx2 {
+#include "holdfast/format/scrypt_mixer.inc"
 }
-HF_AVX2 void keep_row(Rows& rows, std::size_t row, const __m256i* from, std::size_t count) {
-    __m128i *const low = rows.at(0, row), *const high = rows.at(1, row);
-    for (std::size_t i = 0; i < count; ++i) {
-        low[i] = _mm256_castsi256_si128(from[i]);
-        high[i] = _mm256_extracti128_si256(from[i], 1);
-    }
+#undef HF_TARGET
+// Rotations in one instruction, and twice the registers. (Four lanes in 512 bits are slower than in twice 256.)
+#define HF_TARGET __attribute__((target("avx512vl")))
+namespace avx512 {
+#include "holdfast/format/scrypt_mixer.inc"
 }
-HF_AVX2 void fetch_row(const Rows& rows, const std::size_t (&row)[1], __m128i* to, std::size_t count) {
-    std::copy_n(rows.at(0, row[0]), count, to);
-}
-HF_AVX2 void fetch_row(const Rows& rows, const std::size_t (&row)[2], __m256i* to, std::size_t count) {
-    const __m128i *const low = rows.at(0, row[0]), *const high = rows.at(1, row[1]);
-    for (std::size_t i = 0; i < count; ++i) to[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low[i]), high[i], 1);
-}
-
-// Takes `from` over in those lanes that have more than `step` steps to go.
-HF_AVX2 void take_over(const std::size_t (&)[1], std::size_t, const __m128i* from, __m128i* to, std::size_t count) {
-    std::copy_n(from, count, to);
-}
-HF_AVX2 void take_over(const std::size_t (&steps)[2], std::size_t step, const __m256i* from, __m256i* to,
-                       std::size_t count) {
-    const long long low = steps[0] > step ? -1 : 0, high = steps[1] > step ? -1 : 0;
-    const __m256i mask = _mm256_set_epi64x(high, high, low, low);
-    for (std::size_t i = 0; i < count; ++i) to[i] = _mm256_blendv_epi8(to[i], from[i], mask);
-}
-
-// The low word of the last block: which row comes next (Integerify).
-HF_AVX2 void integerify(const __m128i* row, std::size_t r, std::uint32_t (&to)[1]) {
-    to[0] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(row[(2 * r - 1) * 4]));
-}
-HF_AVX2 void integerify(const __m256i* row, std::size_t r, std::uint32_t (&to)[2]) {
-    const __m256i last = row[(2 * r - 1) * 4];
-    to[0] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm256_castsi256_si128(last)));
-    to[1] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm256_extracti128_si256(last, 1)));
-}
+#undef HF_TARGET
 
 struct Mapping {
     explicit Mapping(std::size_t n) : size(n) {
@@ -165,83 +57,138 @@ struct Mapping {
     std::size_t size;
 };
 
-// scryptROMix of the lanes that lie one after the other in `lanes`.
-template <class Kind>
-HF_AVX2 bool mix_lanes(std::byte* lanes, std::uint64_t n, std::size_t r) {
-    using Vector = typename Kind::Vector;
-    constexpr std::size_t k_lanes = Kind::k_lanes;
-    const std::size_t row_size = 128 * r, count = 8 * r;
-    std::uint64_t stride = 1;
-    while (stride < k_stride_max && stride < n && k_lanes * n / stride * row_size > k_memory_wanted) stride *= 2;
+// scryptROMix of up to five lanes. They step together but are not at the same place: while one makes a row again that was
+// not kept, another looks its next one up, and none waits for those that have further to go.
+class Mixer {
+public:
+    Mixer(std::size_t lanes, std::uint64_t n, std::size_t r, ScryptLanes::Kind kind)
+        : lanes_(lanes), n_(n), r_(r), fast_(kind == ScryptLanes::Kind::fastest && __builtin_cpu_supports("avx512vl")) {
+        while (stride_ < k_stride_max && stride_ < n && lanes * (n / stride_) * row_size() > k_memory_wanted)
+            stride_ *= 2;
+    }
 
-    const std::size_t rows_size = k_lanes * (n / stride) * row_size, row_bytes = count * sizeof(Vector);
-    const Mapping memory(rows_size + 3 * row_bytes);
-    if (!memory.bytes) return false;
-    Rows rows{memory.bytes, row_size, (n / stride) * row_size};
-    auto* x = reinterpret_cast<Vector*>(memory.bytes + rows_size);
-    Vector* y = x + count;
-    Vector* const looked_up = y + count;
+    bool run(std::byte* lanes) {
+        const std::size_t rows = lanes_ * (n_ / stride_);
+        // Behind the rows a row of zeros, and three for each lane: those that are missing have some to work on, too.
+        const Mapping memory((rows + 1 + 3 * k_lanes) * row_size());
+        if (!memory.bytes) return false;
+        kept_ = reinterpret_cast<Single*>(memory.bytes);
+        zeros_ = kept_ + rows * row_words();
+        for (std::size_t lane = 0; lane < k_lanes; ++lane) {
+            for (std::size_t i = 0; i < 3; ++i) spare_[lane][i] = zeros_ + (1 + 3 * lane + i) * row_words();
+            steps_.from[lane] = steps_.with[lane] = zeros_;
+            steps_.to[lane] = spare_[lane][0];
+        }
+        fill(lanes);
+        look_up();
+        for (std::size_t lane = 0; lane < lanes_; ++lane) copy_words(spare_[lane][2], lanes + lane * row_size(), false);
+        return true;
+    }
+
+private:
+    std::size_t row_size() const { return 128 * r_; }
+    std::size_t row_words() const { return 8 * r_; }    // by fours
+    Single* kept(std::size_t lane, std::uint64_t row) const {
+        return kept_ + (lane * (n_ / stride_) + row / stride_) * row_words();
+    }
 
     // Along the diagonals: place i of a block takes word 5i.
-    for (std::size_t lane = 0; lane < k_lanes; ++lane)
-        for (std::size_t block = 0; block < 2 * r; ++block)
-            for (std::size_t i = 0; i < 16; ++i) {
-                const std::byte* word = lanes + lane * row_size + block * 64 + i * 5 % 16 * 4;
-                std::byte* const vector = reinterpret_cast<std::byte*>(x + block * 4 + i / 4);
-                std::copy_n(word, 4, vector + lane * 16 + i % 4 * 4);
-            }
-    for (std::uint64_t i = 0; i < n; ++i) {
-        if (i % stride == 0) keep_row(rows, i / stride, x, count);
-        mix_row(x, y, r);
-        std::swap(x, y);
-    }
-    for (std::uint64_t i = 0; i < n; ++i) {
-        std::uint32_t wanted[k_lanes];
-        std::size_t row[k_lanes], steps[k_lanes], steps_max = 0;
-        integerify(x, r, wanted);
-        for (std::size_t lane = 0; lane < k_lanes; ++lane) {
-            row[lane] = (wanted[lane] & (n - 1)) / stride;
-            steps[lane] = (wanted[lane] & (n - 1)) % stride;
-            steps_max = std::max(steps_max, steps[lane]);
+    void copy_words(Single* row, std::byte* lane, bool in) const {
+        auto* const words = reinterpret_cast<std::byte*>(row);
+        for (std::size_t i = 0; i < row_size() / 4; ++i) {
+            std::byte* const word = lane + i / 16 * 64 + i * 5 % 16 * 4;
+            in ? std::copy_n(word, 4, words + i * 4) : std::copy_n(words + i * 4, 4, word);
         }
-        fetch_row(rows, row, looked_up, count);
-        for (std::size_t step = 0; step < steps_max; ++step) {
-            mix_row(looked_up, y, r);
-            take_over(steps, step, y, looked_up, count);
-        }
-        for (std::size_t k = 0; k < count; ++k) x[k] = sum(x[k], looked_up[k]);
-        mix_row(x, y, r);
-        std::swap(x, y);
     }
-    for (std::size_t lane = 0; lane < k_lanes; ++lane)
-        for (std::size_t block = 0; block < 2 * r; ++block)
-            for (std::size_t i = 0; i < 16; ++i) {
-                std::byte* word = lanes + lane * row_size + block * 64 + i * 5 % 16 * 4;
-                const std::byte* const vector = reinterpret_cast<const std::byte*>(x + block * 4 + i / 4);
-                std::copy_n(vector + lane * 16 + i % 4 * 4, 4, word);
+
+    void mix() {
+        if (fast_)
+            avx512::mix_rows(steps_, r_);
+        else
+            avx2::mix_rows(steps_, r_);
+    }
+
+    // Every lane's rows, each made from the one before; what is to be kept is made where it stays.
+    void fill(std::byte* lanes) {
+        for (std::size_t lane = 0; lane < lanes_; ++lane) {
+            copy_words(kept(lane, 0), lanes + lane * row_size(), true);
+            steps_.from[lane] = kept(lane, 0);
+        }
+        for (std::uint64_t i = 1; i <= n_; ++i) {
+            for (std::size_t lane = 0; lane < lanes_; ++lane)
+                steps_.to[lane] = i < n_ && i % stride_ == 0 ? kept(lane, i) : spare_[lane][i % 2];
+            mix();
+            for (std::size_t lane = 0; lane < lanes_; ++lane) steps_.from[lane] = steps_.to[lane];
+        }
+    }
+
+    void look_up() {
+        std::size_t at_work = lanes_;
+        for (std::size_t lane = 0; lane < lanes_; ++lane) look_next_up(lane);
+        while (at_work > 0) {
+            mix();
+            for (std::size_t lane = 0; lane < lanes_; ++lane) {
+                if (done_[lane] == n_) continue;
+                if (missing_[lane] == 0) {
+                    look_next_up(lane);
+                    if (++done_[lane] == n_) --at_work;
+                    continue;
+                }
+                std::swap(spare_[lane][0], spare_[lane][1]);
+                steps_.from[lane] = spare_[lane][1];
+                steps_.to[lane] = spare_[lane][0];
+                if (--missing_[lane] == 0) steps_.with[lane] = spare_[lane][2];
             }
-    return true;
-}
+        }
+    }
+
+    // What the lane has come to (it lies where it was told to go) is put aside, to be added to the row that it names
+    // (Integerify: the low word of the last block). That row is made from the last one before it that was kept.
+    void look_next_up(std::size_t lane) {
+        Single* const sum = steps_.to[lane];
+        spare_[lane][0] = spare_[lane][2];
+        spare_[lane][2] = sum;
+        const std::uint64_t row = sum[row_words() - 4][0] & (n_ - 1);
+        missing_[lane] = row % stride_;
+        steps_.from[lane] = kept(lane, row);
+        // Most of it arrives while the first blocks are mixed: a fifteenth of the time.
+        for (std::size_t i = 0; i < row_words(); i += 4) __builtin_prefetch(steps_.from[lane] + i);
+        steps_.with[lane] = missing_[lane] == 0 ? sum : zeros_;
+        steps_.to[lane] = spare_[lane][0];
+    }
+
+    const std::size_t lanes_;
+    const std::uint64_t n_;
+    const std::size_t r_;
+    const bool fast_;
+    std::uint64_t stride_ = 1;    // of so many rows one is kept
+    Single *kept_ = nullptr, *zeros_ = nullptr;
+    Steps steps_;
+    // Of each lane: the row that comes next, the one before it, and what is put aside.
+    Single* spare_[k_lanes][3];
+    std::uint64_t missing_[k_lanes] = {}, done_[k_lanes] = {};
+};
 
 }    // namespace
 
 bool ScryptLanes::available() { return __builtin_cpu_supports("avx2"); }
 
-bool ScryptLanes::mix(ByteSpan lanes, std::uint64_t n, std::uint32_t r) {
+bool ScryptLanes::mix(ByteSpan lanes, std::uint64_t n, std::uint32_t r, Kind kind) {
     HF_ASSERT(n > 1 && n < std::uint64_t(1) << 32 && r > 0);
     const std::size_t lane_size = std::size_t(128) * r;
     HF_ASSERT(lanes.size() % lane_size == 0);
-    while (lanes.size() >= 2 * lane_size) {
-        if (!mix_lanes<Two>(lanes.data(), n, r)) return false;
-        lanes = lanes.subspan(2 * lane_size);
+    while (!lanes.empty()) {
+        const std::size_t count = std::min(lanes.size() / lane_size, k_lanes);
+        if (!Mixer(count, n, r, kind).run(lanes.data())) return false;
+        lanes = lanes.subspan(count * lane_size);
     }
-    return lanes.empty() || mix_lanes<One>(lanes.data(), n, r);
+    return true;
 }
 
 #else
 
 bool ScryptLanes::available() { return false; }
-bool ScryptLanes::mix(ByteSpan, std::uint64_t, std::uint32_t) { return false; }
+bool ScryptLanes::mix(ByteSpan, std::uint64_t, std::uint32_t, Kind) { return false; }
 
 #endif
 

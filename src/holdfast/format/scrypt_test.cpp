@@ -50,14 +50,26 @@ TEST(Scrypt, GivesTheVectorsOfTheRfc) {
               "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887");
 }
 
-TEST(Scrypt, AgreesWithOpenSslForLanesInPairsAndAloneAndForRowsKeptAndMadeAgain) {
-    // Up to 32 MiB of rows a lane: all, every second and every fourth of them are kept.
-    for (const KdfCost cost :
-         {KdfCost{2, 1, 1}, KdfCost{4, 3, 2}, KdfCost{64, 5, 3}, KdfCost{2048, 8, 3}, KdfCost{16384, 8, 1},
-          KdfCost{16384, 8, 2}, KdfCost{32768, 8, 2}, KdfCost{32768, 8, 1}, KdfCost{2048, 32, 2}})
+TEST(Scrypt, AgreesWithOpenSslForAnyNumberOfLanesAndForRowsKeptAndMadeAgain) {
+    // Rows are kept all (the small ones) down to every eighth; lanes are mixed by up to five.
+    for (const KdfCost cost : {KdfCost{2, 1, 1}, KdfCost{4, 3, 2}, KdfCost{64, 5, 3}, KdfCost{64, 8, 4},
+                               KdfCost{2048, 8, 6}, KdfCost{2048, 8, 11}, KdfCost{16384, 8, 1}, KdfCost{16384, 8, 2},
+                               KdfCost{32768, 8, 1}, KdfCost{32768, 8, 3}, KdfCost{32768, 8, 5}, KdfCost{2048, 32, 2}})
         EXPECT_EQ(derived("correct horse", std::string(64, 's'), cost),
                   derived_by_openssl("correct horse", std::string(64, 's'), cost))
             << cost.n << ' ' << cost.r << ' ' << cost.p;
+}
+
+TEST(Scrypt, IsTheSameOnEveryCpu) {
+    if (!ScryptLanes::available()) GTEST_SKIP() << "no AVX2 here";
+    for (const std::size_t count : {1, 4, 5, 7}) {
+        Bytes lanes;
+        for (std::size_t i = 0; i < count * 128 * 8; ++i) lanes.push_back(std::byte(i * i >> 3));
+        Bytes same = lanes;
+        EXPECT_TRUE(ScryptLanes::mix(lanes, 16384, 8));
+        EXPECT_TRUE(ScryptLanes::mix(same, 16384, 8, ScryptLanes::Kind::avx2));
+        EXPECT_EQ(lanes, same) << count;
+    }
 }
 
 }    // namespace
