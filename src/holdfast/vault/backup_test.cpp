@@ -99,6 +99,29 @@ TEST_F(BackupTest, KnowsWhatItHasAlready) {
     HF_OK(second->commit());
 }
 
+TEST_F(BackupTest, ManyBlobsAreIndexedOnTheWayAndStoredOnce) {
+    constexpr std::size_t block = 64, blobs = 60'000;
+    const std::string many = noise(block * blobs);
+    const auto backup = started();
+    const auto store = [&](const std::string& name) {
+        auto stream = backup->start_stream(name, {.cut = Cut::blocks(block, block), .mode = 0644, .mtime = {}});
+        HF_OK(stream);
+        HF_OK((*stream)->write(as_bytes(many)));
+        HF_OK((*stream)->finish());
+    };
+    store("first");
+    // The second time some are known by an index and some are not yet.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (repository_->state().index.blob_count() < 15'000 && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::yield();
+    EXPECT_GE(repository_->state().index.blob_count(), 15'000u);
+    store("second");
+    const auto done = backup->commit({});
+    HF_OK(done);
+    EXPECT_EQ(repository_->state().index.blob_count(), blobs + 1);    // and the tree
+    EXPECT_EQ(content("second"), many);
+}
+
 TEST_F(BackupTest, AStreamThatIsNotFinishedLeavesNothingInTheSnapshot) {
     const auto backup = started();
     {

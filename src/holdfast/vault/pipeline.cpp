@@ -17,6 +17,9 @@ namespace {
 
 // What a killed run has stored is found by the next one up to here.
 constexpr auto k_index_every = std::chrono::seconds(15);
+// And what is not in an index takes more memory than what is. A little less than an index file may hold: a pack's blobs stay
+// together.
+constexpr std::size_t k_unindexed_max = k_index_blobs_max / 4 * 3;
 // Packs that wait for the disk. More would only hide that the disk is the slowest part.
 constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
@@ -211,7 +214,22 @@ void Pipeline::work(Worker& worker) {
 bool Pipeline::claim(format::BlobType type, const Id& id) {
     if (repository_.has_blob(type, id)) return false;
     const std::scoped_lock lock(claim_mutex_);
-    return (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).insert(id);
+    // Looked up again: it may have gone from the claims to the index meanwhile.
+    return !repository_.has_blob(type, id) &&
+           (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).insert(id);
+}
+
+// Of what an index names nothing else needs to be kept.
+void Pipeline::drop_indexed_claims() {
+    const std::scoped_lock lock(claim_mutex_);
+    for (const auto type : {format::BlobType::data, format::BlobType::tree}) {
+        IdSet& claimed = type == format::BlobType::tree ? claimed_trees_ : claimed_data_;
+        IdSet open;
+        claimed.for_each([&](const Id& id) {
+            if (!repository_.has_blob(type, id)) open.insert(id);
+        });
+        claimed = std::move(open);
+    }
 }
 
 Result<std::uint64_t> Pipeline::store(Worker& worker, const Chunk& chunk, const Id& id) {
@@ -293,6 +311,7 @@ void Pipeline::sync_loop() {
                 break;
             }
             const std::scoped_lock sealed_lock(sealed_mutex_);
+            unindexed_blobs_ += sealed->blobs.size();
             unindexed_.push_back(*std::move(sealed));
         } else {
             lock.unlock();
@@ -309,8 +328,9 @@ void Pipeline::sync_loop() {
 bool Pipeline::index_is_due() {
     const Instant now = repository_.clock().instant();
     const std::scoped_lock lock(sealed_mutex_);
-    if (now - indexed_at_ < k_index_every) return false;
+    if (now - indexed_at_ < k_index_every && unindexed_blobs_ < k_unindexed_max) return false;
     indexed_at_ = now;
+    unindexed_blobs_ = 0;
     return true;
 }
 
@@ -353,6 +373,7 @@ Status Pipeline::write_index_of(std::vector<format::IndexPack>& sealed) {
         const std::scoped_lock lock(repository_.state().index_files_mutex);
         repository_.state().index_files.insert(id);
     }
+    drop_indexed_claims();
     return {};
 }
 

@@ -88,6 +88,7 @@ private:
     /// Returns how much of it is new to the repository.
     Result<std::uint64_t> store(Worker& worker, const Chunk& chunk, const Id& id);
     bool claim(format::BlobType type, const Id& id);
+    void drop_indexed_claims();
     /// Appends to `pack`; a full pack goes to the syncer and `pack` becomes a fresh one.
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
     Status hand_over(PackBuilder pack);
@@ -114,7 +115,7 @@ private:
     bool no_more_chunks_ = false;
 
     std::mutex claim_mutex_;
-    IdSet claimed_data_, claimed_trees_;
+    IdSet claimed_data_, claimed_trees_;    // stored by this run, and in no index yet
 
     std::mutex tree_mutex_;
     std::unique_ptr<Sealer> tree_sealer_;
@@ -127,6 +128,7 @@ private:
 
     std::mutex sealed_mutex_;
     std::vector<format::IndexPack> unindexed_;    // safe, but in no index yet
+    std::size_t unindexed_blobs_ = 0;
     Instant indexed_at_;
     std::mutex index_mutex_;    // one index at a time
 
