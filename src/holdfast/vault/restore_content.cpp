@@ -26,7 +26,7 @@ constexpr std::uint64_t k_writeback_min = 1u << 20;
 // A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
 constexpr std::uint64_t k_writeback_step = 32u << 20;
 // Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
-constexpr std::size_t k_together_max = 16;
+constexpr std::size_t k_together_max = 31;
 constexpr std::size_t k_room_max = 4u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
@@ -161,10 +161,14 @@ private:
             // Side by side, hashes cost half.
             format::update_together(work);
             std::size_t hashed = 0;
+            Run adjoining;
             for (Wanted& one : wanted) {
                 if (one.plain && buffers.sums[hashed++].finish() != one.blob.id) one.plain.reset();
-                write_blob(one);
+                if (add_to(adjoining, one)) continue;
+                write(std::exchange(adjoining, {}));
+                if (!add_to(adjoining, one)) write_blob(one);
             }
+            write(adjoining);
         }
         // A huge blob's room is not kept for small ones.
         buffers.give_back();
@@ -195,15 +199,40 @@ private:
         return {{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length}, from, to, 0, {}};
     }
 
+    // Chunks that follow each other in the file as they do in memory: one call writes them. A tenth of a trading host's
+    // data is cut at 8 KiB.
+    struct Run {
+        const Piece* first = nullptr;
+        ByteView bytes;
+        std::uint32_t count = 0;
+    };
+    bool add_to(Run& run, const Wanted& wanted) const {
+        if (!wanted.plain || wanted.to - wanted.from != 1) return false;
+        const Piece& piece = pieces_[wanted.from];
+        if (run.count == 0) {
+            run = {&piece, *wanted.plain, 1};
+            return true;
+        }
+        if (piece.file != run.first->file || piece.offset != run.first->offset + run.bytes.size() ||
+            wanted.plain->data() != run.bytes.data() + run.bytes.size())
+            return false;
+        run.bytes = {run.bytes.data(), run.bytes.size() + wanted.plain->size()};
+        ++run.count;
+        return true;
+    }
+    void write(const Run& run) {
+        if (run.count > 0) write_pieces(*run.first, run.count, run.bytes);
+    }
+
     // Without its content this copy is bad: any other good one serves; and if there is none, reading it says best why.
     void write_blob(const Wanted& wanted) {
         Result<Bytes> other_copy =
             wanted.plain ? Bytes() : job_.repository.read_blob(format::BlobType::data, wanted.blob.id);
         for (std::size_t i = wanted.from; i < wanted.to; ++i) {
             if (wanted.plain)
-                write_piece(pieces_[i], *wanted.plain);
+                write_pieces(pieces_[i], 1, *wanted.plain);
             else if (other_copy)
-                write_piece(pieces_[i], *other_copy);
+                write_pieces(pieces_[i], 1, *other_copy);
             else
                 job_.note_damage(pieces_[i].file, {ErrorCode::corrupt, other_copy.error().message, ""});
         }
@@ -215,7 +244,8 @@ private:
         job_.stop_with(std::move(error).within(job_.path_of(job_.plan.files[number])));
     }
 
-    void write_piece(const Piece& piece, ByteView bytes) {
+    // The piece, and those that follow it in its file.
+    void write_pieces(const Piece& piece, std::uint32_t count, ByteView bytes) {
         RestoreJob::File& file = job_.files[piece.file];
         auto fd = open(piece.file);
         if (!fd) return give_up(piece.file, std::move(fd).error());
@@ -229,7 +259,8 @@ private:
         bool last = false, write_out = false;
         {
             const std::scoped_lock lock(file.mutex);
-            last = --file.open_pieces == 0 && !file.damaged;
+            file.open_pieces -= count;
+            last = file.open_pieces == 0 && !file.damaged;
             file.unwritten += bytes.size();
             if (job_.options.sync && !last && file.unwritten >= k_writeback_step) {
                 write_out = true;

@@ -1,6 +1,7 @@
 #include "holdfast/vault/restore.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -214,6 +215,27 @@ TEST_F(RestoreTest, IncludesPartsAndSaysWhatIsMissing) {
     EXPECT_EQ(plan->files, 3u);
     EXPECT_EQ(plan->bytes, 3u);
     EXPECT_FALSE(os::exists(path("out4")));
+}
+
+TEST_F(RestoreTest, SmallChunksOfManyPlacesComeBack) {
+    // Cut like a Redis dump: hundreds of small chunks, which are written together where they follow each other. Some
+    // occur twice in a file, some in both files, and noise is stored plain.
+    std::string keys;
+    for (int i = 0; i < 40'000; ++i) keys += fmt::format("order:{} bought at {}\n", i * 7919, i * i);
+    const std::string first = "REDIS0011" + keys + noise(300'000) + keys.substr(200'000);
+    const std::string second = "REDIS0011" + keys.substr(300'000) + noise(100'000, 2) + keys.substr(0, 500'000);
+    write("src/first.rdb", first);
+    write("src/second.rdb", second);
+    HF_OK(back_up(path("src")));
+    reopen();
+    HF_OK(repository_->load_index());
+    const auto node =
+        repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, path("src/first.rdb"));
+    HF_OK(node);
+    ASSERT_GT(node->content.size(), 100u);
+    HF_OK(restore_latest("out"));
+    EXPECT_EQ(read("out" + path("src/first.rdb")), first);
+    EXPECT_EQ(read("out" + path("src/second.rdb")), second);
 }
 
 TEST_F(RestoreTest, DamageCostsTheFilesThatNeedItAndNoOther) {
