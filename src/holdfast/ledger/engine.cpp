@@ -455,8 +455,10 @@ void Engine::take(const SwitchTurned& input) {
 }
 
 void Engine::take(const SinkAdvanced& input) {
-    // Not for a confirmation of confirmations alone, or each would call for the next.
-    if (input.sequence > state_.confirmed(input.sink) && state_.confirmed(input.sink) < told_)
+    const Sequence known = state_.confirmed(input.sink);
+    // Not for a confirmation of confirmations alone, or each would call for the next. But a store that went back is noted, so
+    // that the journal keeps what it lacks.
+    if (input.sequence < known || (input.sequence > known && known < told_))
         note(SinkConfirmed{input.sink, input.sequence});
 }
 

@@ -395,6 +395,23 @@ TEST_F(EngineTest, WithoutALeaseAGapInTheTokensTellsNothing) {
     EXPECT_TRUE(actions<Ask>().empty());
 }
 
+// Requirement: HA-04.
+TEST_F(EngineTest, AStoreThatWentBackIsNotedAndConfirmationsCallForNoMore) {
+    open_gate();
+    arrive(1);
+    const Sequence last = engine_->state().sequence();
+    feed(SinkAdvanced{Sink::redis, last});
+    EXPECT_EQ(engine_->state().confirmed(Sink::redis), last);
+    feed(SinkAdvanced{Sink::redis, last + 1});    // that it has the confirmation itself
+    EXPECT_TRUE(output_.facts.empty());
+    feed(SinkAdvanced{Sink::redis, 0});
+    EXPECT_EQ(engine_->state().confirmed(Sink::redis), 0u);
+    restart();
+    EXPECT_EQ(engine_->state().confirmed(Sink::redis), 0u);
+    feed(SinkAdvanced{Sink::redis, last});
+    EXPECT_EQ(engine_->state().confirmed(Sink::redis), last);
+}
+
 // Requirement: MT-09.
 TEST_F(EngineTest, PendingTradesCanBeDropped) {
     open_gate();

@@ -72,7 +72,7 @@ struct TradingSwitched {
 enum class Sink : std::uint8_t { redis = 1, duckdb = 2, clickhouse = 3, vault = 4 };
 inline constexpr Sink k_sinks[] = {Sink::redis, Sink::duckdb, Sink::clickhouse, Sink::vault};
 std::string_view name_of(Sink sink);
-/// The sink holds everything up to this sequence, durably.
+/// The sink holds everything up to this sequence, durably. Less than it said before: it went back, or was exchanged.
 struct SinkConfirmed {
     Sink sink = Sink::redis;
     Sequence sequence = 0;

@@ -26,8 +26,7 @@ const Order* State::apply(Sequence sequence, const Fact& fact) {
         return nullptr;
     }
     if (const auto* confirmed = std::get_if<SinkConfirmed>(&fact.data)) {
-        Sequence& known = confirmed_[static_cast<std::size_t>(confirmed->sink) - 1];
-        known = std::max(known, confirmed->sequence);
+        confirmed_[static_cast<std::size_t>(confirmed->sink) - 1] = confirmed->sequence;
         return nullptr;
     }
     const std::uint32_t day = day_of(fact.at);
