@@ -20,6 +20,7 @@ using ledger::Sequence;
 constexpr std::int64_t k_second = 1'000'000'000;
 constexpr std::int64_t k_day = 24 * 3600 * k_second;
 constexpr std::size_t k_list_max = 2000;    // IDs in one question
+constexpr std::size_t k_piece_size = 256 * 1024;    // of a body, made at a time
 
 template <class T>
 constexpr std::string_view type_of() {
@@ -29,6 +30,17 @@ constexpr std::string_view type_of() {
     if constexpr (std::is_same_v<T, ledger::Decimal>) return "Decimal(18, 8)";
     if constexpr (std::is_same_v<T, Timestamp>) return "Int64";    // nanoseconds: 18.16 has no DateTime64
     return "String";
+}
+
+const ledger::Execution* execution_of(const Change& change) {
+    const auto* executed = std::get_if<ledger::OrderExecuted>(&change.fact.data);
+    return executed ? &executed->execution : nullptr;
+}
+
+std::uint64_t number_of(std::string_view text) {
+    std::uint64_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
 }
 
 struct Columns {
@@ -100,21 +112,15 @@ std::string clickhouse_select_executions(std::string_view database, std::string_
 struct ClickHouseSink::Batch {
     std::string_view table, key, time;    // `time` is constant for a key, and what the table is partitioned by
     std::string names;
-    Bytes bytes;
-    std::vector<std::string> ids;    // as they stand in SQL
-    std::uint64_t first = 0, last = 0;    // versions
+    std::string (*id_of)(const Change&);
+    void (*put)(RowBinary&, const Change&);
+    std::vector<const Change*> rows{};    // those of whose facts it has a row
     std::int64_t earliest = 0, latest = 0;
-    bool one_session = true;    // else another journal's versions may lie between these
 
-    void count(std::string id, std::uint64_t version, Timestamp at) {
-        if (ids.empty()) {
-            first = version;
-            earliest = latest = at.nanoseconds;
-        }
-        ids.push_back(std::move(id));
-        last = version;
-        earliest = std::min(earliest, at.nanoseconds);
-        latest = std::max(latest, at.nanoseconds);
+    void add(const Change& change, Timestamp at) {
+        earliest = rows.empty() ? at.nanoseconds : std::min(earliest, at.nanoseconds);
+        latest = rows.empty() ? at.nanoseconds : std::max(latest, at.nanoseconds);
+        rows.push_back(&change);
     }
 };
 
@@ -196,10 +202,7 @@ Result<Sequence> ClickHouseSink::read_mark() {
     HF_TRY(const auto rows, client_->rows(fmt::format(
                                 "SELECT max(sequence) FROM {} WHERE account = {} AND journal = {}", table("watermarks"),
                                 quoted_text(options_.account), quoted_text(options_.journal))));
-    Sequence mark = 0;
-    if (!rows.empty() && !rows[0].empty())
-        std::from_chars(rows[0][0].data(), rows[0][0].data() + rows[0][0].size(), mark);
-    return mark;
+    return rows.empty() || rows[0].empty() ? 0 : number_of(rows[0][0]);
 }
 
 Result<Sequence> ClickHouseSink::watermark() {
@@ -211,64 +214,85 @@ Result<db::clickhouse::Rows> ClickHouseSink::rows(const std::string& query) {
     return with_client([&] { return client_->rows(query); });
 }
 
-// The rows by their versions first: one small range of the newest parts. Where rows of it have since been replaced by newer
-// ones (a store that was set back gets old facts again), each ID is asked for.
+// The rows by their versions first: one small range of the newest parts, and numbers only. Which rows they are is told by
+// their number and two sums. Where some of them have since been replaced by newer ones (a store that was set back gets old
+// facts again), or are there twice, each ID is asked for.
 Result<bool> ClickHouseSink::is_there(const Batch& batch) {
-    const std::string where =
-        fmt::format("FROM {0} WHERE account = {1} AND {2} >= {3} AND {2} <= {4} AND version >= {5}", table(batch.table),
-                    quoted_text(options_.account), batch.time, batch.earliest, batch.latest, batch.first);
-    const auto count = [&](const std::string& query) -> Result<std::size_t> {
-        HF_TRY(const auto rows, client_->rows(query));
-        std::size_t n = 0;
-        if (!rows.empty() && !rows[0].empty())
-            std::from_chars(rows[0][0].data(), rows[0][0].data() + rows[0][0].size(), n);
-        return n;
-    };
-    if (batch.one_session) {
-        // By hash, which is half the work: two IDs that meet in 64 bits would only lead to the exact question.
-        HF_TRY(const std::size_t in_range,
-               count(fmt::format("SELECT uniqExact(cityHash64(toString({}))) {} AND version <= {}", batch.key, where,
-                                 batch.last)));
-        if (in_range == batch.ids.size()) return true;
+    const std::string where = fmt::format(
+        "FROM {0} WHERE account = {1} AND {2} >= {3} AND {2} <= {4} AND version >= {5}", table(batch.table),
+        quoted_text(options_.account), batch.time, batch.earliest, batch.latest, batch.rows.front()->version);
+    std::uint64_t sum = 0, squares = 0;    // both modulo 2^64, there as here
+    for (const Change* row : batch.rows) {
+        sum += row->version;
+        squares += row->version * row->version;
     }
-    std::size_t found = 0;
-    for (std::size_t at = 0; at < batch.ids.size(); at += k_list_max) {
+    HF_TRY(const auto in_range, client_->rows(fmt::format("SELECT count(), sum(version), sum(version * version) {} AND "
+                                                          "version <= {}",
+                                                          where, batch.rows.back()->version)));
+    if (in_range ==
+        db::clickhouse::Rows{{std::to_string(batch.rows.size()), std::to_string(sum), std::to_string(squares)}})
+        return true;
+    for (std::size_t at = 0; at < batch.rows.size();) {
+        std::unordered_map<std::string, std::uint64_t> missing;
         std::string list;
-        for (std::size_t i = at; i < std::min(batch.ids.size(), at + k_list_max); ++i)
-            list += (list.empty() ? "" : ", ") + batch.ids[i];
-        HF_TRY(const std::size_t n,
-               count(fmt::format("SELECT uniqExact({0}) {1} AND {0} IN ({2})", batch.key, where, list)));
-        found += n;
+        for (; at < batch.rows.size() && missing.size() < k_list_max; ++at) {
+            std::string id = batch.id_of(*batch.rows[at]);
+            list += (list.empty() ? "" : ", ") + quoted_text(id);
+            missing[std::move(id)] = batch.rows[at]->version;
+        }
+        HF_TRY(const auto found,
+               client_->rows(fmt::format("SELECT toString({0}), toString(max(version)) {1} AND {0} IN "
+                                         "({2}) GROUP BY {0}",
+                                         batch.key, where, list)));
+        for (const auto& row : found) {
+            if (row.size() != 2) continue;
+            const auto wanted = missing.find(row[0]);
+            if (wanted != missing.end() && number_of(row[1]) >= wanted->second) missing.erase(wanted);
+        }
+        if (!missing.empty()) return false;
     }
-    return found == batch.ids.size();
+    return true;
 }
 
-Status ClickHouseSink::write(const Batch& batch) {
-    if (batch.ids.empty()) return {};
-    if (in_doubt_) {
-        HF_TRY(const bool there, is_there(batch));
-        if (there) return {};
-    }
+// The bytes are made while the server takes those before them; the same facts give the same ones.
+Status ClickHouseSink::insert(const Batch& batch) {
     db::clickhouse::Settings settings = insert_settings_;
     if (modern_)
         settings.emplace_back("insert_deduplication_token",
-                              fmt::format("{}:{}-{}:{}", options_.account, batch.first, batch.last, token_));
-    {
-        HF_TRY(const auto insertion,
-               client_->insert(fmt::format("INSERT INTO {} (account, {}, version) FORMAT RowBinary", table(batch.table),
-                                           batch.names),
-                               settings));
-        in_doubt_ = true;
-        HF_DO(insertion->write(batch.bytes));
-        HF_DO(insertion->finish());
+                              fmt::format("{}:{}-{}:{}", options_.account, batch.rows.front()->version,
+                                          batch.rows.back()->version, token_));
+    HF_TRY(const auto insertion, client_->insert(fmt::format("INSERT INTO {} (account, {}, version) FORMAT RowBinary",
+                                                             table(batch.table), batch.names),
+                                                 settings));
+    in_doubt_ = true;
+    Bytes piece;
+    RowBinary to{piece};
+    for (const Change* row : batch.rows) {
+        to.text(options_.account);
+        batch.put(to, *row);
+        append_le(piece, row->version);
+        if (piece.size() < k_piece_size) continue;
+        HF_DO(insertion->write(piece));
+        piece.clear();
     }
+    HF_DO(insertion->write(piece));
+    return insertion->finish();
+}
+
+Status ClickHouseSink::write(const Batch& batch, bool look_first) {
+    if (batch.rows.empty()) return {};
+    if (look_first) {
+        HF_TRY(const bool there, is_there(batch));
+        if (there) return {};
+    }
+    HF_DO(insert(batch));
     HF_TRY(const bool there, is_there(batch));
     if (there) return {};
     // A server of old takes a body that was cut; a modern one drops what it believes to have under this token.
     ++token_;
     return fail(ErrorCode::unreachable,
                 fmt::format("{} does not show all {} rows that were inserted into {}", options_.server.url,
-                            batch.ids.size(), batch.table),
+                            batch.rows.size(), batch.table),
                 "the batch is sent again");
 }
 
@@ -284,16 +308,19 @@ Status ClickHouseSink::apply(Sequence after, std::span<const Change> changes) {
             in_doubt_ = false;
             return {};
         }
-        Batch executions{"executions", "execution_id", "executed_at", columns_of<ledger::Execution>().names, {}, {}};
-        Batch orders{"orders", "order_id", "accepted_at", columns_of<ledger::Order>().names, {}, {}};
-        const Change &first = changes.front(), &last = changes.back();
-        executions.one_session = orders.one_session = last.version - first.version == last.sequence - first.sequence;
-        const auto put = [&](Batch& batch, const auto& row, std::uint64_t version) {
-            RowBinary to{batch.bytes};
-            to.text(options_.account);
-            columns(to, row);
-            append_le(batch.bytes, version);
-        };
+        const bool look_first = in_doubt_;
+        Batch executions{"executions",
+                         "execution_id",
+                         "executed_at",
+                         columns_of<ledger::Execution>().names,
+                         [](const Change& change) { return execution_of(change)->id; },
+                         [](RowBinary& to, const Change& change) { columns(to, *execution_of(change)); }};
+        Batch orders{"orders",
+                     "order_id",
+                     "accepted_at",
+                     columns_of<ledger::Order>().names,
+                     [](const Change& change) { return change.order->id.text(); },
+                     [](RowBinary& to, const Change& change) { columns(to, *change.order); }};
         std::unordered_map<ledger::Uuid, Sequence> last_of;
         for (const Change& change : changes)
             if (change.order) last_of[change.order->id] = change.sequence;
@@ -302,17 +329,14 @@ Status ClickHouseSink::apply(Sequence after, std::span<const Change> changes) {
         const std::int64_t oldest = now.nanoseconds - (std::int64_t{options_.orders_kept_days} - 1) * k_day;
         for (const Change& change : changes) {
             if (change.sequence <= mark) continue;
-            if (const auto* executed = std::get_if<ledger::OrderExecuted>(&change.fact.data)) {
-                put(executions, executed->execution, change.version);
-                executions.count(quoted_text(executed->execution.id), change.version, executed->execution.executed_at);
-            }
+            if (const ledger::Execution* execution = execution_of(change))
+                executions.add(change, execution->executed_at);
             if (!change.order || last_of[change.order->id] != change.sequence) continue;
             if (change.order->changed_at.nanoseconds < oldest) continue;
-            put(orders, *change.order, change.version);
-            orders.count("'" + change.order->id.text() + "'", change.version, change.order->accepted_at);
+            orders.add(change, change.order->accepted_at);
         }
-        HF_DO(write(executions));
-        HF_DO(write(orders));
+        HF_DO(write(executions, look_first));
+        HF_DO(write(orders, look_first));
         HF_DO(client_->execute(
             fmt::format("INSERT INTO {} (account, journal, sequence) VALUES ({}, {}, {})", table("watermarks"),
                         quoted_text(options_.account), quoted_text(options_.journal), changes.back().sequence),

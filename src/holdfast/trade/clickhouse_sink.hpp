@@ -43,7 +43,9 @@ private:
     Status connect();
     Status make_tables();
     Result<ledger::Sequence> read_mark();
-    Status write(const Batch& batch);
+    Status insert(const Batch& batch);
+    /// `look_first`: it may be there already.
+    Status write(const Batch& batch, bool look_first);
     Result<bool> is_there(const Batch& batch);
     Status drop_old(Timestamp now);
     template <class Work>

@@ -51,6 +51,13 @@ protected:
         }
         return {};
     }
+    /// As in a store that was set back, but for its rows.
+    void lose_marks() const {
+        ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
+        ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, journal String, sequence UInt64) ENGINE = "
+                      "ReplacingMergeTree(sequence) ORDER BY (account, journal)"),
+                  "");
+    }
     std::uint16_t port() const {
         return static_cast<std::uint16_t>(std::stoi(engine_->url().substr(engine_->url().rfind(':') + 1)));
     }
@@ -155,10 +162,7 @@ TEST_P(ClickHouseSinkTest, AStoreThatWasSetBackGetsTheRestAgain) {
     ClickHouseSink sink = this->sink();
     ASSERT_TRUE(apply_all(sink, history_, 0, 50));
     // The watermark goes back to 100 while all rows stay: the old facts come again under newer ones.
-    ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
-    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, journal String, sequence UInt64) ENGINE = "
-                  "ReplacingMergeTree(sequence) ORDER BY (account, journal)"),
-              "");
+    lose_marks();
     ASSERT_EQ(one("INSERT INTO holdfast.watermarks VALUES ('demo-1', 'journal-1', 100)"), "");
     EXPECT_EQ(sink.watermark().value_or(0), 100u);
     ASSERT_EQ(one("OPTIMIZE TABLE holdfast.orders"), "");
@@ -206,10 +210,7 @@ TEST_P(ClickHouseSinkTest, RowsThatTheServerOnlyBelievesToHaveAreNotConfirmed) {
     // The rows and the mark go, and a modern server still remembers the token of the batch: it drops it without a word.
     const std::string partition = one("SELECT partition FROM system.parts WHERE active AND table = 'executions'");
     ASSERT_EQ(one("ALTER TABLE holdfast.executions DROP PARTITION " + partition), "");
-    ASSERT_EQ(one("DROP TABLE holdfast.watermarks"), "");
-    ASSERT_EQ(one("CREATE TABLE holdfast.watermarks (account String, journal String, sequence UInt64) ENGINE = "
-                  "ReplacingMergeTree(sequence) ORDER BY (account, journal)"),
-              "");
+    lose_marks();
     Status again = sink.apply(0, history_.part(0, 100));
     for (int attempt = 0; attempt < 3 && !again; ++attempt) {
         EXPECT_TRUE(again.error().retryable()) << again.error().message;
@@ -231,6 +232,34 @@ TEST_P(ClickHouseSinkTest, AnInsertThatIsCutInTheMiddleIsSentAgain) {
     Status applied;
     std::uint64_t limit = 2'000;
     for (int attempt = 0; attempt < 100; ++attempt, limit = limit * 3 / 2) {
+        (*proxy)->plan([limit](unsigned) { return testing::LineFaults{limit, {}, false}; });
+        (*proxy)->cut_now();
+        applied = sink.apply(0, history.part(0, history.last()));
+        if (applied) break;
+        EXPECT_TRUE(applied.error().retryable()) << applied.error().message;
+    }
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_GT((*proxy)->cuts(), 5u);
+    EXPECT_EQ(plain(seen()), expected(history));
+}
+
+TEST_P(ClickHouseSinkTest, AnOlderStateOfAnOrderDoesNotStandForItsNewerOne) {
+    // Requirement: DD-09
+    constexpr std::uint64_t k_orders = 4000;
+    History history;
+    history.order(6);
+    for (std::uint64_t n = 7; n < k_orders; ++n) history.accept(n);
+    const Sequence accepted = history.last();
+    for (std::uint64_t n = 7; n < k_orders; ++n) history.fill(n, 10);
+    auto proxy = testing::FaultProxy::start(port());
+    ASSERT_TRUE(proxy);
+    ClickHouseSink sink = this->sink(fmt::format("http://127.0.0.1:{}", (*proxy)->port()));
+    ASSERT_TRUE(sink.apply(0, history.part(0, accepted)));
+    // The mark goes and all orders stay, as accepted; now they come again as filled, and each body is cut further on.
+    lose_marks();
+    Status applied;
+    std::uint64_t limit = 100'000;
+    for (int attempt = 0; attempt < 100; ++attempt, limit = limit * 5 / 4) {
         (*proxy)->plan([limit](unsigned) { return testing::LineFaults{limit, {}, false}; });
         (*proxy)->cut_now();
         applied = sink.apply(0, history.part(0, history.last()));
