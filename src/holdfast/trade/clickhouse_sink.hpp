@@ -30,7 +30,7 @@ public:
     ClickHouseSink(ClickHouseSinkOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
 
     std::string_view name() const override { return "clickhouse"; }
-    std::size_t batch_max() const override { return 100'000; }
+    std::size_t batch_max() const override { return 65'000; }
     Result<ledger::Sequence> watermark() override;
     Status apply(ledger::Sequence after, std::span<const ledger::Change> changes) override;
 

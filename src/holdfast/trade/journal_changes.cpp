@@ -175,6 +175,7 @@ Result<std::vector<Change>> JournalChanges::read(Sequence after, std::size_t max
     std::vector<Change> changes;
     const Sequence durable = journal_.durable();
     if (after >= durable) return changes;
+    changes.reserve(std::min<Sequence>(max, durable - after));
     const auto collect = [&]() -> Status {
         if (!reader_ || at_ != after) HF_DO(again_when_gone([&] { return begin_after(after); }));
         while (changes.size() < max) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <future>
 #include <iterator>
 #include <utility>
 
@@ -93,9 +94,17 @@ Status Projection::find_mark() {
 Status Projection::write() {
     if (batch_.empty()) return {};
     const Sequence last = batch_.back().sequence;
-    HF_DO(sink_->apply(*mark_, batch_));
-    mark_ = after_ = last;
     const std::size_t count = batch_.size();
+    // Whole batches wait: the next one is read while the store works on this one. What goes wrong there is met again by the
+    // step that needs it.
+    std::future<Result<std::vector<Change>>> reading;
+    if (count >= sink_->batch_max() && ahead_.empty() && source_->durable() > last)
+        reading = std::async(std::launch::async, [&] { return source_->read(last, sink_->batch_max()); });
+    const Status applied = sink_->apply(*mark_, batch_);
+    if (reading.valid())
+        if (auto read = reading.get()) ahead_ = *std::move(read);
+    HF_DO(applied);
+    mark_ = after_ = last;
     batch_.clear();
     tried_ = doubted_ = false;
     failing_since_.reset();
@@ -155,6 +164,12 @@ void Projection::failed(const Error& error) {
                     {{"sink", std::string(sink_->name())}, {"error", put.error().message}});
 }
 
+Result<std::vector<Change>> Projection::read(Sequence after) {
+    std::vector<Change> ahead = std::exchange(ahead_, {});
+    if (!ahead.empty() && ahead.front().sequence == after + 1) return ahead;
+    return source_->read(after, sink_->batch_max() - batch_.size());
+}
+
 Duration Projection::step() {
     {
         const std::lock_guard lock(mutex_);
@@ -178,7 +193,7 @@ Duration Projection::step() {
     if (!tried_ && batch_.size() < sink_->batch_max()) {
         const Sequence have = batch_.empty() ? *mark_ : batch_.back().sequence;
         if (source_->durable() > have) {
-            auto more = source_->read(have, sink_->batch_max() - batch_.size());
+            auto more = read(have);
             if (!more) {
                 failed(more.error());
                 return Duration::zero();

@@ -3,7 +3,7 @@
 // hands them over as SinkPolicy says. A sink that is down holds nothing up but itself.
 //
 //   start     the first attempt is made at once, so what failed before is tried within the first second
-//   memory    one batch
+//   memory    one batch, two while whole ones wait
 //   restart   there is no state of its own: the sink's watermark says where to go on
 //   errors    logged and counted; what the profile says is told by `notify`. mismatch: the store holds facts of this journal
 //             that it does not have (somebody put an older copy in its place), and is left alone until resume()
@@ -23,7 +23,7 @@
 namespace holdfast::trade {
 
 /// The journal as a sink sees it. Each projection has one of its own.
-///   threads   wait() and durable() may run beside wake() of another thread; else one at a time
+///   threads   wait() and durable() may run beside wake() of another thread; else one at a time, not always the same
 class ChangeSource {
 public:
     virtual ~ChangeSource() = default;
@@ -86,6 +86,7 @@ private:
     void run();
     /// One look: reads, and writes when it is time. Returns how long nothing is to be done.
     Duration step();
+    Result<std::vector<ledger::Change>> read(ledger::Sequence after);
     Status write();
     Status find_mark();
     void failed(const Error& error);
@@ -99,6 +100,7 @@ private:
     std::optional<ledger::Sequence> mark_;    // nullopt: has to be asked for
     std::vector<ledger::Change> batch_;    // what follows after_
     ledger::Sequence after_ = 0;
+    std::vector<ledger::Change> ahead_;    // read while the batch was written: what follows it
     bool tried_ = false;    // the batch stays as it is: it may be in the store
     bool doubted_ = false;    // the store went back, and nothing was written since
     std::optional<Timestamp> failing_since_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "holdfast/os/file.hpp"
 #include "holdfast/testing/clickhouse_engine.hpp"
 #include "holdfast/testing/redis_server.hpp"
@@ -84,6 +86,33 @@ private:
     Sink& sink_;
 };
 
+/// A store in memory that takes little at a time. Of four batches one is not taken, of one the answer is lost, and at one the
+/// store falls back by more than a batch.
+class Balky final : public Sink {
+public:
+    std::string_view name() const override { return "balky"; }
+    std::size_t batch_max() const override { return 40; }
+    Result<Sequence> watermark() override { return held_.size(); }
+    Status apply(Sequence after, std::span<const ledger::Change> changes) override {
+        EXPECT_LE(changes.size(), batch_max());
+        Sequence expected = after;
+        for (const ledger::Change& change : changes) EXPECT_EQ(change.sequence, ++expected);
+        const unsigned call = calls_++ % 4;
+        if (call == 1) return fail(ErrorCode::unreachable, "not taken");
+        if (call == 3) held_.resize(held_.size() - std::min<std::size_t>(held_.size(), 55));
+        if (held_.size() < after) return fail(ErrorCode::changed, "gone back");
+        for (const ledger::Change& change : changes)
+            if (change.sequence > held_.size()) held_.push_back(change.sequence);
+        if (call == 2) return fail(ErrorCode::unreachable, "the answer is lost");
+        return {};
+    }
+    const std::vector<Sequence>& held() const { return held_; }
+
+private:
+    std::vector<Sequence> held_;
+    unsigned calls_ = 0;
+};
+
 bool wait_until(const std::function<bool()>& done) {
     const auto deadline = std::chrono::steady_clock::now() + k_soon;
     while (!done()) {
@@ -152,6 +181,22 @@ TEST_F(ProjectionTest, FollowsTheJournalAndConfirmsWithoutChasingItsOwnConfirmat
     std::this_thread::sleep_for(1200ms);
     EXPECT_LE(projection.status().batches, 3u);
     EXPECT_LE(projection.status().backlog, 4u);
+}
+
+TEST_F(ProjectionTest, CatchesUpByWholeBatchesThoughTheStoreFailsAndGoesBack) {
+    // Requirement: DD-09
+    tape_.write([](History& history) { history.orders(100, 100); });
+    SinkProfile profile = SinkProfile::ea();
+    profile.rows_min = 1;
+    profile.every = profile.later = 1ms;
+    Balky store;
+    {
+        Projection projection(std::make_unique<Borrowed>(store), tape_.source(), clock_, {profile, {}, {}, nullptr});
+        ASSERT_TRUE(projection.wait_for(tape_.last(), k_soon)) << projection.status().error;
+    }
+    std::vector<Sequence> all(tape_.last());
+    std::iota(all.begin(), all.end(), Sequence{1});
+    EXPECT_EQ(store.held(), all);
 }
 
 TEST_F(ProjectionTest, Mt5SuspendsAfterItsAttemptsAndHoldsUpNobodyElse) {
