@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "holdfast/os/crash_point.hpp"
+#include "holdfast/os/host.hpp"
 
 namespace holdfast::trade {
 namespace {
@@ -100,6 +101,7 @@ void Journal::publish(std::unique_lock<std::mutex>& lock) {
 }
 
 void Journal::run() {
+    os::prefer_this_thread();
     std::unique_lock lock(mutex_);
     auto ask_again = std::chrono::steady_clock::now();
     while (!abandon_ && !log_->failure()) {

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "holdfast/base/log.hpp"
+#include "holdfast/os/host.hpp"
 
 namespace holdfast::trade {
 namespace {
@@ -144,6 +145,7 @@ void Service::wake() {
 }
 
 void Service::run() {
+    os::prefer_this_thread();
     std::deque<Work> batch;
     for (;;) {
         {
