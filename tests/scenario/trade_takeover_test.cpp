@@ -79,6 +79,30 @@ protected:
     std::vector<std::string> sockets_;
 };
 
+// Requirements: EA-01, EA-08, MT-11.
+TEST_F(TradeTakeover, RedisGivesSignalsAndHoldsResultsAndWhoLives) {
+    ASSERT_NO_FATAL_FAILURE(start(1));
+    const std::string id = "0197b8e4-7b6a-7c3e-9d3f-0000000000ff";
+    const auto added =
+        stack_->redis({"XADD", "hf:{desk-1}:rtss", "*", "id", id, "symbol", "EURUSD", "side", "buy", "quantity", "1"});
+    ASSERT_TRUE(added) << added.error().message;
+    const auto expect_soon = [&](const std::vector<std::string>& command, std::string_view part) {
+        std::string reply;
+        for (int i = 0; i < 600 && reply.find(part) == std::string::npos; ++i) {
+            g_clock.sleep(100ms);
+            reply = stack_->redis(command).value_or("");
+        }
+        EXPECT_NE(reply.find(part), std::string::npos) << command[1] << ": " << reply << stack_->log_tail();
+    };
+    expect_soon({"HGETALL", "hf:{desk-1}:rts:" + id}, "\r\nfilled\r\n");
+    expect_soon({"XRANGE", "hf:{desk-1}:rtrs", "-", "+"}, "execution_id");
+    expect_soon({"XLEN", "hf:{desk-1}:rtss"}, ":0\r\n");    // what was taken leaves the stream
+    expect_soon({"HGETALL", "hf:{desk-1}:ris:host-a"}, "trading");
+    good(stack_->wait_until_settled());
+    good(stack_->stop_engine());
+    expect_equal_books();
+}
+
 TEST_F(TradeTakeover, ALostJournalIsMadeAnewFromTheStores) {
     ASSERT_NO_FATAL_FAILURE(start(1));
     for (unsigned i = 0; i < 5; ++i) ask(0, "/v1/signals", far_order(i), 202);

@@ -220,6 +220,11 @@ Result<std::size_t> TradeStack::redis_master() const {
     return fail(ErrorCode::store, "no Sentinel knows the master", "");
 }
 
+Result<std::string> TradeStack::redis(const std::vector<std::string>& command) {
+    HF_TRY(const std::size_t master, redis_master());
+    return redis_[master].talk({command});
+}
+
 Status TradeStack::kill(Part part) {
     switch (part) {
         case Part::engine:

@@ -65,6 +65,9 @@ public:
     /// The end of what the engine has said.
     std::string log_tail(unsigned host = 0) const;
 
+    /// One command to the Redis that is master now; the reply as it stands on the wire.
+    Result<std::string> redis(const std::vector<std::string>& command);
+
     struct Compared {
         std::string store;
         std::size_t executions = 0, missing = 0, unknown = 0, different = 0;

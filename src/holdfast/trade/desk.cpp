@@ -152,6 +152,7 @@ Status Desk::stop() {
     if (std::exchange(stopped_, true)) return {};
     http_->stop();
     if (redis_intake_) redis_intake_->stop();
+    end_threads();    // before the engine's: they ask it
     const Status done = service_->stop();
     const Sequence last = service_->journal().durable();
     const Instant until = clock_.instant() + options_.drain;
@@ -161,7 +162,7 @@ Status Desk::stop() {
     return done;
 }
 
-Desk::~Desk() {
+void Desk::end_threads() {
     {
         const std::lock_guard lock(mutex_);
         ending_ = true;
@@ -170,7 +171,11 @@ Desk::~Desk() {
     if (changes_) changes_->wake();
     if (tender_.joinable()) tender_.join();
     if (follower_.joinable()) follower_.join();
+}
+
+Desk::~Desk() {
     if (http_) http_->stop();
+    end_threads();
     http_.reset();
     redis_intake_.reset();
     for (const ledger::Sink sink : {ledger::Sink::redis, ledger::Sink::clickhouse, ledger::Sink::duckdb})

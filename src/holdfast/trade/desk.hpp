@@ -91,6 +91,7 @@ private:
     Status open();
     void follow(ledger::Sequence after);
     void tend();
+    void end_threads();
     void begin(const Session& session);
     bool import_from_stores(const Session& session);
     void agree_if_level();
