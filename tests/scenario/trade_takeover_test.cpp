@@ -131,6 +131,52 @@ TEST_F(TradeTakeover, ALostJournalIsMadeAnewFromTheStores) {
     expect_equal_books();
 }
 
+TEST_F(TradeTakeover, WhatAStoreHasLostIsSaidAndWrittenAgain) {
+    ASSERT_NO_FATAL_FAILURE(start(1));
+    ask(0, "/v1/signals", far_order(1), 202);
+    {
+        SignalFeed feed(sockets_, 100);
+        g_clock.sleep(1s);
+        good(feed.finish());
+    }
+    for (int i = 0; i < 1200 && open_orders(0) != 1; ++i) g_clock.sleep(100ms);
+    wait_until_written(0);
+    const auto reconcile = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), {"trade", "reconcile"});
+        return stack_->holdfast(more);
+    };
+    auto said = reconcile({});
+    ASSERT_TRUE(said) << said.error().message;
+    EXPECT_EQ(said->status.code, 0) << said->output << said->errors;
+    // Behind everybody's back: the watermarks still say that all is there.
+    const std::string key = "hf:{desk-1}:rts:0197b8e4-7b6a-7c3e-9d3f-000000000001";
+    ASSERT_EQ(stack_->redis({"DEL", key}).value_or(""), ":1\r\n");
+    good(stack_->clickhouse("TRUNCATE TABLE holdfast.executions"));
+    said = reconcile({"--dry-run"});
+    ASSERT_TRUE(said) << said.error().message;
+    EXPECT_EQ(said->status.code, 1) << said->output;
+    EXPECT_NE(said->output.find("redis: order 0197b8e4-7b6a-7c3e-9d3f-000000000001 is missing"), std::string::npos)
+        << said->output;
+    EXPECT_NE(said->output.find("clickhouse: execution"), std::string::npos) << said->output;
+    EXPECT_EQ(stack_->redis({"EXISTS", key}).value_or(""), ":0\r\n") << "a dry run changes nothing";
+    said = reconcile({});
+    ASSERT_TRUE(said) << said.error().message;
+    EXPECT_EQ(said->status.code, 0) << said->output << said->errors;
+    EXPECT_EQ(stack_->redis({"EXISTS", key}).value_or(""), ":1\r\n");
+    said = reconcile({"--dry-run"});
+    ASSERT_TRUE(said) << said.error().message;
+    EXPECT_EQ(said->status.code, 0) << said->output;
+    // And what would be lost with this host: everything, for all stores of this stack lie on it.
+    said = stack_->holdfast({"trade", "exposure"});
+    ASSERT_TRUE(said) << said.error().message;
+    EXPECT_EQ(said->status.code, 1) << said->output;
+    EXPECT_NE(said->output.find("no store lies on another host"), std::string::npos) << said->output;
+    ask(0, "/v1/cancel", R"({"order":"0197b8e4-7b6a-7c3e-9d3f-000000000001"})", 200);
+    good(stack_->wait_until_settled());
+    good(stack_->stop_engine());
+    expect_equal_books();
+}
+
 TEST_F(TradeTakeover, AnotherHostTakesOverAndTheFirstOneComesBack) {
     ASSERT_NO_FATAL_FAILURE(start(2));
     good(stack_->start_engine(1));

@@ -15,6 +15,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(heal_command());
     all.push_back(status_command());
     for (auto& command : trade_commands()) all.push_back(std::move(command));
+    all.push_back(trade_reconcile_command());
     all.push_back(trade_exposure_command());
     for (auto& command : mirror_commands()) all.push_back(std::move(command));
     for (auto& command : parity_commands()) all.push_back(std::move(command));

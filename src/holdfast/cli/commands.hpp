@@ -20,6 +20,7 @@ std::unique_ptr<Command> serve_command();
 std::unique_ptr<Command> heal_command();
 std::unique_ptr<Command> status_command();
 std::vector<std::unique_ptr<Command>> trade_commands();
+std::unique_ptr<Command> trade_reconcile_command();
 std::unique_ptr<Command> trade_exposure_command();
 std::vector<std::unique_ptr<Command>> mirror_commands();
 std::vector<std::unique_ptr<Command>> parity_commands();

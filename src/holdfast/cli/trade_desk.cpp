@@ -16,8 +16,6 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr Duration k_door_max = std::chrono::seconds(10);
-
 template <class Component>
 const Component* named(const std::vector<Component>& all, const std::string& name) {
     const auto at = std::ranges::find(all, name, &Component::name);
@@ -162,8 +160,9 @@ Result<trade::DeskOptions> desk_options(const policy::Config& config, const Acco
     return options;
 }
 
-Result<http::Answer> EngineDoor::answer(std::string_view method, const std::string& path, const std::string& body) {
-    auto answer = line_.ask(method, path, body, k_door_max);
+Result<http::Answer> EngineDoor::answer(std::string_view method, const std::string& path, const std::string& body,
+                                        Duration patience) {
+    auto answer = line_.ask(method, path, body, patience);
     if (!answer)
         return fail(
             answer.error().code, fmt::format("the engine of {} does not answer: {}", account_, answer.error().message),
@@ -172,8 +171,9 @@ Result<http::Answer> EngineDoor::answer(std::string_view method, const std::stri
     return answer;
 }
 
-Result<json::Value> EngineDoor::ask(std::string_view method, const std::string& path, const std::string& body) {
-    HF_TRY(const http::Answer answer, this->answer(method, path, body));
+Result<json::Value> EngineDoor::ask(std::string_view method, const std::string& path, const std::string& body,
+                                    Duration patience) {
+    HF_TRY(const http::Answer answer, this->answer(method, path, body, patience));
     HF_TRY(json::Value value, json::parse(answer.body, "the engine's answer"));
     if (answer.status == 200) return value;
     const ErrorCode code = answer.status == 404   ? ErrorCode::not_found
@@ -184,8 +184,8 @@ Result<json::Value> EngineDoor::ask(std::string_view method, const std::string& 
     return fail(code, value["error"].text(fmt::format("the engine answers {}", answer.status)), "");
 }
 
-Result<json::Value> EngineDoor::post(const std::string& path, const json::Value& body) {
-    return ask("POST", path, json::dump(body));
+Result<json::Value> EngineDoor::post(const std::string& path, const json::Value& body, Duration patience) {
+    return ask("POST", path, json::dump(body), patience);
 }
 
 }    // namespace holdfast::cli

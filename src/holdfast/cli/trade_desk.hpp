@@ -34,13 +34,16 @@ std::optional<std::string> duckdb_path(const policy::Config& config, const polic
 class EngineDoor {
 public:
     explicit EngineDoor(const Account& account) : account_(account.trade.account), line_({account.socket, {}, 0}, {}) {}
-    Result<json::Value> get(const std::string& path) { return ask("GET", path, {}); }
-    Result<json::Value> post(const std::string& path, const json::Value& body);
+    Result<json::Value> get(const std::string& path) { return ask("GET", path, {}, k_patience); }
+    Result<json::Value> post(const std::string& path, const json::Value& body, Duration patience = k_patience);
     /// Whatever the status: for signals, where each means something.
-    Result<http::Answer> answer(std::string_view method, const std::string& path, const std::string& body);
+    Result<http::Answer> answer(std::string_view method, const std::string& path, const std::string& body,
+                                Duration patience = k_patience);
 
 private:
-    Result<json::Value> ask(std::string_view method, const std::string& path, const std::string& body);
+    static constexpr Duration k_patience = std::chrono::seconds(10);
+    Result<json::Value> ask(std::string_view method, const std::string& path, const std::string& body,
+                            Duration patience);
     const std::string account_;
     http::Line line_;
 };

@@ -221,6 +221,10 @@ void Engine::settled(const Uuid& id) {
 
 void Engine::link_up() {
     link_ = true;
+    ask_for_all();
+}
+
+void Engine::ask_for_all() {
     // All that may be at the broker is asked for: what happened while we were away comes with the answers.
     std::vector<Uuid> ids;
     for (const auto& [id, order] : state_.book().open())
@@ -480,6 +484,10 @@ void Engine::take(const DropPending& input) {
         if (order.state == OrderState::accepted && running_of(id).question == 0) ids.push_back(id);
     std::ranges::sort(ids);
     for (const Uuid& id : ids) close(id, OrderState::failed, input.reason);
+}
+
+void Engine::take(const LookAgain&) {
+    if (link_) ask_for_all();
 }
 
 void Engine::take(const TimePassed&) {

@@ -88,9 +88,11 @@ struct FoundInStore {
 struct DropPending {
     std::string reason;
 };
+/// The broker is asked for every order that it may have, as after a reconnect.
+struct LookAgain {};
 struct TimePassed {};
 using Input = std::variant<SignalArrived, CancelAsked, HandedOver, BrokerSaid, LeaseChanged, StoresAgreed, SwitchTurned,
-                           SinkAdvanced, FoundInStore, DropPending, TimePassed>;
+                           SinkAdvanced, FoundInStore, DropPending, LookAgain, TimePassed>;
 
 // What goes out.
 enum class Verdict : std::uint8_t { accepted, duplicate, refused, unavailable };
@@ -182,6 +184,7 @@ private:
     void take(const SinkAdvanced& input);
     void take(const FoundInStore& input);
     void take(const DropPending& input);
+    void take(const LookAgain& input);
     void take(const TimePassed& input);
 
     const Order* note(FactData data);
@@ -197,6 +200,7 @@ private:
     void failed_attempt(const Order& order, std::string reason);
     void close(const Uuid& id, OrderState state, std::string reason);
     void link_up();
+    void ask_for_all();
     void executed(const Report& report);
     void closed_at_broker(const Order& order, const Report& report);
     void send_child(const Uuid& parent);

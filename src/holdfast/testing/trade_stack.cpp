@@ -220,6 +220,20 @@ Result<std::size_t> TradeStack::redis_master() const {
     return fail(ErrorCode::store, "no Sentinel knows the master", "");
 }
 
+Result<os::Finished> TradeStack::holdfast(const std::vector<std::string>& words, unsigned host) const {
+    os::Command command;
+    command.arguments = {program("holdfast"), "--config", config_file(host)};
+    command.arguments.insert(command.arguments.end(), words.begin(), words.end());
+    return os::run(std::move(command), {}, 120s);
+}
+
+Status TradeStack::clickhouse(const std::string& statement) const {
+    db::clickhouse::Server server;
+    server.url = clickhouse_.url();
+    HF_TRY(auto client, db::clickhouse::Client::connect(std::move(server)));
+    return client.execute(statement);
+}
+
 Result<std::string> TradeStack::redis(const std::vector<std::string>& command) {
     HF_TRY(const std::size_t master, redis_master());
     return redis_[master].talk({command});

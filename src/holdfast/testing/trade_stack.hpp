@@ -17,6 +17,7 @@
 
 #include "holdfast/base/json.hpp"
 #include "holdfast/ledger/uuid.hpp"
+#include "holdfast/os/process.hpp"
 #include "holdfast/testing/clickhouse_server.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/testing/redis_sentinels.hpp"
@@ -65,6 +66,10 @@ public:
     /// The end of what the engine has said.
     std::string log_tail(unsigned host = 0) const;
 
+    /// `holdfast --config … WORDS`, on this host.
+    Result<os::Finished> holdfast(const std::vector<std::string>& words, unsigned host = 0) const;
+    /// A statement without rows.
+    Status clickhouse(const std::string& statement) const;
     /// One command to the Redis that is master now; the reply as it stands on the wire.
     Result<std::string> redis(const std::vector<std::string>& command);
 

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 #include <unordered_map>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/broker/paper.hpp"
 #include "holdfast/trade/journal_changes.hpp"
 #include "holdfast/trade/rebuild.hpp"
+#include "holdfast/trade/reconcile.hpp"
 #include "holdfast/trade/signal_json.hpp"
 
 namespace holdfast::trade {
@@ -258,34 +260,31 @@ void Desk::begin(const Session& session) {
     }
     old.reset();
     if (!options_.redis) return;
-    RedisSinkOptions options;
-    options.account = account_;
-    options.token = session.token;
-    options.journal = service_->journal().identity().uuid;
-    // Results of others lie in Redis alone until they have been imported, which is noted after the session's first fact.
-    options.trim_after = session.sequence;
     auto redis =
-        project(ledger::Sink::redis, std::make_unique<RedisSink>(RedisLink(clone(*options_.redis)), std::move(options)),
-                SinkProfile::redis());
+        project(ledger::Sink::redis, redis_sink(session, service_->journal().identity().uuid), SinkProfile::redis());
     const std::lock_guard lock(mutex_);
     projections_[index_of(ledger::Sink::redis)] = std::move(redis);
 }
 
+std::unique_ptr<RedisSink> Desk::redis_sink(const Session& session, std::string journal) const {
+    RedisSinkOptions options;
+    options.account = account_;
+    options.token = session.token;
+    options.journal = std::move(journal);
+    // Results of others lie in Redis alone until they have been imported, which is noted after the session's first fact.
+    options.trim_after = session.sequence;
+    return std::make_unique<RedisSink>(RedisLink(clone(*options_.redis)), std::move(options));
+}
+
 // What others did, or what a lost journal knew, as the stores tell it. True: every store answered.
 bool Desk::import_from_stores(const Session& session) {
-    std::optional<RedisSink> redis;
-    if (options_.redis) {
-        RedisSinkOptions options;
-        options.account = account_;
-        options.token = session.token;
-        options.journal = service_->journal().identity().uuid;
-        redis.emplace(RedisLink(clone(*options_.redis)), std::move(options));
-    }
+    std::unique_ptr<RedisSink> redis;
+    if (options_.redis) redis = redis_sink(session, service_->journal().identity().uuid);
     std::optional<ClickHouseSink> clickhouse;
     if (options_.clickhouse) clickhouse.emplace(clone(*options_.clickhouse), clock_);
     const Timestamp since = clock_.now() - std::chrono::hours(24) * horizon_.orders_days;
     Rebuilt rebuilt = rebuild_from_stores(
-        {redis ? &*redis : nullptr, duckdb_, clickhouse ? &*clickhouse : nullptr}, since, [&](const RebuildStep& step) {
+        {redis.get(), duckdb_, clickhouse ? &*clickhouse : nullptr}, since, [&](const RebuildStep& step) {
             if (step.error)
                 log_warning("a store does not tell what others traded; it is asked again",
                             {{"store", step.store}, {"error", step.error->message}});
@@ -467,6 +466,111 @@ json::Value Desk::status() {
     return value;
 }
 
+// ---- reconciliation
+
+namespace {
+
+json::Value difference_json(const StoreComparison& store) {
+    auto differences = json::Value::array();
+    for (const Difference& one : store.differences)
+        differences.push(json::Value::object(
+            {{one.is_order ? "order" : "execution", one.id}, {"what", one.what}, {"sequence", one.sequence}}));
+    auto value = json::Value::object({{"store", store.store},
+                                      {"orders", store.orders},
+                                      {"executions", store.executions},
+                                      {"differences", std::move(differences)},
+                                      {"repaired", store.repaired}});
+    if (store.error) value.set("error", store.error->message);
+    return value;
+}
+
+/// DuckDB's file through its owner.
+class DuckDbRepair final : public Sink {
+public:
+    DuckDbRepair(DuckDbSink& sink, std::string journal) : sink_(sink), journal_(std::move(journal)) {}
+    std::string_view name() const override { return sink_.name(); }
+    std::size_t batch_max() const override { return sink_.batch_max(); }
+    Result<Sequence> watermark() override { return 0; }
+    Status apply(Sequence after, std::span<const ledger::Change> changes) override {
+        return sink_.apply_as(journal_, after, changes);
+    }
+
+private:
+    DuckDbSink& sink_;
+    const std::string journal_;
+};
+
+}    // namespace
+
+json::Value Desk::reconcile(bool repair_too) {
+    const std::lock_guard alone(reconcile_mutex_);
+    std::optional<Session> session;
+    std::map<std::string, Sequence> levels;
+    {
+        const std::lock_guard lock(mutex_);
+        session = session_;
+        for (const auto& one : projections_)
+            if (one) levels[one->status().sink] = one->status().level;
+    }
+    const auto changes = journal_changes(service_->journal(), horizon_);
+    const std::string name = fmt::format("{} repair {}", service_->journal().identity().uuid, clock_.now().nanoseconds);
+    std::unique_ptr<RedisSink> redis;
+    if (levels.contains("redis")) redis = redis_sink(*session, name);
+    std::optional<DuckDbRepair> duckdb;
+    if (duckdb_ != nullptr) duckdb.emplace(*duckdb_, name);
+    std::optional<ClickHouseSink> clickhouse;
+    if (options_.clickhouse) {
+        ClickHouseSinkOptions options = clone(*options_.clickhouse);
+        options.journal = name;
+        clickhouse.emplace(std::move(options), clock_);
+    }
+
+    // First the levels, then the stores, then the journal: what the journal has not touched since a store was level must be
+    // there as the journal has it now.
+    struct Asked {
+        Sink* sink;
+        Rebuilt told;
+    };
+    std::vector<Asked> asked;
+    Timestamp since;
+    auto oldest = changes->oldest();
+    const auto first = oldest ? changes->read(oldest->sequence - 1, 1)
+                              : Result<std::vector<ledger::Change>>(std::unexpected(oldest.error()));
+    if (first && !first->empty()) since = first->front().fact.at;
+    if (redis) asked.push_back({redis.get(), rebuild_from_stores({redis.get(), nullptr, nullptr}, since)});
+    if (duckdb) asked.push_back({&*duckdb, rebuild_from_stores({nullptr, duckdb_, nullptr}, since)});
+    if (clickhouse) asked.push_back({&*clickhouse, rebuild_from_stores({nullptr, nullptr, &*clickhouse}, since)});
+    const auto view = JournalView::read(*changes);
+
+    bool equal = true;
+    auto stores = json::Value::array();
+    for (Asked& one : asked) {
+        StoreComparison result;
+        result.store = one.sink->name();
+        if (!view) {
+            result.error = view.error();
+        } else if (one.told.steps.at(0).error) {
+            result.error = one.told.steps[0].error;
+        } else {
+            result = view->compare(one.sink->name(), one.told, levels[result.store], clock_.now());
+            if (repair_too && !result.differences.empty()) {
+                if (const auto done = repair(*one.sink, *changes, result.differences))
+                    result.repaired = *done;
+                else
+                    result.error = done.error();
+            }
+        }
+        equal = equal && !result.error && (result.differences.empty() || result.repaired != 0);
+        stores.push(difference_json(result));
+    }
+    service_->tell(ledger::LookAgain{});
+    const bool up = watch_.is_up();
+    return json::Value::object({{"stores", std::move(stores)},
+                                {"asked", up ? service_->open_orders().size() : 0},
+                                {"broker", up ? "up" : "down"},
+                                {"equal", equal}});
+}
+
 // ---- the door
 
 namespace {
@@ -502,7 +606,8 @@ bool Desk::serve(http::Exchange& exchange) {
         exchange.reply(200, fmt::format("{{\"orders\":[{}]}}\n", text), k_json);
         return true;
     }
-    constexpr std::string_view k_ours[] = {"/v1/trading", "/v1/resume-sync", "/v1/cancel", "/v1/confirmed"};
+    constexpr std::string_view k_ours[] = {"/v1/trading", "/v1/resume-sync", "/v1/cancel", "/v1/reconcile",
+                                           "/v1/confirmed"};
     if (std::ranges::find(k_ours, path) == std::end(k_ours)) return false;
     if (method != "POST") return refuse(exchange, 405, "this is for POST", "Allow: POST\r\n"), true;
     if (!exchange.connection.is_local())
@@ -528,6 +633,8 @@ bool Desk::serve(http::Exchange& exchange) {
         }
         if (resumed.items().empty()) return refuse(exchange, 404, "this account has no such store"), true;
         reply(exchange, json::Value::object({{"resumed", std::move(resumed)}}));
+    } else if (path == "/v1/reconcile") {
+        reply(exchange, reconcile((*request)["repair"].boolean(false)));
     } else if (path == "/v1/cancel") {
         const auto id = ledger::Uuid::parse((*request)["order"].text());
         if (!id) return refuse(exchange, 400, "\"order\" must be a UUID"), true;

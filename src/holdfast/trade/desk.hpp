@@ -11,6 +11,7 @@
 //               POST /v1/trading       {"on": false, "who": "…"}
 //               POST /v1/resume-sync   {"store": "clickhouse"}, or {} for all
 //               POST /v1/cancel        {"order": "UUID"}
+//               POST /v1/reconcile     {"repair": true}: what reconcile() says
 //               POST /v1/confirmed     {"sequence": N}: the vault has the journal up to there
 //   stop      nothing more is taken, what was taken is durable, the lease is given back, the stores get `drain` to catch up
 //   threads   all calls from any
@@ -65,6 +66,10 @@ public:
 
     /// {"account", "instance", "gate", "waits_for", "lease", "broker", "stores", "orders", "journal", …}
     json::Value status();
+    /// Compares the journal with every store, asks the broker for every open order and, with `repair`, writes again what a store
+    /// lacks: {"stores": [{"store", "orders", "executions", "differences": […], "repaired", "error"?}], "asked", "equal"}.
+    /// One at a time; seconds for each million facts.
+    json::Value reconcile(bool repair);
     /// Why the process has to be started anew.
     std::optional<Error> failure() const { return service_->failure(); }
     Status stop();
@@ -94,6 +99,7 @@ private:
     void end_threads();
     void begin(const Session& session);
     bool import_from_stores(const Session& session);
+    std::unique_ptr<RedisSink> redis_sink(const Session& session, std::string journal) const;
     void agree_if_level();
     void watch_broker();
     void beat();
@@ -126,6 +132,7 @@ private:
     mutable std::mutex told_mutex_;    // apart: what is told may come while a projection ends
     std::deque<Told> told_;    // the newest few
 
+    std::mutex reconcile_mutex_;
     std::mutex ticks_mutex_;
     std::unique_ptr<broker::PaperControl> ticks_;
     Instant beat_at_{};

@@ -198,27 +198,27 @@ auto DuckDbSink::with_database(const Work& work) -> decltype(work()) {
     return done;
 }
 
-Result<Sequence> DuckDbSink::read_mark() {
+Result<Sequence> DuckDbSink::read_mark(const std::string& journal) {
     HF_TRY(const auto found, database_->query("SELECT sequence FROM watermark WHERE journal = " +
-                                              db::quote_duckdb_text(options_.journal)));
+                                              db::quote_duckdb_text(journal)));
     return found.rows.empty() ? 0 : number(found.rows[0][0]);
 }
 
 Result<Sequence> DuckDbSink::watermark() {
     HF_ASSERT(!options_.journal.empty());
-    return with_database([&] { return read_mark(); });
+    return with_database([&] { return read_mark(options_.journal); });
 }
 
-Status DuckDbSink::apply(Sequence after, std::span<const Change> changes) {
+Status DuckDbSink::apply_as(const std::string& journal, Sequence after, std::span<const Change> changes) {
     if (changes.empty()) return {};
-    HF_ASSERT(!options_.journal.empty());
+    HF_ASSERT(!journal.empty());
     return with_database([&]() -> Status {
-        HF_TRY(const Sequence mark, read_mark());
+        HF_TRY(const Sequence mark, read_mark(journal));
         if (mark < after)
             return fail(ErrorCode::changed, fmt::format("{} holds facts up to {}, not {}", options_.path, mark, after));
         if (mark >= changes.back().sequence) return {};
         HF_DO(database_->run("BEGIN"));
-        Status written = write(mark, changes);
+        Status written = write(journal, mark, changes);
         if (written) written = database_->run("COMMIT");
         // After a COMMIT without an answer the transaction is there as a whole or not at all: the next call reads the mark.
         if (!written && !database_->run("ROLLBACK")) database_.reset();
@@ -226,7 +226,7 @@ Status DuckDbSink::apply(Sequence after, std::span<const Change> changes) {
     });
 }
 
-Status DuckDbSink::write(Sequence mark, std::span<const Change> changes) {
+Status DuckDbSink::write(const std::string& journal, Sequence mark, std::span<const Change> changes) {
     const auto fresh = std::upper_bound(changes.begin(), changes.end(), mark,
                                         [](Sequence at, const Change& change) { return at < change.sequence; });
     changes = changes.subspan(static_cast<std::size_t>(fresh - changes.begin()));
@@ -281,7 +281,7 @@ Status DuckDbSink::write(Sequence mark, std::span<const Change> changes) {
             "o.version = p.last)",
             parked)));
     return database_->run(fmt::format("INSERT OR REPLACE INTO watermark VALUES ({}, {})",
-                                      db::quote_duckdb_text(options_.journal), changes.back().sequence));
+                                      db::quote_duckdb_text(journal), changes.back().sequence));
 }
 
 Status DuckDbSink::put(const FailedSync& failed) {

@@ -34,7 +34,11 @@ public:
     std::string_view name() const override { return "duckdb"; }
     std::size_t batch_max() const override { return 10'000; }
     Result<ledger::Sequence> watermark() override;
-    Status apply(ledger::Sequence after, std::span<const ledger::Change> changes) override;
+    Status apply(ledger::Sequence after, std::span<const ledger::Change> changes) override {
+        return apply_as(options_.journal, after, changes);
+    }
+    /// The same under another journal's watermark: this file has one owner, and one of it only.
+    Status apply_as(const std::string& journal, ledger::Sequence after, std::span<const ledger::Change> changes);
 
     Status put(const FailedSync& failed) override;
     Status clear(std::string_view sink) override;
@@ -55,8 +59,8 @@ private:
     Status move_aside(const Error& why);
     template <class Work>
     auto with_database(const Work& work) -> decltype(work());
-    Result<ledger::Sequence> read_mark();
-    Status write(ledger::Sequence mark, std::span<const ledger::Change> changes);
+    Result<ledger::Sequence> read_mark(const std::string& journal);
+    Status write(const std::string& journal, ledger::Sequence mark, std::span<const ledger::Change> changes);
 
     DuckDbSinkOptions options_;
     const Clock& clock_;
