@@ -144,12 +144,21 @@ std::string encode(const Lock& lock) {
         append_key(json, "gid");
         append_number(json, lock.gid);
     }
+    if (lock.origin) {
+        append_key(json, "machine");
+        append_go_string(json, lock.origin->machine);
+        append_key(json, "boot");
+        append_go_string(json, lock.origin->boot);
+        append_key(json, "pid_namespace");
+        append_number(json, lock.origin->pid_namespace);
+    }
     return json + '}';
 }
 
 Result<Lock> decode_lock(std::string_view json, std::string_view what) {
     HF_TRY(const simdjson::dom::object root, parse_object(json, what));
     Lock lock;
+    PidOrigin origin;
     bool has_time = false;
     for (const auto [key, value] : root) {
         const Place place{what, key};
@@ -163,8 +172,12 @@ Result<Lock> decode_lock(std::string_view json, std::string_view what) {
         if (key == "pid") HF_DO(read(value, place, lock.pid));
         if (key == "uid") HF_DO(read(value, place, lock.uid));
         if (key == "gid") HF_DO(read(value, place, lock.gid));
+        if (key == "machine") HF_DO(read(value, place, origin.machine));
+        if (key == "boot") HF_DO(read(value, place, origin.boot));
+        if (key == "pid_namespace") HF_DO(read(value, place, origin.pid_namespace));
     }
     if (!has_time) return missing(what, "time");
+    if (!origin.boot.empty() && origin.pid_namespace != 0) lock.origin = std::move(origin);
     return lock;
 }
 

@@ -72,12 +72,20 @@ struct Snapshot {
 std::string encode(const Snapshot& snapshot);
 Result<Snapshot> decode_snapshot(std::string_view json, std::string_view what);
 
+/// Where a PID of a lock means something. Left out by other programs, which skip it when they read ours.
+struct PidOrigin {
+    std::string machine, boot;    // no secret: hashes and random IDs
+    std::uint64_t pid_namespace = 0;
+    bool operator==(const PidOrigin&) const = default;
+};
+
 struct Lock {
     Timestamp time;
     bool exclusive = false;
     std::string hostname, username;
     std::int64_t pid = 0;
     std::uint32_t uid = 0, gid = 0;
+    std::optional<PidOrigin> origin = {};
 };
 std::string encode(const Lock& lock);
 Result<Lock> decode_lock(std::string_view json, std::string_view what);

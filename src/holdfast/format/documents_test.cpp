@@ -251,6 +251,11 @@ TEST(Lock, RoundTripsAndLeavesOutZeroOwners) {
     EXPECT_TRUE(back->exclusive);
     EXPECT_EQ(encode(*back), encode(exclusive));
     EXPECT_EQ(back->gid, 1001u);
+    Lock with_origin = shared;
+    with_origin.origin = PidOrigin{"m", "b", 4026531836};
+    const auto again = decode_lock(encode(with_origin), "lock");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->origin, with_origin.origin);
 }
 
 TEST(Lock, RefusesOneWithoutTime) {

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,13 @@ std::int64_t clock_nanoseconds(clockid_t clock) {
     timespec t;
     ::clock_gettime(clock, &t);
     return t.tv_sec * std::int64_t(1'000'000'000) + t.tv_nsec;
+}
+
+std::string first_line_of(const char* path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line;
 }
 
 // Looks names up once: a backup asks for the same few owners a hundred thousand times.
@@ -85,6 +93,15 @@ bool process_exists(pid_t pid) {
     if (!std::getline(stat, line)) return true;
     const std::size_t name_end = line.rfind(')');
     return name_end == std::string::npos || name_end + 2 >= line.size() || line[name_end + 2] != 'Z';
+}
+
+std::string machine_id() { return first_line_of("/etc/machine-id"); }
+std::string boot_id() { return first_line_of("/proc/sys/kernel/random/boot_id"); }
+Timestamp boot_time() { return {clock_nanoseconds(CLOCK_REALTIME) - clock_nanoseconds(CLOCK_BOOTTIME)}; }
+
+std::uint64_t pid_namespace() {
+    struct stat st;
+    return ::stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
 }
 
 unsigned processor_count() {

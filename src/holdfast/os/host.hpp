@@ -18,6 +18,11 @@ std::string user_name();    // of the effective user; the number if it has no na
 std::string user_name_of(uid_t uid);    // empty if none; cached, thread-safe
 std::string group_name_of(gid_t gid);
 bool process_exists(pid_t pid);    // a process of another user counts, a zombie does not
+/// Where PIDs as ours mean something. Empty and 0 where the system does not say.
+std::string machine_id();
+std::string boot_id();    // another one after each start of the kernel
+Timestamp boot_time();    // by the wall clock as it goes now
+std::uint64_t pid_namespace();    // every container has its own; numbers of ended ones are used again
 unsigned processor_count();
 std::optional<std::string> environment(const char* name);    // nullopt when unset or empty
 void random_bytes(ByteSpan to);    // from the kernel

@@ -111,7 +111,8 @@ public:
 
     Status commit(const Id& id) override {
         const std::string path = backend_.path_of({kind_, id});
-        if (kind_ != FileKind::lock) HF_DO(os::sync_fd(fd_.get(), path));
+        // A lock, too: half of one would count as held by somebody.
+        HF_DO(os::sync_fd(fd_.get(), path));
         os::crash_point("local.before_name", folder_of(kind_));
         auto status = give_name(path);
         if (!status && is_missing(status.error())) {

@@ -24,33 +24,72 @@ struct FoundLock {
     format::Lock lock;
 };
 
-// Every lock file but our own. Unreadable ones do not count (restic 0.14); empty ones are leftovers of a full disk.
-Result<std::vector<FoundLock>> other_locks(Repository& repository, const std::optional<Id>& own) {
+struct OtherLocks {
+    std::vector<FoundLock> found;
+    std::optional<Error> unreadable;    // one of those that cannot be read
+};
+
+format::PidOrigin own_origin() {
+    const std::string machine = os::machine_id();
+    return {machine.empty() ? machine : format::sha256(as_bytes("holdfast lock " + machine)).brief(), os::boot_id(),
+            os::pid_namespace()};
+}
+
+// Every lock file but our own. One that cannot be read may be anybody's: it counts as restic (0.15) counts it. Empty ones
+// are leftovers of a full disk.
+Result<OtherLocks> other_locks(Repository& repository, const std::optional<Id>& own) {
     std::vector<Id> ids;
     HF_DO(repository.backend().list(FileKind::lock, [&](const Id& id, std::uint64_t size) {
         if (size > 0 && id != own) ids.push_back(id);
     }));
-    std::vector<FoundLock> found;
+    OtherLocks others;
     for (const Id& id : ids) {
         auto json = repository.read_document({FileKind::lock, id});
         if (!json && json.error().code == ErrorCode::not_found) continue;    // gone since the listing
         auto lock = json ? format::decode_lock(*json, "lock " + id.brief()) : Result<format::Lock>(fail(json.error()));
-        if (lock)
-            found.push_back({id, *std::move(lock)});
-        else
-            log_warning("a lock file cannot be read and does not count",
-                        {{"lock", id.brief()}, {"error", lock.error().message}});
+        if (lock) {
+            others.found.push_back({id, *std::move(lock)});
+            continue;
+        }
+        if (lock.error().code != ErrorCode::corrupt) return fail(std::move(lock).error());
+        others.unreadable =
+            Error{ErrorCode::locked,
+                  fmt::format("the repository {} has a lock that cannot be read: {}", repository.backend().location(),
+                              lock.error().message),
+                  "make sure that nothing works on the repository; then `holdfast unlock --remove-all` removes it"};
     }
-    return found;
+    return others;
 }
 
-bool is_stale(const format::Lock& lock) {
+// Whether the process of this host that took it is certainly gone. In another container its PID says nothing here, and a
+// name of a host may be there twice. Before the last start of this machine nothing of now was running.
+bool is_gone(const format::Lock& lock) {
+    if (lock.hostname != os::host_name() || lock.pid <= 0 || !lock.origin) return false;
+    const format::PidOrigin here = own_origin();
+    if (*lock.origin == here) return lock.pid != ::getpid() && !os::process_exists(static_cast<pid_t>(lock.pid));
+    return !here.machine.empty() && lock.origin->machine == here.machine && lock.origin->boot != here.boot &&
+           lock.time < os::boot_time();
+}
+
+// By the word of the host's name alone, as restic judges all: its locks do not say more. Enough for somebody who asks.
+bool looks_gone(const format::Lock& lock) {
+    if (lock.origin) return is_gone(lock);
     return lock.hostname == os::host_name() && lock.pid > 0 && lock.pid != ::getpid() &&
            !os::process_exists(static_cast<pid_t>(lock.pid));
 }
 
 // A live holder refreshes its lock every 5 minutes, so that clocks may differ by many minutes.
 bool is_old(const format::Lock& lock, Timestamp now) { return now - lock.time > k_lock_stale_after; }
+bool is_of_the_future(const format::Lock& lock, Timestamp now) { return lock.time - now > k_lock_stale_after; }
+
+std::string hint_of(const format::Lock& lock, Timestamp now) {
+    if (is_old(lock, now)) return "it was not refreshed for more than 30 minutes: `holdfast unlock` removes it";
+    if (looks_gone(lock)) return "no such process is on this host: `holdfast unlock` removes it";
+    if (is_of_the_future(lock, now))
+        return "its time is still to come: the clock of " + lock.hostname +
+               " or of this host is wrong. If it is certain that its process is gone: `holdfast unlock --remove-all`";
+    return "wait until that process ends; if it is certain that it is gone: `holdfast unlock --remove-all`";
+}
 
 std::string owner(const format::Lock& lock) {
     return fmt::format("{}@{}, PID {}, since {}", lock.username, lock.hostname, lock.pid, to_rfc3339(lock.time));
@@ -58,24 +97,21 @@ std::string owner(const format::Lock& lock) {
 
 // The first lock that excludes ours.
 Result<std::optional<Error>> conflict(Repository& repository, LockMode mode, const std::optional<Id>& own) {
-    HF_TRY(const auto others, other_locks(repository, own));
-    for (const FoundLock& other : others) {
-        if (is_stale(other.lock)) {
+    HF_TRY(auto others, other_locks(repository, own));
+    for (const FoundLock& other : others.found) {
+        if (is_gone(other.lock)) {
             log_warning("removed the lock of a process that is gone",
                         {{"lock", other.id.brief()}, {"owner", owner(other.lock)}});
             const auto removed = repository.backend().remove({FileKind::lock, other.id});
             if (removed || removed.error().code == ErrorCode::not_found) continue;
         }
         if (mode != LockMode::exclusive && !other.lock.exclusive) continue;
-        return Error{
-            ErrorCode::locked,
-            fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
-                        other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
-            is_old(other.lock, repository.clock().now())
-                ? "it was not refreshed for more than 30 minutes: `holdfast unlock` removes it"
-                : "wait until that process ends; if it is certain that it is gone: `holdfast unlock --remove-all`"};
+        return Error{ErrorCode::locked,
+                     fmt::format("the repository {} is locked{} by {}", repository.backend().location(),
+                                 other.lock.exclusive ? " exclusively" : "", owner(other.lock)),
+                     hint_of(other.lock, repository.clock().now())};
     }
-    return std::optional<Error>();
+    return std::move(others.unreadable);
 }
 
 class HeldLock final : public RepositoryLock {
@@ -128,8 +164,17 @@ private:
         lock.pid = ::getpid();
         lock.uid = ::geteuid();
         lock.gid = ::getegid();
-        HF_TRY(const Id id, repository_.write_document(FileKind::lock, format::encode(lock)));
-        return id;
+        lock.origin = own_origin();
+        auto id = repository_.write_document(FileKind::lock, format::encode(lock));
+        if (!id && id.error().code == ErrorCode::disk_full) {
+            Error error = std::move(id).error();
+            error.hint =
+                "make room there: `holdfast forget` and `holdfast prune --max-repack-size 0` work on a full disk; "
+                "commands that only read go on with --no-lock";
+            return fail(std::move(error));
+        }
+        HF_TRY(const Id written, std::move(id));
+        return written;
     }
 
     void discard(const Id& id) {
@@ -237,8 +282,8 @@ Result<UnlockReport> unlock(Repository& repository, bool remove_all) {
         const auto lock = json ? format::decode_lock(*json, "lock " + id.brief())
                                : Result<format::Lock>(fail(std::move(json).error()));
         const std::string text = lock ? owner(*lock) : fmt::format("unreadable lock {} ({} bytes)", id.brief(), size);
-        // What cannot be read counts for nobody, but it may still be on its way.
-        const bool stale = lock && (is_stale(*lock) || is_old(*lock, repository.clock().now()));
+        // What cannot be read may be held, and its age is not known.
+        const bool stale = lock && (looks_gone(*lock) || is_old(*lock, repository.clock().now()));
         if (!stale && !remove_all) {
             report.left.push_back(text);
             continue;
