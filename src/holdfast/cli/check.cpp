@@ -11,7 +11,7 @@ namespace holdfast::cli {
 namespace {
 
 struct CheckArguments {
-    bool read_data = false;
+    bool read_data = false, no_lock = false;
     std::string subset;
 };
 
@@ -25,6 +25,7 @@ Result<int> run_check(const Session& session, const CheckArguments& arguments) {
     }
     HF_TRY(const auto repository, open_repository(session));
     ProgressLine progress(session.clock, session.people() && is_terminal(2));
+    options.lock = !arguments.no_lock;
     options.read_data = arguments.read_data || options.subset;
     options.progress = [&](std::uint64_t done, std::uint64_t total) {
         progress.show({done, total, options.read_data ? "packs" : "trees", ""});
@@ -78,6 +79,7 @@ class CheckCommand final : public Command {
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(arguments_.no_lock);
         options.flag("--read-data", arguments_.read_data, "read, decrypt and hash every blob");
         options.value("--read-data-subset", arguments_.subset, "PART",
                       "only of some packs: n/t, p% or an amount as 10G");

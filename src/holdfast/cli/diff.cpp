@@ -30,13 +30,14 @@ Examples
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(no_lock_);
         options.argument("SNAPSHOT", before_, Options::Need::required, "the earlier one: ID or latest");
         options.argument("SNAPSHOT2", after_, Options::Need::required, "the later one");
         options.flag("--metadata", metadata_, "also changes of mode, owner, times and the like");
     }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+        HF_TRY(const auto lock, lock_for_reading(*repository, no_lock_));
         HF_TRY(const auto before, repository->find_snapshot(before_));
         HF_TRY(const auto after, repository->find_snapshot(after_));
         HF_DO(repository->load_index());
@@ -77,7 +78,7 @@ Examples
         return 0;
     }
     std::string before_, after_;
-    bool metadata_ = false;
+    bool metadata_ = false, no_lock_ = false;
 };
 
 }    // namespace

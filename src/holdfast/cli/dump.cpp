@@ -26,6 +26,7 @@ Examples
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(no_lock_);
         options.argument("SNAPSHOT", snapshot_, Options::Need::required, "ID or latest");
         options.argument("PATH", path_, Options::Need::required, "of a file or folder in it; / for all");
         options.choice("-a,--archive", archive_, {"tar", "zip"}, "for a folder (default tar)");
@@ -34,7 +35,7 @@ Examples
     }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+        HF_TRY(const auto lock, lock_for_reading(*repository, no_lock_));
         HF_TRY(const auto entry, repository->find_snapshot(snapshot_, snapshot_filter(filter_)));
         HF_DO(repository->load_index());
         HF_TRY(const format::Node node, repository->find_node(entry.snapshot.tree, path_));
@@ -62,6 +63,7 @@ Examples
     }
     std::string snapshot_, path_, archive_, target_;
     FilterArguments filter_;
+    bool no_lock_ = false;
 };
 
 }    // namespace

@@ -26,6 +26,7 @@ Examples
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(no_lock_);
         options.arguments("PATTERN", patterns_, Options::Need::required, "of names; with --blob, --tree, --pack: IDs");
         options.flag("-i,--ignore-case", ignore_case_, "A and a are the same");
         options.flag("-l,--long", long_form_, "mode, owner, size and time");
@@ -46,7 +47,7 @@ Examples
         HF_TRY(options.oldest, parse_time(oldest_, "--oldest"));
         HF_TRY(options.newest, parse_time(newest_, "--newest"));
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+        HF_TRY(const auto lock, lock_for_reading(*repository, no_lock_));
         HF_TRY(const auto snapshots, chosen_snapshots(*repository, ids_, filter_));
         HF_DO(repository->load_index());
         as_json_ = session.global.json;
@@ -111,7 +112,7 @@ private:
     std::string oldest_, newest_;
     bool ignore_case_ = false, long_form_ = false, blob_ = false, tree_ = false, pack_ = false, show_pack_ = false;
     FilterArguments filter_;
-    bool as_json_ = false;
+    bool as_json_ = false, no_lock_ = false;
     std::uint64_t hits_ = 0;
     Id shown_;
 };

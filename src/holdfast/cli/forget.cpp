@@ -190,7 +190,9 @@ of a whole one. The data itself is freed by `holdfast prune`.
         HF_DO(check_arguments(policy));
 
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::exclusive));
+        // A full disk has no room for a lock, and forgetting is a way to some: what may go is then found without one.
+        auto lock = repository->lock(vault::LockMode::exclusive);
+        if (!lock && lock.error().code != ErrorCode::disk_full) return fail(std::move(lock).error());
         HF_TRY(const auto all, repository->snapshots());
         HF_TRY(const auto chosen, choose_snapshots(all, arguments_.ids, arguments_.filter));
         std::vector<Group> groups;
@@ -210,13 +212,18 @@ of a whole one. The data itself is freed by `holdfast prune`.
             }
         }
         if (!session.global.json && !session.global.quiet) show(groups, policy);
-        if (!arguments_.dry_run) HF_DO(remove_snapshots(*repository, *lock, remove));
+        if (!arguments_.dry_run) {
+            const auto files = snapshot_files(remove);
+            if (!lock) lock = vault::lock_making_room(*repository, files);
+            if (!lock) return fail(std::move(lock).error());
+            HF_DO(vault::remove_files(*repository, **lock, files));
+        }
 
         std::optional<vault::PruneReport> pruned;
         if (arguments_.then_prune && !remove.empty()) {
             prune_options.dry_run = arguments_.dry_run;
             for (const SnapshotEntry& entry : remove) prune_options.without.insert(entry.id);
-            HF_TRY(pruned, run_prune(session, *repository, *lock, prune_options));
+            HF_TRY(pruned, run_prune(session, *repository, lock ? lock->get() : nullptr, prune_options));
         }
         report(session, groups, remove, pruned);
         return 0;
@@ -245,11 +252,10 @@ of a whole one. The data itself is freed by `holdfast prune`.
                     "nothing was removed; add --unsafe-allow-remove-all if that is meant");
     }
 
-    static Status remove_snapshots(const vault::Repository& repository, const vault::RepositoryLock& lock,
-                                   const std::vector<SnapshotEntry>& entries) {
+    static std::vector<storage::FileName> snapshot_files(const std::vector<SnapshotEntry>& entries) {
         std::vector<storage::FileName> files;
         for (const SnapshotEntry& entry : entries) files.push_back({storage::FileKind::snapshot, entry.id});
-        return vault::remove_files(repository, lock, files);
+        return files;
     }
 
     void show(const std::vector<Group>& groups, const policy::RetentionPolicy& policy) const {

@@ -16,7 +16,7 @@ struct LsArguments {
     std::string snapshot, sort;
     std::vector<std::string> paths;
     FilterArguments filter;
-    bool long_form = false, recursive = false, human_readable = false, reverse = false;
+    bool long_form = false, recursive = false, human_readable = false, reverse = false, no_lock = false;
 };
 
 // Prints as it walks: a snapshot of millions of files is not held in memory, unless it is to be sorted.
@@ -92,7 +92,7 @@ private:
 
 Result<int> run_ls(const Session& session, const LsArguments& arguments) {
     HF_TRY(const auto repository, open_repository(session));
-    HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+    HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
     HF_TRY(const auto entry, repository->find_snapshot(arguments.snapshot, snapshot_filter(arguments.filter)));
     HF_DO(repository->load_index());
     // All are looked up before anything is printed: a list that ends in an error says less than the error.
@@ -127,6 +127,7 @@ Examples
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(arguments_.no_lock);
         options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required, "ID or latest");
         options.arguments("PATH", arguments_.paths, Options::Need::optional, "only these files and folders");
         options.flag("-l,--long", arguments_.long_form, "mode, owner, size and time");

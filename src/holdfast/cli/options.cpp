@@ -8,4 +8,8 @@ void Options::filter(FilterArguments& to) {
     list("--path", to.paths, "PATH", "only snapshots of exactly these paths");
 }
 
+void Options::no_lock(bool& to) {
+    flag("--no-lock", to, "take no lock: for storage that is full or cannot be written to");
+}
+
 }    // namespace holdfast::cli

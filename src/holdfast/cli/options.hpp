@@ -51,6 +51,8 @@ public:
 
     /// --host, --tag, --path.
     void filter(FilterArguments& to);
+    /// --no-lock, of commands that only read.
+    void no_lock(bool& to);
 };
 
 }    // namespace holdfast::cli

@@ -6,6 +6,7 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/policy/size.hpp"
+#include "holdfast/vault/removal.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -39,6 +40,7 @@ json::Value amount_json(const Amount& amount) {
 struct Arguments {
     PruneArguments prune;
     bool dry_run = false;
+    std::string no_space;    // the repository's ID: who copies it has read the message that tells it
 };
 
 class PruneCommand final : public Command {
@@ -49,7 +51,7 @@ class PruneCommand final : public Command {
   holdfast prune --dry-run                         what would be freed, and what would have to be copied for it
   holdfast prune
   holdfast prune --max-unused 0                    free every byte, however much has to be copied
-  holdfast prune --max-repack-size 0               only whole packs: needs no space, for a disk that is full
+  holdfast prune --max-repack-size 0               for a full disk: whole packs only, and before anything is written
 
 Needed and unneeded data lie together in packs of some 16 MiB. A pack that nobody needs is removed; the needed part of the
 others is copied first, until at most --max-unused of the repository is unneeded. Nothing is removed before its copy and
@@ -60,19 +62,50 @@ lock: backups wait or stop meanwhile. If anything that a snapshot needs is missi
     void declare(Options& options) override {
         declare_prune(options, arguments_.prune);
         options.flag("-n,--dry-run", arguments_.dry_run, "only say what would be done");
+        options.value("--unsafe-recover-no-free-space", arguments_.no_space, "ID",
+                      "the last resort on a full disk: replace index files in their own room");
     }
     Result<int> run(const Session& session) override {
         vault::PruneOptions options;
         HF_TRY(options.limits, prune_limits(arguments_.prune));
         options.dry_run = arguments_.dry_run;
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::exclusive));
-        HF_TRY(const vault::PruneReport report, run_prune(session, *repository, *lock, options));
+        if (!arguments_.no_space.empty()) {
+            HF_DO(check_no_space(*repository));
+            options.limits.max_repack = 0;
+            options.index_goes_first = true;
+        }
+        HF_TRY(const auto lock, lock_or_make_room(*repository));
+        HF_TRY(const vault::PruneReport report, run_prune(session, *repository, lock.get(), options));
         if (session.global.json)
             print_json(prune_json(report, arguments_.dry_run));
         else if (!session.global.quiet)
             print(prune_text(report, arguments_.dry_run));
         return 0;
+    }
+
+    Status check_no_space(const vault::Repository& repository) const {
+        const std::string id = repository.config().id.hex();
+        if (arguments_.no_space == id) return {};
+        return fail(ErrorCode::usage, "--unsafe-recover-no-free-space was not given the ID of this repository",
+                    fmt::format("try --max-repack-size 0 first. If that finds no room either, and the storage is not "
+                                "about to go away: --unsafe-recover-no-free-space {}",
+                                id));
+    }
+
+    // A full disk has no room for a lock. A dry run goes on without one.
+    Result<std::unique_ptr<vault::RepositoryLock>> lock_or_make_room(vault::Repository& repository) const {
+        auto lock = repository.lock(vault::LockMode::exclusive);
+        if (lock || lock.error().code != ErrorCode::disk_full) return lock;
+        if (arguments_.dry_run) return nullptr;
+        HF_TRY(const auto needless, vault::needless_files(repository));
+        lock = vault::lock_making_room(repository, needless);
+        if (lock || lock.error().code != ErrorCode::disk_full) return lock;
+        Error error = std::move(lock).error();
+        error.hint =
+            "nothing there can go without a lock: `holdfast forget` what you need least, which makes room for one, and "
+            "prune again; or free a few KiB elsewhere on that disk";
+        return fail(std::move(error));
     }
 
     Arguments arguments_;
@@ -102,13 +135,14 @@ Result<vault::PruneLimits> prune_limits(const PruneArguments& arguments) {
 }
 
 Result<vault::PruneReport> run_prune(const Session& session, vault::Repository& repository,
-                                     const vault::RepositoryLock& lock, vault::PruneOptions options) {
+                                     const vault::RepositoryLock* lock, vault::PruneOptions options) {
     ProgressLine line(session.clock, session.people() && is_terminal(2));
     options.progress = [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
         const bool bytes = step.starts_with("copying");
         line.show({done, total, bytes ? std::string_view() : "objects", std::string(step)});
     };
-    return vault::prune(repository, lock, options);
+    if (!lock) return vault::plan_prune(repository, std::move(options));
+    return vault::prune(repository, *lock, options);
 }
 
 std::string prune_text(const vault::PruneReport& report, bool dry_run) {

@@ -20,7 +20,7 @@ Result<vault::PruneLimits> prune_limits(const PruneArguments& arguments);
 
 /// With progress on the terminal.
 Result<vault::PruneReport> run_prune(const Session& session, vault::Repository& repository,
-                                     const vault::RepositoryLock& lock, vault::PruneOptions options);
+                                     const vault::RepositoryLock* lock, vault::PruneOptions options);
 std::string prune_text(const vault::PruneReport& report, bool dry_run);
 json::Value prune_json(const vault::PruneReport& report, bool dry_run);
 

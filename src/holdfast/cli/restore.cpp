@@ -194,14 +194,14 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
             "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+        HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
         HF_TRY(const auto entry, repository->find_snapshot(arguments.snapshot, snapshot_filter(arguments.filter)));
         HF_DO(repository->load_index());
         return restore_files(session, arguments, *repository, entry);
     }
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
-    HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+    HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
     vault::SnapshotFilter filter = snapshot_filter(arguments.filter);
     // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
     if (filter.host.empty() && filter.paths.empty() && filter.tags.empty())
@@ -235,6 +235,7 @@ that fits brings (or leaves out) all below it. Excludes win.
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(arguments_.no_lock);
         options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required,
                          "ID or latest; with --target also ID:FOLDER");
         options.list("--only", arguments_.only, "COMPONENT", "only this component, by name or kind");

@@ -16,6 +16,7 @@ struct RestoreArguments {
     } files;    // of patterns
     FilterArguments filter;
     bool dry_run = false, yes = false, replace = false, delete_others = false, sparse = false, verify = false;
+    bool no_lock = false;
 };
 
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.

@@ -213,4 +213,9 @@ vault::SnapshotFilter snapshot_filter(const FilterArguments& arguments) {
     return {arguments.host, arguments.paths, arguments.tags};
 }
 
+Result<std::unique_ptr<vault::RepositoryLock>> lock_for_reading(vault::Repository& repository, bool no_lock) {
+    if (no_lock) return nullptr;
+    return repository.lock(vault::LockMode::shared);
+}
+
 }    // namespace holdfast::cli

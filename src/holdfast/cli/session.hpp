@@ -55,6 +55,9 @@ Result<std::unique_ptr<vault::Repository>> open_repository(const Session& sessio
 /// For commands that need the configuration only to find the repository.
 Result<std::unique_ptr<vault::Repository>> open_repository(const Session& session);
 
+/// The shared lock of a command that only reads; none with --no-lock.
+Result<std::unique_ptr<vault::RepositoryLock>> lock_for_reading(vault::Repository& repository, bool no_lock);
+
 vault::SnapshotFilter snapshot_filter(const FilterArguments& arguments);
 
 }    // namespace holdfast::cli

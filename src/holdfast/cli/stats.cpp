@@ -33,6 +33,7 @@ Examples
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(no_lock_);
         options.choice("--mode", mode_, {"restore-size", "files-by-contents", "blobs-per-file", "raw-data"},
                        "how to count");
         options.number("--largest", largest_, 0, "N", "name the N largest files");
@@ -41,7 +42,7 @@ Examples
     }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto repository, open_repository(session));
-        HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
+        HF_TRY(const auto lock, lock_for_reading(*repository, no_lock_));
         HF_TRY(const auto snapshots, chosen_snapshots(*repository, ids_, filter_));
         HF_DO(repository->load_index());
         const vault::StatsMode mode = mode_of(mode_);
@@ -87,6 +88,7 @@ Examples
     std::string mode_ = "restore-size";
     std::int64_t largest_ = 0;
     FilterArguments filter_;
+    bool no_lock_ = false;
     std::vector<std::string> ids_;
 };
 

@@ -37,6 +37,7 @@ public:
         HF_DO(count_commit());
         auto content = below_->read(name);
         HF_DO(below_->remove(name));
+        faults_->writes_left += faults_->writes_per_removal;
         const std::scoped_lock lock(faults_->mutex);
         if (content) faults_->unsynced.push_back({name, *std::move(content)});
         return {};
@@ -75,8 +76,13 @@ private:
     };
 
     Status spend(std::size_t bytes) {
-        if (faults_->bytes_left.fetch_sub(static_cast<std::int64_t>(bytes)) >= static_cast<std::int64_t>(bytes))
-            return {};
+        const auto wanted = static_cast<std::int64_t>(bytes);
+        // What did not fit took no room.
+        if (faults_->writes_left.fetch_sub(1) > 0) {
+            if (faults_->bytes_left.fetch_sub(wanted) >= wanted) return {};
+        } else {
+            ++faults_->writes_left;
+        }
         return fail(ErrorCode::disk_full, "no space left on the faulty device");
     }
     Status count_commit() {

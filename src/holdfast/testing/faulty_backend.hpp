@@ -1,7 +1,8 @@
 #pragma once
 // A Backend that fails where a test wants it to, and loses on command what a power failure would lose.
 //
-//   disk full     after `bytes_left` more bytes every write returns disk_full
+//   disk full     after `bytes_left` more bytes, or `writes_left` more writes, every write returns disk_full; a removal gives
+//                 room for `writes_per_removal` more
 //   death         after `commits_left` more files got or lost their names every commit, removal and sync returns io
 //   power cut     lose_power() takes back any commit and any removal since the last sync(): what the durability contract of
 //                 storage/backend.hpp allows. Locks are never synced and their removal is not taken back: this process
@@ -23,6 +24,7 @@ namespace holdfast::testing {
 struct Faults {
     std::atomic<std::int64_t> bytes_left = std::int64_t(1) << 62;
     std::atomic<std::int64_t> commits_left = std::int64_t(1) << 62;
+    std::atomic<std::int64_t> writes_left = std::int64_t(1) << 62, writes_per_removal = 0;
     std::atomic<bool> fail_sync = false, refuse_removals = false;
     std::mutex mutex;
     struct Change {

@@ -279,9 +279,12 @@ private:
 }    // namespace
 
 Result<CheckReport> check(Repository& repository, const CheckOptions& options) {
-    HF_TRY(const auto lock, repository.lock(LockMode::exclusive));
+    std::unique_ptr<RepositoryLock> lock;
+    if (options.lock) {
+        HF_TRY(lock, repository.lock(LockMode::exclusive));
+    }
     HF_TRY(auto report, Checker(repository, options).run());
-    HF_DO(lock->still_held());
+    if (lock) HF_DO(lock->still_held());
     return report;
 }
 

@@ -15,6 +15,7 @@ struct CheckOptions {
     bool read_data = false;    // read, decrypt, decompress and hash every blob of every pack
     std::function<void(std::uint64_t done, std::uint64_t total)> progress;    // packs (read_data) or trees
     std::optional<PackSubset> subset{};    // with read_data: only these packs are read
+    bool lock = true;    // false: where no lock can be written. What others write meanwhile may look like damage
 };
 
 struct CheckReport {
@@ -24,7 +25,7 @@ struct CheckReport {
     bool ok() const { return errors.empty(); }
 };
 
-/// Section 15 of the format. Takes the exclusive lock. Only failures to look at all are errors of the call; what is
+/// Section 15 of the format. Takes the exclusive lock, unless told not to. Only failures to look at all are errors of the call; what is
 /// found is in the report.
 Result<CheckReport> check(Repository& repository, const CheckOptions& options = {});
 

@@ -27,13 +27,24 @@ constexpr std::size_t k_index_small_files_min = 10;
 
 class Pruner {
 public:
-    Pruner(Repository& repository, const RepositoryLock& lock, const PruneOptions& options)
-        : repository_(repository), lock_(lock), options_(options), index_(repository.state().index) {}
+    Pruner(Repository& repository, const RepositoryLock* lock, const PruneOptions& options)
+        : repository_(repository), lock_(lock), options_(options), index_(repository.state().index) {
+        HF_ASSERT(!options.index_goes_first || options.limits.max_repack == 0);
+    }
 
     Result<PruneReport> run() {
         HF_DO(look());
-        if (!options_.dry_run) HF_DO(change());
+        if (options_.dry_run) return std::move(report_);
+        if (auto changed = change(); !changed) return fail(explained(std::move(changed).error()));
         return std::move(report_);
+    }
+
+    Result<std::vector<storage::FileName>> needless() {
+        HF_DO(look());
+        HF_TRY(const Dead dead, find_dead());
+        std::vector<storage::FileName> files = unindexed();
+        files.insert(files.end(), dead.index_files.begin(), dead.index_files.end());
+        return files;
     }
 
 private:
@@ -72,16 +83,13 @@ private:
 
     Status change() {
         HF_DO(check_removal_allowed(repository_));
-        if (report_.statistics.unindexed.blobs > 0) {
-            std::vector<storage::FileName> files;
-            for (const auto& [id, size] : usage_.unindexed) files.push_back({FileKind::pack, id});
-            HF_DO(remove(files, "removing packs that no index names"));
-        }
-        IndexWriter index(repository_, lock_);
+        if (report_.statistics.unindexed.blobs > 0) HF_DO(remove(unindexed(), "removing packs that no index names"));
+        if (options_.limits.max_repack == 0) HF_DO(remove_dead());
+        IndexWriter index(repository_, *lock_);
         HF_DO(copy_needed(index));
         std::vector<storage::FileName> old_index;
-        HF_DO(rewrite_index(index, old_index));
-        if (old_index.empty() && index.written().empty()) return {};
+        HF_DO(options_.index_goes_first ? rewrite_index_in_its_room() : rewrite_index(index, old_index));
+        if (old_index.empty() && index.written().empty() && report_.index_files_removed == 0) return {};
         os::crash_point("prune.index_written");
         HF_DO(remove(old_index, "removing old index files"));
         os::crash_point("prune.index_replaced");
@@ -92,8 +100,65 @@ private:
             if (fates_[pack] != PackFate::keep) old_packs.push_back({FileKind::pack, pack_ids_[pack]});
         HF_DO(remove(old_packs, "removing old packs"));
         os::crash_point("prune.packs_removed");
-        report_.index_files_removed = old_index.size();
+        report_.index_files_removed += old_index.size();
         return {};
+    }
+
+    std::vector<storage::FileName> unindexed() const {
+        std::vector<storage::FileName> files;
+        for (const auto& [id, size] : usage_.unindexed) files.push_back({FileKind::pack, id});
+        return files;
+    }
+
+    // Index files that name only packs that go, and those packs as far as no other file names them.
+    struct Dead {
+        std::vector<storage::FileName> index_files, packs;
+    };
+    Result<Dead> find_dead() {
+        Dead dead;
+        std::set<Id> of_dead, of_others;
+        for (const Id& id : std::set<Id>(repository_.state().index_files)) {
+            HF_TRY(const auto packs, read_index_file(id));
+            const bool is_dead = !packs.empty() && std::ranges::all_of(packs, [&](const format::IndexPack& pack) {
+                return fate_of(pack.id) == PackFate::remove;
+            });
+            if (is_dead) dead.index_files.push_back({FileKind::index, id});
+            for (const format::IndexPack& pack : packs) (is_dead ? of_dead : of_others).insert(pack.id);
+        }
+        for (const Id& id : of_dead)
+            if (!of_others.contains(id)) dead.packs.push_back({FileKind::pack, id});
+        return dead;
+    }
+    Status remove_dead() {
+        HF_TRY(const Dead dead, find_dead());
+        HF_DO(remove(dead.index_files, "removing index files that name nothing needed"));
+        report_.index_files_removed += dead.index_files.size();
+        {
+            Repository::State& state = repository_.state();
+            const std::scoped_lock guard(state.index_files_mutex);
+            for (const storage::FileName& file : dead.index_files) state.index_files.erase(file.id);
+        }
+        return remove(dead.packs, "removing packs");
+    }
+
+    Result<std::vector<format::IndexPack>> read_index_file(const Id& id) const {
+        HF_TRY(const std::string json, repository_.read_document({FileKind::index, id}));
+        return format::decode_index(json, "index " + id.brief());
+    }
+
+    // The full disk: what helps then depends on what was tried.
+    Error explained(Error error) const {
+        if (error.code != ErrorCode::disk_full) return error;
+        if (options_.limits.max_repack > 0)
+            error.hint = "`holdfast prune --max-repack-size 0` copies nothing and frees whole packs first";
+        else if (!options_.index_goes_first)
+            error.hint = fmt::format(
+                "free some room elsewhere on that disk, or forget more snapshots and try again. As a last resort: "
+                "`holdfast prune --unsafe-recover-no-free-space {}`",
+                repository_.config().id.hex());
+        else
+            error.hint = "every pack that is needed is there; free some room, then `holdfast repair index`";
+        return error;
     }
 
     // Blobs of packs to be repacked, by pack. Eight bytes a blob.
@@ -143,8 +208,7 @@ private:
         std::atomic<std::size_t> done = 0, small_count = 0;
         std::mutex mutex;
         HF_DO(for_each_of(ids.size(), worker_count(), [&](std::size_t at) -> Status {
-            HF_TRY(const std::string json, repository_.read_document({FileKind::index, ids[at]}));
-            HF_TRY(auto packs, format::decode_index(json, "index " + ids[at].brief()));
+            HF_TRY(auto packs, read_index_file(ids[at]));
             std::size_t blobs = 0;
             for (const format::IndexPack& pack : packs) blobs += pack.blobs.size();
             const std::size_t removed =
@@ -165,7 +229,7 @@ private:
             old.push_back({FileKind::index, ids[at]});
             return {};
         }));
-        if (small_count >= k_index_small_files_min)
+        if (small_count >= k_index_small_files_min && options_.limits.max_repack > 0)
             for (std::size_t at = 0; at < ids.size(); ++at) {
                 if (small[at].empty()) continue;
                 for (format::IndexPack& pack : small[at]) HF_DO(index.add(std::move(pack)));
@@ -176,10 +240,29 @@ private:
         return {};
     }
 
-    bool goes(const Id& id) const {
-        const auto pack = index_.pack_number(id);
-        return pack && fates_[*pack] != PackFate::keep;
+    // One after the other, each in the room of the old one.
+    Status rewrite_index_in_its_room() {
+        for (const Id& id : std::set<Id>(repository_.state().index_files)) {
+            HF_TRY(auto packs, read_index_file(id));
+            const std::size_t gone = std::erase_if(packs, [&](const format::IndexPack& pack) { return goes(pack.id); });
+            if (gone == 0 && !packs.empty()) continue;
+            HF_DO(remove({{FileKind::index, id}}, "writing the index"));
+            ++report_.index_files_removed;
+            os::crash_point("prune.index_gone");
+            if (packs.empty()) continue;
+            HF_TRY(const Id written, repository_.write_document(FileKind::index, format::encode_index(packs)));
+            log_warning("an index file was replaced in its own room", {{"old", id.brief()}, {"new", written.brief()}});
+            ++report_.index_files_written;
+            HF_DO(repository_.backend().sync());
+        }
+        return {};
     }
+
+    PackFate fate_of(const Id& id) const {
+        const auto pack = index_.pack_number(id);
+        return pack ? fates_[*pack] : PackFate::keep;
+    }
+    bool goes(const Id& id) const { return fate_of(id) != PackFate::keep; }
 
     void forget_index() {
         for (BlobIndex::PackNumber pack = 0; pack < fates_.size(); ++pack) pack_ids_.push_back(index_.pack_id(pack));
@@ -191,11 +274,12 @@ private:
     }
 
     Status remove(const std::vector<storage::FileName>& files, std::string_view step) {
-        return remove_files(repository_, lock_, files, [&](std::uint64_t done) { progress(step, done, files.size()); });
+        return remove_files(repository_, *lock_, files,
+                            [&](std::uint64_t done) { progress(step, done, files.size()); });
     }
 
     Repository& repository_;
-    const RepositoryLock& lock_;
+    const RepositoryLock* const lock_;    // null: nothing is changed
     const PruneOptions& options_;
     const BlobIndex& index_;
     PackUsage usage_;
@@ -207,7 +291,18 @@ private:
 }    // namespace
 
 Result<PruneReport> prune(Repository& repository, const RepositoryLock& lock, const PruneOptions& options) {
-    return Pruner(repository, lock, options).run();
+    return Pruner(repository, &lock, options).run();
+}
+
+Result<PruneReport> plan_prune(Repository& repository, PruneOptions options) {
+    options.dry_run = true;
+    return Pruner(repository, nullptr, options).run();
+}
+
+Result<std::vector<storage::FileName>> needless_files(Repository& repository) {
+    PruneOptions options;
+    options.limits.max_repack = 0;
+    return Pruner(repository, nullptr, options).needless();
 }
 
 }    // namespace holdfast::vault

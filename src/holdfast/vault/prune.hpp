@@ -4,6 +4,8 @@
 //   order     packs that no index names go → new packs safe → new index files safe → old index files gone → old packs
 //             gone; before each step the lock is checked. Killed anywhere, nothing that is needed is lost, and the next
 //             prune takes up what is left
+//   no room   with limits.max_repack 0 nothing is copied, and what can go without anything being written goes first: packs
+//            that no index names, then index files none of whose packs stays, with those packs
 //   refuses   (corrupt) when a snapshot, a tree or the index cannot be read, when a needed blob is in no index, or a
 //             pack with needed blobs is missing or has another size: then nothing is removed at all
 //   memory    the index, 2 bits for each of its entries, some 100 bytes a pack, and 16 bytes for each blob to be copied
@@ -13,6 +15,7 @@
 #include <functional>
 #include <set>
 #include <string_view>
+#include <vector>
 
 #include "holdfast/vault/prune_plan.hpp"
 #include "holdfast/vault/repository.hpp"
@@ -24,6 +27,9 @@ struct PruneOptions {
     bool dry_run = false;    // plan, and leave everything as it is
     std::set<Id> without;    // snapshots that count as gone already: a forget that is only tried
     int compression_level = 1;    // for what limits.uncompressed compresses
+    /// Each old index file goes before the new one is written, which then has its room. Killed in between, what that file
+    /// named is found again only by repair_index. For a disk without any room; together with limits.max_repack 0.
+    bool index_goes_first = false;
     /// What is being done, how much of it, and of how much (0: not known). From one thread at a time.
     std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)> progress;
 };
@@ -37,5 +43,12 @@ struct PruneReport {
 
 /// `lock` is the exclusive lock on `repository`. Loads the index itself.
 Result<PruneReport> prune(Repository& repository, const RepositoryLock& lock, const PruneOptions& options = {});
+
+/// As a dry run, without a lock: for a disk that has no room for one.
+Result<PruneReport> plan_prune(Repository& repository, PruneOptions options);
+
+/// What prune() with limits.max_repack 0 removes before it writes anything: that may go also without a lock as long as
+/// nobody has one. For lock_making_room().
+Result<std::vector<storage::FileName>> needless_files(Repository& repository);
 
 }    // namespace holdfast::vault

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/parallel.hpp"
@@ -76,6 +77,20 @@ Status remove_files(const Repository& repository, const RepositoryLock& lock,
         if (!removed) return fail(explained(std::move(removed).error(), repository));
     }
     return repository.backend().sync();
+}
+
+Result<std::unique_ptr<RepositoryLock>> lock_making_room(Repository& repository,
+                                                         std::span<const storage::FileName> needless) {
+    for (std::size_t at = 0;; ++at) {
+        auto lock = repository.lock(LockMode::exclusive);
+        if (lock || lock.error().code != ErrorCode::disk_full || at == needless.size()) return lock;
+        log_warning("removed a file that nobody needs, to have room for a lock",
+                    {{"file", storage::relative_path(needless[at])}});
+        if (auto removed = remove_in_batches(repository.backend(), needless.subspan(at, 1), [](const auto&) {});
+            !removed)
+            return fail(explained(std::move(removed).error(), repository));
+        HF_DO(repository.backend().sync());
+    }
 }
 
 }    // namespace holdfast::vault

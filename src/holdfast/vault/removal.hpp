@@ -5,6 +5,7 @@
 //   errors   the backend's own; a file that is gone already is no error. `denied` says that the storage keeps what it has
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -24,5 +25,10 @@ Status remove_in_batches(storage::Backend& backend, std::span<const storage::Fil
 Status remove_files(const Repository& repository, const RepositoryLock& lock,
                     const std::vector<storage::FileName>& files,
                     const std::function<void(std::uint64_t done)>& progress = {});
+
+/// The exclusive lock, also where the disk is too full for its file: then one after the other of `needless` is removed
+/// until there is room. Never while another lock is there; and who has none finds no room for one, either.
+Result<std::unique_ptr<RepositoryLock>> lock_making_room(Repository& repository,
+                                                         std::span<const storage::FileName> needless);
 
 }    // namespace holdfast::vault
