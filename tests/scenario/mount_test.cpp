@@ -4,8 +4,12 @@
 #include <gmock/gmock.h>
 #include <sys/xattr.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
 
 #include "scenario.hpp"
 
@@ -89,6 +93,36 @@ TEST_F(Mounts, FiltersAndTemplatesChooseWhatIsShown) {
     ASSERT_EQ(names.size(), 2u);
     EXPECT_THAT(names[0], HasSubstr("desk1-20"));
     process_->kill(SIGTERM);
+    EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Mounts, SnapshotsThatAreMadeAndForgottenMeanwhileAppearAndGo) {
+    mount();
+    const auto wait_for = [](const std::function<bool()>& condition) {
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (!condition() && std::chrono::steady_clock::now() < limit)
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        return condition();
+    };
+    const std::string latest = at("mnt/snapshots/latest") + at("source");
+    EXPECT_FALSE(os::exists(latest + "/etc/newest"));
+    const std::string open = at("mnt/hosts/desk1/latest") + at("source/etc/desk.conf");
+    std::ifstream held(open);
+    write(at("source/etc/newest"), "newest");
+    ASSERT_EQ(holdfast({"backup", at("source"), "--tag", "third", "--host", "desk3"}).exit, 0);
+    EXPECT_TRUE(wait_for([&] { return os::list_folder(at("mnt/snapshots"))->size() == 4; }));    // with latest
+    EXPECT_TRUE(os::exists(at("mnt/tags/third/latest") + at("source/etc/newest")));
+    EXPECT_TRUE(wait_for([&] { return os::exists(latest + "/etc/newest"); }));
+    expect_equal_trees(at("source"), latest);
+    // forget wants the repository alone; somebody else's program may remove a snapshot file all the same.
+    const auto known = holdfast({"snapshots", "--host", "desk1", "--json"}).json()["snapshots"].items();
+    ASSERT_EQ(known.size(), 1u);
+    ASSERT_TRUE(os::remove_tree(repository() + "/snapshots/" + known[0]["id"].text()));
+    EXPECT_TRUE(wait_for([&] { return !os::exists(at("mnt/hosts/desk1")); }));
+    EXPECT_EQ(os::list_folder(at("mnt/ids"))->size(), 2u);
+    std::string line;
+    EXPECT_TRUE(std::getline(held, line)) << "what is open stays readable";
+    process_->kill(SIGINT);
     EXPECT_EQ(end(), 0);
 }
 

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <set>
+
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/mount/fuse_mount.hpp"
@@ -13,7 +15,7 @@ struct MountArguments {
     std::string mountpoint, time_template;
     std::vector<std::string> path_templates;
     FilterArguments filter;
-    bool allow_other = false, owner_root = false, no_permissions = false;
+    bool allow_other = false, owner_root = false, no_permissions = false, no_lock = false;
 };
 
 // Reading the repository through the mount point would wait for ourselves.
@@ -26,23 +28,50 @@ Status check_not_above_repository(const std::string& mountpoint, const vault::Re
                 "mount it elsewhere");
 }
 
+// The snapshots that are shown. A repository that is looked at every few seconds is asked for names only.
+class Snapshots {
+public:
+    Snapshots(vault::Repository& repository, vault::SnapshotFilter filter)
+        : repository_(repository), filter_(std::move(filter)) {}
+
+    /// nullopt: the same as last time.
+    Result<std::optional<std::vector<vault::SnapshotEntry>>> look() {
+        std::set<Id> ids;
+        HF_DO(repository_.backend().list(storage::FileKind::snapshot,
+                                         [&](const Id& id, std::uint64_t) { ids.insert(id); }));
+        if (ids == known_) return std::nullopt;
+        HF_TRY(auto entries, repository_.snapshots([&](const Id& id, const Error& error) {
+            if (told_.insert(id).second)
+                print_note(fmt::format("snapshot {} cannot be read and is not shown: {}\n", id.brief(), error.message));
+        }));
+        std::erase_if(entries, [&](const auto& entry) { return !vault::passes(entry.snapshot, filter_); });
+        // After the snapshots: what they need is in the index by then.
+        HF_DO(repository_.load_index(true));
+        known_ = std::move(ids);
+        return entries;
+    }
+
+private:
+    vault::Repository& repository_;
+    const vault::SnapshotFilter filter_;
+    std::set<Id> known_, told_;
+};
+
 Result<int> run_mount(const Session& session, const MountArguments& arguments) {
     HF_TRY(const auto repository, open_repository(session));
     HF_DO(check_not_above_repository(arguments.mountpoint, *repository));
-    HF_TRY(const auto lock, repository->lock(vault::LockMode::shared));
-    HF_TRY(auto entries, repository->snapshots([](const Id& id, const Error& error) {
-        print_note(fmt::format("snapshot {} cannot be read and is not shown: {}\n", id.brief(), error.message));
-    }));
-    const vault::SnapshotFilter filter = snapshot_filter(arguments.filter);
-    std::erase_if(entries, [&](const vault::SnapshotEntry& entry) { return !vault::passes(entry.snapshot, filter); });
-    HF_DO(repository->load_index());
+    HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
+    Snapshots snapshots(*repository, snapshot_filter(arguments.filter));
+    HF_TRY(auto entries, snapshots.look());
+    if (!entries) entries.emplace();    // an empty repository
 
     mount::FilesOptions files_options;
     if (!arguments.path_templates.empty()) files_options.templates.paths = arguments.path_templates;
     if (!arguments.time_template.empty()) files_options.templates.time = arguments.time_template;
     files_options.owner_root = arguments.owner_root;
-    const std::size_t count = entries.size();
-    HF_TRY(const auto files, mount::SnapshotFiles::make(*repository, std::move(entries), files_options));
+    files_options.reload = [&] { return snapshots.look(); };
+    const std::size_t count = entries->size();
+    HF_TRY(const auto files, mount::SnapshotFiles::make(*repository, *std::move(entries), files_options));
     mount::MountOptions options;
     options.mountpoint = arguments.mountpoint;
     options.allow_other = arguments.allow_other;
@@ -71,11 +100,12 @@ class MountCommand final : public Command {
   ls /mnt/vault/snapshots/latest/                        also ids/, hosts/HOST/, tags/TAG/
   holdfast mount /mnt/vault --host desk1 --tag nightly   only these snapshots
   holdfast mount /mnt/vault --path-template 'by-day/%T' --time-template 2006-01-02
-The mount is read-only and shows the snapshots that were there when it began. It holds a shared lock: backups go on,
-prune waits.
+The mount is read-only. Snapshots that are made or forgotten meanwhile appear and go within seconds. It holds a shared
+lock: backups go on, prune waits.
 )";
     }
     void declare(Options& options) override {
+        options.no_lock(arguments_.no_lock);
         options.argument("MOUNTPOINT", arguments_.mountpoint, Options::Need::required, "an existing folder");
         options.flag("--allow-other", arguments_.allow_other, "let other users look, too");
         options.flag("--owner-root", arguments_.owner_root, "everything belongs to root");

@@ -19,8 +19,8 @@
 namespace holdfast::mount {
 namespace {
 
-// Nothing in a snapshot ever changes.
-constexpr double k_forever = 86'400;
+// Nothing in a snapshot ever changes; which snapshots there are does.
+constexpr double k_forever = 86'400, k_shortly = 1;
 constexpr int k_poll_ms = 250;    // a signal is seen this late at most by threads that did not get it
 constexpr unsigned k_readahead = 1u << 20;
 
@@ -47,7 +47,7 @@ fuse_entry_param entry_of(const SnapshotFiles::Attributes& found) {
     fuse_entry_param entry{};
     entry.ino = found.number;
     entry.attr = found.st;
-    entry.attr_timeout = entry.entry_timeout = k_forever;
+    entry.attr_timeout = entry.entry_timeout = found.fixed ? k_forever : k_shortly;
     return entry;
 }
 
@@ -88,8 +88,9 @@ void on_opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
     if (!listing) return reply_error(request, listing.error(), "opendir");
     auto handle = std::make_unique<OpenFolder>(*std::move(listing));
     info->fh = reinterpret_cast<std::uint64_t>(handle.get());
-    info->cache_readdir = 1;
-    info->keep_cache = 1;
+    const bool fixed = files_of(request).is_fixed(number);
+    info->cache_readdir = fixed;
+    info->keep_cache = fixed;
     if (fuse_reply_open(request, info) == 0) static_cast<void>(handle.release());
 }
 

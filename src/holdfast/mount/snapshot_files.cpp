@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "holdfast/base/log.hpp"
+
 namespace holdfast::mount {
 namespace {
 
@@ -62,41 +64,77 @@ std::size_t size_in_memory(const format::Tree& tree) {
     return bytes;
 }
 
+// Tells the content of one snapshot from another's of the same name.
+std::uint64_t scope_of(const Id& id) { return load_le<std::uint64_t>(id.bytes.data()); }
+
 std::unexpected<Error> absent(std::string_view name) {
     return fail(ErrorCode::not_found, fmt::format("{} is not there", name));
 }
 
 }    // namespace
 
-SnapshotFiles::SnapshotFiles(const vault::Repository& repository, std::vector<vault::SnapshotEntry> entries,
-                             const FilesOptions& options)
-    : repository_(repository),
-      entries_(std::move(entries)),
-      options_(options),
-      blobs_(repository, options.blob_bytes_max, options.fetchers) {
-    if (!entries_.empty()) time_ = entries_.back().snapshot.time;
-}
+SnapshotFiles::SnapshotFiles(const vault::Repository& repository, const FilesOptions& options)
+    : repository_(repository), options_(options), blobs_(repository, options.blob_bytes_max, options.fetchers) {}
 
 Result<std::unique_ptr<SnapshotFiles>> SnapshotFiles::make(const vault::Repository& repository,
                                                            std::vector<vault::SnapshotEntry> entries,
                                                            const FilesOptions& options) {
-    std::unique_ptr<SnapshotFiles> files(new SnapshotFiles(repository, std::move(entries), options));
-    HF_TRY(files->layout_, lay_out(files->entries_, options.templates));
+    std::unique_ptr<SnapshotFiles> files(new SnapshotFiles(repository, options));
+    HF_TRY(files->view_, files->make_view(std::move(entries)));
+    files->looked_at_ = repository.clock().instant();
     auto root = std::make_shared<Inode>();
     root->above = k_root;
-    root->layout = &files->layout_;
-    root->node = files->layout_node("");
+    root->layout.emplace();
+    root->node = layout_node("", files->view_->time);
     root->known = 1;    // never forgotten
     files->inodes_.emplace(k_root, std::move(root));
     return files;
 }
 
-format::Node SnapshotFiles::layout_node(std::string_view name) const {
+Result<std::shared_ptr<const SnapshotFiles::View>> SnapshotFiles::make_view(
+    std::vector<vault::SnapshotEntry> entries) const {
+    auto view = std::make_shared<View>();
+    view->entries = std::move(entries);
+    if (!view->entries.empty()) view->time = view->entries.back().snapshot.time;
+    HF_TRY(view->layout, lay_out(view->entries, options_.templates));
+    return view;
+}
+
+const LayoutFolder* SnapshotFiles::View::folder(const std::vector<std::string>& path) const {
+    const LayoutFolder* at = &layout;
+    for (const std::string& name : path) {
+        const auto below = at->folders.find(name);
+        if (below == at->folders.end()) return nullptr;
+        at = &below->second;
+    }
+    return at;
+}
+
+std::shared_ptr<const SnapshotFiles::View> SnapshotFiles::view() {
+    // While one looks the others go on with what is known.
+    const std::unique_lock reloading(reload_mutex_, std::try_to_lock);
+    if (options_.reload && reloading && repository_.clock().instant() - looked_at_ >= options_.reload_every) {
+        auto entries = options_.reload();
+        looked_at_ = repository_.clock().instant();
+        auto fresh = entries && *entries ? make_view(**std::move(entries))
+                                         : Result<std::shared_ptr<const View>>(std::shared_ptr<const View>());
+        if (!entries)
+            log_warning("the snapshots could not be looked at again", {{"error", entries.error().message}});
+        else if (fresh && *fresh) {
+            const std::scoped_lock lock(mutex_);
+            view_ = *std::move(fresh);
+        }
+    }
+    const std::scoped_lock lock(mutex_);
+    return view_;
+}
+
+format::Node SnapshotFiles::layout_node(std::string_view name, Timestamp time) {
     format::Node node;
     node.name = name;
     node.type = format::NodeType::dir;
     node.mode = format::go_mode(S_IFDIR | 0555);
-    node.mtime = node.atime = node.ctime = time_;
+    node.mtime = node.atime = node.ctime = time;
     return node;
 }
 
@@ -140,7 +178,10 @@ InodeNumber SnapshotFiles::number_of(InodeNumber folder, const Inode& above, con
         if (!node.content.empty()) content = node.content.front().hex() + node.content.back().hex();
         return number_from("link", above.scope ^ node.device_id, node.inode, content);
     }
-    return number_from("name", folder, 0, node.name);
+    // Of one name above the snapshots: what it leads to may become another thing.
+    if (above.layout && node.type == format::NodeType::symlink)
+        return number_from("latest", folder, 0, node.link_target);
+    return number_from("name", folder, above.layout ? scope_of(node.subtree) : 0, node.name);
 }
 
 Result<SnapshotFiles::Known> SnapshotFiles::child(InodeNumber folder, const Inode& above, std::string_view name) {
@@ -155,24 +196,27 @@ Result<SnapshotFiles::Known> SnapshotFiles::child(InodeNumber folder, const Inod
         inode->node = *node;
         return inode;
     }
-    if (const auto found = above.layout->folders.find(name); found != above.layout->folders.end()) {
-        inode->layout = &found->second;
-        inode->node = layout_node(name);
+    const auto now = view();
+    const LayoutFolder* const layout = now->folder(*above.layout);
+    if (!layout) return absent(name);
+    if (layout->folders.contains(name)) {
+        inode->layout = above.layout;
+        inode->layout->emplace_back(name);
+        inode->node = layout_node(name, now->time);
         return inode;
     }
-    if (const auto found = above.layout->snapshots.find(name); found != above.layout->snapshots.end()) {
-        const vault::SnapshotEntry& entry = entries_[found->second];
-        inode->node = layout_node(name);
-        inode->node.mtime = inode->node.atime = inode->node.ctime = entry.snapshot.time;
+    if (const auto found = layout->snapshots.find(name); found != layout->snapshots.end()) {
+        const vault::SnapshotEntry& entry = now->entries[found->second];
+        inode->node = layout_node(name, entry.snapshot.time);
         inode->node.subtree = entry.snapshot.tree;
-        inode->scope = number_from("snapshot", folder, found->second, name);
+        inode->scope = scope_of(entry.id);
         return inode;
     }
-    if (name == "latest" && !above.layout->latest.empty()) {
-        inode->node = layout_node(name);
+    if (name == "latest" && !layout->latest.empty()) {
+        inode->node = layout_node(name, now->time);
         inode->node.type = format::NodeType::symlink;
         inode->node.mode = 0777;
-        inode->node.link_target = above.layout->latest;
+        inode->node.link_target = layout->latest;
         return inode;
     }
     return absent(name);
@@ -203,7 +247,7 @@ Result<SnapshotFiles::Attributes> SnapshotFiles::lookup(InodeNumber folder, std:
     const std::scoped_lock lock(mutex_);
     const auto [at, is_new] = inodes_.try_emplace(number, std::move(inode));
     ++at->second->known;
-    return Attributes{number, status_of(number, *at->second)};
+    return Attributes{number, status_of(number, *at->second), !above->layout};
 }
 
 void SnapshotFiles::forget(InodeNumber number, std::uint64_t times) {
@@ -216,7 +260,7 @@ void SnapshotFiles::forget(InodeNumber number, std::uint64_t times) {
 
 Result<SnapshotFiles::Attributes> SnapshotFiles::attributes(InodeNumber number) {
     HF_TRY(const Known inode, find(number));
-    return Attributes{number, status_of(number, *inode)};
+    return Attributes{number, status_of(number, *inode), true};
 }
 
 Result<std::shared_ptr<const SnapshotFiles::Listing>> SnapshotFiles::list(InodeNumber folder) {
@@ -231,13 +275,30 @@ Result<std::shared_ptr<const SnapshotFiles::Listing>> SnapshotFiles::list(InodeN
             items->push_back({node.name, number_of(folder, *above, node), type_bits(node.type)});
         return items;
     }
-    const auto add = [&](const std::string& name, mode_t type) {
-        items->push_back({name, number_from("name", folder, 0, name), type});
+    const auto now = view();
+    const LayoutFolder* const layout = now->folder(*above->layout);
+    if (!layout) return items;
+    const auto add = [&](const format::Node& node) {
+        items->push_back({node.name, number_of(folder, *above, node), type_bits(node.type)});
     };
-    for (const auto& [name, below] : above->layout->folders) add(name, S_IFDIR);
-    for (const auto& [name, entry] : above->layout->snapshots) add(name, S_IFDIR);
-    if (!above->layout->latest.empty()) add("latest", S_IFLNK);
+    for (const auto& [name, below] : layout->folders) add(layout_node(name, now->time));
+    for (const auto& [name, entry] : layout->snapshots) {
+        format::Node node = layout_node(name, now->time);
+        node.subtree = now->entries[entry].snapshot.tree;
+        add(node);
+    }
+    if (!layout->latest.empty()) {
+        format::Node node = layout_node("latest", now->time);
+        node.type = format::NodeType::symlink;
+        node.link_target = layout->latest;
+        add(node);
+    }
     return items;
+}
+
+bool SnapshotFiles::is_fixed(InodeNumber folder) const {
+    const auto inode = find(folder);
+    return inode && !(*inode)->layout;
 }
 
 Result<std::string> SnapshotFiles::link_target(InodeNumber number) {

@@ -148,5 +148,61 @@ TEST_F(Files, DamageIsAnErrorOfTheReadNotOfTheMount) {
     EXPECT_EQ(as_text(*files_->read(**file, 0, 10)), content_.substr(0, 10));
 }
 
+TEST_F(Files, WhatIsAboveTheSnapshotsFollowsTheRepository) {
+    ASSERT_TRUE(repository_->load_index(true));
+    const vault::SnapshotEntry first = repository_->snapshots()->front();
+    std::vector<vault::SnapshotEntry> now{first};
+    int looks = 0;
+    FilesOptions options;
+    options.templates.paths = {"s/%i", "t/%T"};
+    options.reload_every = {};
+    options.reload = [&]() -> Result<std::optional<std::vector<vault::SnapshotEntry>>> {
+        ++looks;
+        return now;
+    };
+    auto made = SnapshotFiles::make(*repository_, now, options);
+    ASSERT_TRUE(made) << made.error().message;
+    files_ = *std::move(made);
+    const InodeNumber s = files_->lookup(k_root, "s")->number, t = files_->lookup(k_root, "t")->number;
+    EXPECT_FALSE(files_->is_fixed(s));
+    const auto shown = files_->lookup(s, first.id.brief());
+    ASSERT_TRUE(shown);
+    EXPECT_FALSE(shown->fixed);
+    EXPECT_TRUE(files_->is_fixed(shown->number));
+    const auto latest = files_->lookup(t, "latest");
+    ASSERT_TRUE(latest);
+
+    vault::SnapshotEntry second = first;
+    second.id = format::sha256(as_bytes("second"));
+    second.snapshot.time = {first.snapshot.time.nanoseconds + 3'600'000'000'000};
+    now.push_back(second);
+    EXPECT_EQ((*files_->list(s))->size(), 4u);    // with "." and ".."
+    EXPECT_TRUE(files_->lookup(s, second.id.brief()));
+    const auto later = files_->lookup(t, "latest");
+    ASSERT_TRUE(later);
+    EXPECT_NE(*files_->link_target(later->number), *files_->link_target(latest->number));
+    // The numbers of what stays are the same.
+    EXPECT_EQ(files_->lookup(s, first.id.brief())->number, shown->number);
+
+    now.erase(now.begin());
+    EXPECT_EQ(files_->lookup(s, first.id.brief()).error().code, ErrorCode::not_found);
+    EXPECT_TRUE(files_->list(shown->number)) << "who stands in it may go on";
+    EXPECT_GT(looks, 4);
+}
+
+TEST_F(Files, ARepositoryThatDoesNotAnswerShowsWhatWasThere) {
+    ASSERT_TRUE(repository_->load_index(true));
+    FilesOptions options;
+    options.templates.paths = {"s/%i"};
+    options.reload_every = {};
+    options.reload = []() -> Result<std::optional<std::vector<vault::SnapshotEntry>>> {
+        return fail(ErrorCode::unreachable, "no line");
+    };
+    auto made = SnapshotFiles::make(*repository_, *repository_->snapshots(), options);
+    ASSERT_TRUE(made);
+    files_ = *std::move(made);
+    EXPECT_TRUE(files_->lookup(files_->lookup(k_root, "s")->number, repository_->snapshots()->front().id.brief()));
+}
+
 }    // namespace
 }    // namespace holdfast::mount
