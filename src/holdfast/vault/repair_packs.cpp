@@ -9,6 +9,7 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/file_copy.hpp"
 #include "holdfast/vault/index_rewrite.hpp"
 #include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/pipeline.hpp"
@@ -75,33 +76,63 @@ private:
         });
     }
 
-    // Every blob opens and the name fits. A storage that does not answer is no damage.
-    Result<bool> is_whole(const Id& id) {
-        if (!sizes_.contains(id)) return false;
-        auto bytes = repository_.backend().read({FileKind::pack, id});
-        if (!bytes) {
-            if (bytes.error().code == ErrorCode::corrupt || bytes.error().code == ErrorCode::not_found) return false;
-            return fail(std::move(bytes).error());
-        }
-        if (format::sha256(*bytes) != id) return false;
-        bool whole = true;
-        HF_DO(open_all(*bytes, packs_.at(id), [&](const format::PackedBlob&, std::optional<ByteView> plain) -> Status {
-            whole = whole && plain.has_value();
-            return {};
-        }));
-        return whole;
+    // Damage, as opposed to a storage that does not answer.
+    static bool is_damage(const Error& error) {
+        return error.code == ErrorCode::corrupt || error.code == ErrorCode::not_found || error.code == ErrorCode::io;
     }
 
-    template <class Use>
-    Status open_all(Bytes& bytes, const std::vector<format::PackedBlob>& blobs, Use&& use) {
+    // Every blob opens and the name fits. Read once from end to end: a blob is opened as soon as it has come by, so that
+    // memory holds a slice and the longest blob.
+    Result<bool> is_whole(const Id& id) {
+        const auto size = sizes_.find(id);
+        if (size == sizes_.end()) return false;
+        std::vector<format::PackedBlob> blobs = packs_.at(id);
+        std::ranges::sort(blobs, {}, &format::PackedBlob::offset);
         const auto opener = repository_.state().openers.get();
+        Bytes window;
+        std::uint64_t window_at = 0;    // where in the pack
+        std::size_t next = 0;
+        bool whole = true;
+        const auto sum =
+            read_through(repository_.backend(), {FileKind::pack, id}, size->second, [&](ByteView slice) -> Status {
+                append(window, slice);
+                const std::uint64_t end = window_at + window.size();
+                std::uint64_t used = window_at;
+                for (; next < blobs.size() && blobs[next].offset + std::uint64_t(blobs[next].length) <= end; ++next) {
+                    const format::PackedBlob& blob = blobs[next];
+                    // Where two claim the same bytes the index is wrong about one of them.
+                    whole = whole && blob.offset >= used &&
+                            opener->open_copy(ByteView(window).subspan(blob.offset - window_at, blob.length), blob);
+                    if (!whole) break;
+                    used = blob.offset + std::uint64_t(blob.length);
+                }
+                // Behind the last blob comes the table; and what is damaged needs no further look.
+                if (next == blobs.size() || !whole) used = end;
+                window.erase(window.begin(), window.begin() + static_cast<std::ptrdiff_t>(used - window_at));
+                window_at = used;
+                return {};
+            });
+        if (!sum) {
+            if (is_damage(sum.error())) return false;
+            return fail(sum.error());
+        }
+        return whole && next == blobs.size() && *sum == id;
+    }
+
+    // Each by itself: of a disk with bad places, too, all is saved that can be read.
+    template <class Use>
+    Status open_all(const Id& id, const std::vector<format::PackedBlob>& blobs, Use&& use) {
+        const auto size = sizes_.find(id);
+        const auto opener = repository_.state().openers.get();
+        Bytes envelope;
         for (const format::PackedBlob& blob : blobs) {
             std::optional<ByteView> good;
-            Bytes copy;    // opening destroys the envelope, and two entries may claim the same bytes
-            if (std::uint64_t(blob.offset) + blob.length <= bytes.size()) {
-                const auto at = bytes.begin() + blob.offset;
-                copy.assign(at, at + blob.length);
-                if (const auto plain = opener->open(copy, blob)) good = *plain;
+            if (size != sizes_.end() && std::uint64_t(blob.offset) + blob.length <= size->second) {
+                envelope.resize(blob.length);
+                const auto read = repository_.backend().read_at({FileKind::pack, id}, blob.offset, envelope);
+                if (!read && !is_damage(read.error())) return read;
+                if (read)
+                    if (const auto plain = opener->open(envelope, blob)) good = *plain;
             }
             HF_DO(use(blob, good));
         }
@@ -133,10 +164,9 @@ private:
             std::optional<Pipeline> pipeline;
             if (!options_.dry_run) pipeline.emplace(repository_, lock, options_.storing);
             for (std::size_t i = 0; i < report_.damaged.size(); ++i) {
-                Bytes bytes = readable_part(report_.damaged[i]);
                 const auto content = std::make_shared<Content>();
-                const auto stored =
-                    open_all(bytes, known[i], [&](const format::PackedBlob& blob, std::optional<ByteView> plain) {
+                const auto stored = open_all(
+                    report_.damaged[i], known[i], [&](const format::PackedBlob& blob, std::optional<ByteView> plain) {
                         wanted.push_back({blob.type, blob.id});
                         if (plain) saved.emplace(blob.type, blob.id);
                         return plain && pipeline ? store(*pipeline, blob, *plain, content) : Status();
@@ -181,20 +211,24 @@ private:
             {buffer, ByteView(buffer->data(), plain.size()), content, content->expect(plain.size())});
     }
 
-    Bytes readable_part(const Id& id) {
-        auto bytes = repository_.backend().read({FileKind::pack, id});
-        return bytes ? *std::move(bytes) : Bytes();
-    }
-
     Status keep_copies() {
         if (options_.save_to.empty()) return {};
         HF_DO(os::make_folders(options_.save_to));
         for (const Id& id : report_.damaged) {
             if (!sizes_.contains(id)) continue;
-            auto bytes = repository_.backend().read({FileKind::pack, id});
-            if (!bytes) continue;    // what cannot be read cannot be kept
             const std::string path = options_.save_to + "/pack-" + id.hex();
-            HF_DO(os::write_file(path, *bytes));
+            HF_TRY(auto file, os::AtomicFile::create(path));
+            std::optional<Error> refused;
+            const auto read =
+                read_through(repository_.backend(), {FileKind::pack, id}, sizes_.at(id), [&](ByteView slice) {
+                    auto written = file.write(slice);
+                    if (!written) refused = written.error();
+                    return written;
+                });
+            if (refused) return fail(*std::move(refused));
+            if (!read && !is_damage(read.error())) return fail(read.error());
+            if (!read) continue;    // what cannot be read cannot be kept
+            HF_DO(file.commit());
             report_.copies.push_back(path);
         }
         return {};

@@ -4,6 +4,7 @@
 //   order    good blobs durable in new packs → index with them → index without the damaged packs → a copy of each damaged
 //            pack in `save_to`, on disk → the damaged packs go. A kill between loses nothing: run it again
 //   locks    exclusive
+//   memory   a slice of some MiB and the longest blob for each thread, however large a pack is
 //   errors   not_found for a pack that neither the storage nor the index knows
 
 #include <functional>
