@@ -94,6 +94,7 @@ Result<Id> remove_key(Repository& repository, std::string_view prefix) {
 
 Result<PasswordChange> change_password(Repository& repository, const Secret& password, const NewKey& options) {
     HF_TRY(const auto lock, repository.lock(LockMode::exclusive));
+    HF_DO(check_removal_allowed(repository));
     PasswordChange change;
     change.removed = repository.state().key_file;
     HF_TRY(change.added, write_verified(repository, password, options));

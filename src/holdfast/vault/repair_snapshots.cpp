@@ -27,6 +27,7 @@ public:
 
     Result<RepairSnapshotsReport> run(const std::vector<SnapshotEntry>& snapshots) {
         HF_TRY(const auto lock, repository_.lock(LockMode::exclusive));
+        if (options_.forget && !options_.dry_run) HF_DO(check_removal_allowed(repository_));
         HF_DO(repository_.load_index(true));
         std::vector<std::pair<std::size_t, Id>> to_write;
         {
@@ -48,7 +49,6 @@ public:
         HF_DO(lock->still_held());
         HF_DO(repository_.backend().sync());
         os::crash_point("repair_snapshots.trees_safe");
-        if (options_.forget) HF_DO(check_removal_allowed(repository_));
         // What an earlier run that was killed has written is not written again.
         HF_TRY(const auto known, repository_.snapshots([](const Id&, const Error&) {}));
         std::vector<Replacement> replacements;

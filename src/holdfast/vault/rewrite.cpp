@@ -11,6 +11,7 @@
 #include "holdfast/vault/glob.hpp"
 #include "holdfast/vault/id_set.hpp"
 #include "holdfast/vault/pipeline.hpp"
+#include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -95,6 +96,7 @@ void lessen(std::uint64_t& total, std::uint64_t by) { total -= std::min(total, b
 Result<std::vector<Rewritten>> rewrite(Repository& repository, const RepositoryLock& lock,
                                        const std::vector<SnapshotEntry>& known,
                                        const std::vector<SnapshotEntry>& chosen, const RewriteOptions& options) {
+    if (options.forget && !options.dry_run) HF_DO(check_removal_allowed(repository));
     HF_DO(repository.load_index(true));
     std::set<std::string> there;
     for (const SnapshotEntry& entry : known) there.insert(format::encode(entry.snapshot));
