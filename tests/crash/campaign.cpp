@@ -318,6 +318,7 @@ void Campaign::fire(const Target& target) {
     };
     const auto after_kill = [&](const std::string& when) {
         SCOPED_TRACE(words(target.arguments) + ", " + when);
+        if (target.after_kill) target.after_kill();
         // In turns: looked at as the kill left it, or only after the next run, which then finds the dead one's lock.
         const bool dear = target.makes_the_repository;    // with a person's key: the next run sees whether it opens
         if (round_ % 2 == 0 && !dear && !target.mends) expect_whole(target, when);

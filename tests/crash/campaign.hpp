@@ -31,6 +31,8 @@ struct Target {
     std::vector<std::string> again = {};
     /// Before every run, after the repository is as it was in the template.
     std::function<void()> prepare = {};
+    /// After every kill, before anything else runs.
+    std::function<void()> after_kill = {};
     /// After every successful run, killed before or not.
     std::function<void()> expect_done = {};
     /// Snapshots that the command may take away: all others stay, by ID.

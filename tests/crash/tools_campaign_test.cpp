@@ -257,6 +257,52 @@ TEST_F(ToolsUnderFire, Unlock) {
     fire(target);
 }
 
+TEST_F(ToolsUnderFire, UnlockRemoveAll) {
+    make_template();
+    reset();
+    {
+        auto repository = open();
+        ASSERT_TRUE(repository.has_value());
+        for (int i = 0; i < 3; ++i) {
+            format::Lock lock;
+            lock.time = clock_.now();
+            lock.exclusive = i > 0;
+            lock.hostname = "elsewhere";
+            lock.username = "trader";
+            lock.pid = 17 + i;
+            ASSERT_TRUE((*repository)->write_document(FileKind::lock, format::encode(lock)).has_value());
+        }
+    }
+    write(repo() + "/locks/" + std::string(64, 'a'), "half of a lo");
+    keep_as_template();
+    Target target;
+    target.name = "unlock --remove-all";
+    target.arguments = {"unlock", "--remove-all"};
+    target.expect_done = [&] { EXPECT_TRUE(os::list_folder(repo() + "/locks")->empty()); };
+    target.mends = true;
+    target.random_kills = 3;
+    fire(target);
+}
+
+// The last resort on a full disk may leave packs that no index names; that is all it may.
+TEST_F(ToolsUnderFire, PruneThatReplacesIndexFilesInTheirOwnRoom) {
+    make_template();
+    reset();
+    ASSERT_EQ(run({"forget", "--keep-last", "1"}).exit, 0);
+    ASSERT_TRUE(os::remove_tree(files_below(repo() + "/index").front()).has_value());
+    ASSERT_EQ(run({"repair", "index"}).exit, 0);
+    keep_as_template();
+    const auto repository = open();
+    ASSERT_TRUE(repository.has_value());
+    Target target;
+    target.name = "prune, last resort";
+    target.arguments = {"prune", "--unsafe-recover-no-free-space", (*repository)->config().id.hex()};
+    target.again = {"repair", "index"};
+    target.mends = true;
+    target.random_kills = 3;
+    fire(target);
+}
+
 TEST_F(ToolsUnderFire, Recover) {
     make_template();
     Target target;

@@ -7,9 +7,11 @@
 #include "holdfast/vault/fixture_test.hpp"
 #include "holdfast/vault/key_change.hpp"
 #include "holdfast/vault/prune.hpp"
+#include "holdfast/vault/rekey.hpp"
 #include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repair_index.hpp"
 #include "holdfast/vault/repair_packs.hpp"
+#include "holdfast/vault/repair_snapshots.hpp"
 #include "holdfast/vault/rewrite.hpp"
 #include "holdfast/vault/tag.hpp"
 
@@ -64,7 +66,7 @@ protected:
     }
 
     void sweep(const Work& work, std::size_t may_go, const Work& prepare = {}, const char* password = k_password,
-               const std::function<void(const std::string&)>& look = {}) {
+               const std::function<void(const std::string& when, bool done)>& look = {}) {
         bool finished = false;
         for (std::int64_t steps = 0; !finished; ++steps) {
             ASSERT_LT(steps, 100);
@@ -86,7 +88,7 @@ protected:
                     finished = work(**repository).has_value();
                 }
                 HF_OK(testing::lose_power(*storage::local_backend(repo_path()), *faults, lost));
-                if (look) look(when);
+                if (look) look(when, finished);
                 if (!prepare) expect_whole(may_go, when);
                 if (HasFailure()) return;
                 // And the same again goes through.
@@ -150,12 +152,106 @@ TEST_F(RemovalFaults, APasswordChangeAlwaysLeavesOneThatOpens) {
             return {};
         },
         0, {}, "extra",
-        [&](const std::string& when) {
+        [&](const std::string& when, bool) {
             const auto opens = [&](const char* password) {
                 return Repository::open(storage::local_backend(repo_path()), Secret(password), clock_).has_value();
             };
             EXPECT_TRUE(opens("extra") || opens("changed")) << when;
         });
+}
+
+TEST_F(RemovalFaults, AKeyThatWasSaidToBeRemovedStaysRemovedAndTheOtherOpens) {
+    sweep(
+        [this](Repository& repository) -> Status {
+            HF_DO(remove_key(repository, extra_key_.hex()));
+            return {};
+        },
+        0, {}, k_password,
+        [&](const std::string& when, bool done) {
+            HF_OK(Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_));
+            if (done) {
+                EXPECT_FALSE(Repository::open(storage::local_backend(repo_path()), Secret("extra"), clock_)) << when;
+            }
+        });
+}
+
+// What is written lies in the new repository; the old one must not feel it.
+TEST_F(RemovalFaults, Rekey) {
+    bring_back();
+    reopen();
+    const auto open_target = [&](std::shared_ptr<testing::Faults> faults) {
+        auto backend = storage::local_backend(path("target"));
+        if (faults) backend = testing::faulty_backend(std::move(backend), std::move(faults));
+        return Repository::open(std::move(backend), Secret("new"), clock_);
+    };
+    const auto expect_all_there = [&](const std::string& when) {
+        const auto target = open_target(nullptr);
+        HF_OK(target);
+        EXPECT_EQ((*target)->snapshots()->size(), before_.size()) << when;
+        const auto report = check(**target, {.read_data = true, .progress = {}});
+        HF_OK(report);
+        EXPECT_TRUE(report->ok()) << when << ":\n" << all_of(report->errors);
+    };
+    RekeyOptions options;
+    options.copy.storing = small_packs();
+    options.copy.storing.workers = 1;
+    bool finished = false;
+    for (std::int64_t steps = 0; !finished; ++steps) {
+        ASSERT_LT(steps, 100);
+        for (const std::uint64_t lost :
+             {std::uint64_t(0), ~std::uint64_t(0), 0x5555555555555555u, 0xaaaaaaaaaaaaaaaau}) {
+            const std::string when = "after " + std::to_string(steps) + " steps, lost " + std::to_string(lost);
+            HF_OK(os::remove_tree(path("target")));
+            InitOptions making;
+            making.cost = {16, 1, 1};
+            making.polynomial = repository_->config().polynomial;
+            HF_OK(Repository::init(storage::local_backend(path("target")), Secret("new"), clock_, making));
+            const auto faults = std::make_shared<testing::Faults>();
+            {
+                const auto target = open_target(faults);
+                HF_OK(target);
+                faults->commits_left = steps + 1;    // the lock is the first
+                finished = rekey(*repository_, **target, options).has_value();
+            }
+            HF_OK(testing::lose_power(*storage::local_backend(path("target")), *faults, lost));
+            if (finished) expect_all_there(when);
+            {
+                const auto target = open_target(nullptr);
+                HF_OK(target);
+                HF_OK(rekey(*repository_, **target, options));
+            }
+            expect_all_there(when + ", and again");
+            if (HasFailure()) return;
+        }
+    }
+    expect_whole(0, "the old one");
+}
+
+TEST_F(RemovalFaults, RepairSnapshots) {
+    sweep(
+        [](Repository& repository) -> Status {
+            RepairSnapshotsOptions options;
+            options.forget = true;
+            options.storing.workers = 1;
+            HF_TRY(const auto entries, repository.snapshots());
+            HF_DO(repair_snapshots(repository, entries, options));
+            return {};
+        },
+        1,
+        [this](Repository& repository) -> Status {
+            // One blob that only the oldest snapshot needs is lost.
+            HF_DO(repository.load_index());
+            HF_TRY(const auto node, repository.find_node(before_[0].snapshot.tree, path("src/changing")));
+            const BlobPlace place = repository.places(format::BlobType::data, node.content[0]).at(0);
+            flip_byte(repo_path() + '/' + storage::relative_path({FileKind::pack, place.pack}), place.blob.offset + 20);
+            HF_DO(repair_packs(repository));
+            return {};
+        });
+    // The last one ended well: repaired, and not twice.
+    const auto entries = repository_->snapshots();
+    HF_OK(entries);
+    EXPECT_EQ(entries->size(), before_.size());
+    EXPECT_EQ(std::ranges::count_if(*entries, [](const auto& e) { return e.snapshot.original.has_value(); }), 1);
 }
 
 TEST_F(RemovalFaults, RepairIndex) {
