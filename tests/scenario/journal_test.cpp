@@ -205,6 +205,10 @@ TEST_F(JournalCommands, SayWhatIsMissing) {
     EXPECT_THAT(none.errors, HasSubstr("journal"));
     ASSERT_TRUE(os::make_folders(at("journal")).has_value());
     EXPECT_THAT(journal({"ls"}).errors, HasSubstr("there is no journal in"));
+    const Answer nowhere = holdfast_bare({"journal", "ls", "--journal", at("nowhere")});
+    EXPECT_EQ(nowhere.exit, 1);
+    EXPECT_THAT(nowhere.errors, HasSubstr("there is no folder " + at("nowhere")));
+    EXPECT_THAT(nowhere.errors, HasSubstr("--journal names the folder"));
     EXPECT_EQ(journal({"cat", "--order", "7"}).exit, 2);
     EXPECT_EQ(journal({"cat", "--from", "yesterday"}).exit, 2);
 }

@@ -25,7 +25,11 @@ Result<std::unique_ptr<trade::JournalFolder>> open_journal(const std::string& fo
     if (folder.empty())
         return fail(ErrorCode::usage, "no journal was named",
                     "use --journal FOLDER: the engine's journal of one account");
-    HF_TRY(auto journal, trade::JournalFolder::look(folder));
+    auto opened = trade::JournalFolder::look(folder);
+    if (!opened && opened.error().code == ErrorCode::not_found)
+        return fail(ErrorCode::not_found, "there is no folder " + folder,
+                    "check the path: --journal names the folder that the engine of this account writes to");
+    HF_TRY(auto journal, std::move(opened));
     HF_TRY(const auto names, journal->list());
     if (trade::segments_of(names).empty())
         return fail(ErrorCode::not_found, "there is no journal in " + folder,
