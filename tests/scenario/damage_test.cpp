@@ -48,7 +48,7 @@ protected:
     }
 };
 
-TEST_F(Damage, AFlippedBitInAPackIsFoundNamedAndNeverRestored) {
+TEST_F(Damage, AFlippedBitInAPackIsFoundNamedAndNeverRestored) {    // NS-16
     const std::string pack = largest_in("data");
     flip_bit(pack);
     const Answer checked = holdfast({"check", "--read-data"});
@@ -68,7 +68,7 @@ TEST_F(Damage, ATruncatedPackIsFoundWithoutReadingData) {
     expect_no_wrong_file(holdfast({"restore", "latest", "--target", at("back")}));
 }
 
-TEST_F(Damage, AMissingPackIsFound) {
+TEST_F(Damage, AMissingPackIsFound) {    // NS-16
     const std::string pack = largest_in("data");
     ASSERT_EQ(::unlink(pack.c_str()), 0);
     const Answer checked = holdfast({"check"});

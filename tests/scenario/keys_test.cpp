@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <chrono>
+
+#include "holdfast/os/host.hpp"
+#include "holdfast/storage/local.hpp"
+#include "holdfast/vault/key_change.hpp"
 #include "scenario.hpp"
 
 namespace holdfast::scenario {
@@ -39,6 +44,41 @@ TEST_F(Keys, APasswordIsAddedChangedAndTakenAway) {    // DD-06
     EXPECT_THAT(changed.output + changed.errors, Not(HasSubstr("third password")));
     EXPECT_EQ(holdfast({"snapshots"}, with("second")).exit, 12);
     EXPECT_EQ(run({"restic", "--no-cache", "snapshots"}, {{"RESTIC_PASSWORD_FILE", at("third")}}).exit, 0);
+}
+
+// The clock of the day on which a key was made.
+class EarlierClock final : public Clock {
+public:
+    explicit EarlierClock(int days) : days_(days) {}
+    Timestamp now() const override { return real_.now() - std::chrono::hours(24) * days_; }
+    Instant instant() const override { return real_.instant(); }
+    void sleep(Duration d) override { real_.sleep(d); }
+
+private:
+    os::SystemClock real_;
+    const int days_;
+};
+
+TEST_F(Keys, APasswordOfMoreThanNinetyDaysIsDueUntilItIsChanged) {    // DD-06
+    const auto due = [&](const std::string& file) {
+        return holdfast({"status", "--json"}, with(file)).json()["password"]["due"].boolean();
+    };
+    for (const auto& [days, file] : {std::pair(89, "of-89-days"), std::pair(91, "of-91-days")}) {
+        EarlierClock clock(days);
+        auto opened =
+            vault::Repository::open(storage::local_backend(repository()), Secret(std::string(password())), clock);
+        ASSERT_TRUE(opened) << opened.error().message;
+        vault::NewKey key;
+        key.cost = {1024, 8, 1};
+        ASSERT_TRUE(vault::add_key(**opened, Secret(std::string(file)), key));
+        write(at(file), file, 0600);
+    }
+    EXPECT_FALSE(due("password"));
+    EXPECT_FALSE(due("of-89-days"));
+    EXPECT_TRUE(due("of-91-days"));
+    EXPECT_THAT(holdfast({"status"}, with("of-91-days")).output, HasSubstr("due for a change: `holdfast key passwd`"));
+    ASSERT_EQ(holdfast({"key", "passwd", "--new-password-file", at("second")}, with("of-91-days")).exit, 0);
+    EXPECT_FALSE(due("second"));
 }
 
 TEST_F(Keys, AMachineKeyIsAddedAndChanged) {    // DD-05, DD-06

@@ -33,7 +33,7 @@ protected:
     }
 };
 
-TEST_F(Retention, ForgetSaysWhatStaysAndWhyAndPruneFreesTheRest) {
+TEST_F(Retention, ForgetSaysWhatStaysAndWhyAndPruneFreesTheRest) {    // NS-19
     fill();
     const Answer tried = holdfast({"forget", "--keep-last", "1", "--keep-tag", "run-1", "--dry-run"});
     ASSERT_EQ(tried.exit, 0) << tried.errors;

@@ -57,7 +57,7 @@ TEST_F(CheckTest, AWholeRepositoryIsFine) {
     EXPECT_TRUE(files_of(FileKind::lock).empty());
 }
 
-TEST_F(CheckTest, ABitFlippedInDataIsFoundWhenDataIsRead) {
+TEST_F(CheckTest, ABitFlippedInDataIsFoundWhenDataIsRead) {    // NS-16
     flip_byte(pack_with(format::BlobType::data));
     EXPECT_TRUE(checked(false).ok());    // data is not looked at
     const auto report = checked(true);
@@ -121,7 +121,7 @@ TEST_F(CheckTest, ABitFlippedInATreeIsFoundWithoutReadingData) {
     expect_no_wrong_content();
 }
 
-TEST_F(CheckTest, TruncatedAndMissingPacksAreFoundWithoutReadingData) {
+TEST_F(CheckTest, TruncatedAndMissingPacksAreFoundWithoutReadingData) {    // NS-16
     const std::string pack = pack_with(format::BlobType::data);
     const auto whole = os::read_file(pack).value();
     HF_OK(os::write_file(pack, ByteView(whole).first(whole.size() / 3)));
@@ -154,7 +154,7 @@ TEST_F(CheckTest, AMissingIndexLeavesBlobsThatNobodyKnows) {
     expect_no_wrong_content();
 }
 
-TEST_F(CheckTest, AnIndexThatSwapsTwoBlobsGivesNoWrongContent) {
+TEST_F(CheckTest, AnIndexThatSwapsTwoBlobsGivesNoWrongContent) {    // NS-16
     write("src/x", noise(100'000, 5));
     write("src/y", noise(100'000, 6));
     HF_OK(back_up(path("src")));
