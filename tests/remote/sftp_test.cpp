@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/os/host.hpp"
@@ -168,6 +169,35 @@ TEST_F(Sftp, LeavesNothingHalfWhenTheLineBreaksInAnUpload) {
     HF_OK(b->put(pack_named(content), as_bytes(content)));
     EXPECT_THAT(os::list_folder(os::parent_folder(root() + '/' + storage::relative_path(pack_named(content)))).value(),
                 ::testing::SizeIs(1));
+}
+
+TEST_F(Sftp, SweepsUpWhatKilledUploadsLeftOnceItIsOld) {
+    const auto b = backend();
+    HF_OK(b->create_layout());
+    HF_OK(b->put(pack_named("x"), as_bytes("x")));
+    const std::string file = root() + '/' + storage::relative_path(pack_named("x"));
+    const Timestamp now = os::SystemClock().now();
+    const auto leave = [&](const std::string& path, std::chrono::hours age) {
+        ASSERT_TRUE(os::write_file(path, as_bytes("half")));
+        const timeval at{static_cast<time_t>((now - age).nanoseconds / 1'000'000'000), 0};
+        const timeval times[2] = {at, at};
+        ASSERT_EQ(::utimes(path.c_str(), times), 0);
+    };
+    const std::string old = file + "-tmp-0123456789abcdef", young = file + "-tmp-fedcba9876543210";
+    leave(old, std::chrono::hours(48));
+    leave(young, std::chrono::hours(1));
+    const std::string index = root() + "/index/" + pack_named("y").id.hex() + "-tmp-0123456789abcdef";
+    leave(index, std::chrono::hours(48));
+    const std::string foreign = root() + "/index/notes-tmp-1";    // not of our making
+    leave(foreign, std::chrono::hours(48));
+    const auto swept = b->remove_leftovers(now - std::chrono::hours(24));
+    HF_OK(swept);
+    EXPECT_EQ(*swept, 2u);
+    EXPECT_FALSE(os::exists(old));
+    EXPECT_FALSE(os::exists(index));
+    EXPECT_TRUE(os::exists(young));
+    EXPECT_TRUE(os::exists(foreign));
+    EXPECT_EQ(as_text(b->read(pack_named("x")).value()), "x");
 }
 
 TEST_F(Sftp, GivesUpOnAServerThatHasGoneSilentAndSucceedsWhenItIsBack) {

@@ -91,7 +91,16 @@ protected:
 
 TEST_F(NetworkTools, ForgetAndPruneOverS3) { forgets_and_prunes(s3()); }
 TEST_F(NetworkTools, ForgetAndPruneOverAzure) { forgets_and_prunes(azure()); }
-TEST_F(NetworkTools, ForgetAndPruneOverSftp) { forgets_and_prunes(sftp()); }
+TEST_F(NetworkTools, ForgetAndPruneOverSftp) {
+    const Place place = sftp();
+    forgets_and_prunes(place);
+    // What an upload left that was killed days ago goes, too.
+    const std::string leftover = at("over-ssh/index/") + std::string(64, 'a') + "-tmp-0123456789abcdef";
+    write(leftover, "half");
+    ASSERT_EQ(run({"touch", "-d", "2 days ago", leftover}).exit, 0);
+    works(place, {"prune"});
+    EXPECT_FALSE(os::exists(leftover));
+}
 TEST_F(NetworkTools, ForgetAndPruneOverRest) {
     const Serving serving = serve("served", {"--no-auth"});
     forgets_and_prunes(rest(serving));

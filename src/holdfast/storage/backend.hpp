@@ -70,6 +70,9 @@ public:
     /// How many names in one remove_many() cost it no more than one.
     virtual std::size_t removes_at_once() const { return 1; }
     virtual Status sync() = 0;
+    /// Removes what killed uploads left behind under names that readers skip, last written before `before`; returns how many
+    /// there were. Uploads that are alive are younger. Storages that leave nothing have nothing to do.
+    virtual Result<std::uint64_t> remove_leftovers(Timestamp /*before*/) { return 0; }
     /// Whether a file is in every list() that starts after its put() returned. Locks then need no waiting time.
     virtual bool lists_at_once() const { return false; }
     /// How many uploads and reads at once make good use of it. More are safe; they wait.

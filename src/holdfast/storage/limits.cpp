@@ -93,6 +93,10 @@ public:
         const Turn turn(*this);
         return below_->sync();
     }
+    Result<std::uint64_t> remove_leftovers(Timestamp before) override {
+        const Turn turn(*this);
+        return below_->remove_leftovers(before);
+    }
     bool lists_at_once() const override { return below_->lists_at_once(); }
     unsigned connections() const override {
         return calls_ == 0 ? below_->connections() : std::min(calls_, below_->connections());

@@ -100,6 +100,10 @@ public:
     Status sync() override {
         return attempts<Status>("bringing names to the disk", [&](unsigned) { return below_->sync(); });
     }
+    Result<std::uint64_t> remove_leftovers(Timestamp before) override {
+        return attempts<Result<std::uint64_t>>("removing what killed uploads left",
+                                               [&](unsigned) { return below_->remove_leftovers(before); });
+    }
     bool lists_at_once() const override { return below_->lists_at_once(); }
     unsigned connections() const override { return below_->connections(); }
     std::string location() const override { return below_->location(); }

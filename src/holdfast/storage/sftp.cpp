@@ -18,6 +18,8 @@ namespace {
 
 // A connection that was idle for so long may have been forgotten by something on the way.
 constexpr auto k_doubtful_after = std::chrono::seconds(30);
+// "<id>-tmp-<16 hex digits>" is a file on its way.
+constexpr std::string_view k_temporary_mark = "-tmp-";
 
 using Connect = std::function<Result<std::unique_ptr<SshChannel>>()>;
 
@@ -57,6 +59,7 @@ public:
         return {};
     }
     Status sync() override;
+    Result<std::uint64_t> remove_leftovers(Timestamp before) override;
     bool lists_at_once() const override { return true; }
     unsigned connections() const override { return connections_; }
     std::string location() const override { return location_; }
@@ -92,6 +95,7 @@ private:
     void give_back(std::unique_ptr<SftpClient> client);
     void clear_leftovers(SftpClient& client);
     Status make_folders(SftpClient& client, const std::string& path);
+    Result<std::vector<std::string>> folders_of(SftpClient& client, FileKind kind) const;
 
     const std::string location_, root_;
     const unsigned connections_;
@@ -196,7 +200,7 @@ Status SftpBackend::publish(const FileName& name, HttpBody& body) {
     std::array<std::byte, 8> random;
     os::random_bytes(random);
     // Two uploads of one file at once must not write into one another.
-    const std::string temporary = fmt::format("{}-tmp-{}", path, to_hex(random));
+    const std::string temporary = fmt::format("{}{}{}", path, k_temporary_mark, to_hex(random));
     const SftpSource source = [&](std::uint64_t offset, ByteSpan to) { return body.read(offset, to); };
     const bool durable = name.kind != FileKind::lock;
     HF_DO(with_client<Status>([&](SftpClient& client) -> Status {
@@ -233,20 +237,54 @@ Status SftpBackend::publish(const FileName& name, HttpBody& body) {
     return {};
 }
 
-Status SftpBackend::list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) {
-    if (kind == FileKind::config) return {};
+// Where files of the kind lie: for packs those that are there.
+Result<std::vector<std::string>> SftpBackend::folders_of(SftpClient& client, FileKind kind) const {
     // The folder of a file of the kind, without the two digits of a pack.
     std::string folder = os::parent_folder(path_of({kind, {}}));
-    if (kind == FileKind::pack) folder = os::parent_folder(folder);
-    return with_client<Status>([&](SftpClient& client) -> Status {
-        std::vector<std::string> folders{folder};
-        if (kind == FileKind::pack) {
-            folders.clear();
-            HF_DO(client.list({folder}, [&](std::size_t, const SftpName& entry) {
-                std::array<std::byte, 1> digits;
-                if (from_hex(entry.name, digits)) folders.push_back(folder + '/' + entry.name);
+    if (kind != FileKind::pack) return std::vector{folder};
+    folder = os::parent_folder(folder);
+    std::set<std::string> folders;    // each once, however often a server names it
+    HF_DO(client.list({folder}, [&](std::size_t, const SftpName& entry) {
+        std::array<std::byte, 1> digits;
+        if (from_hex(entry.name, digits)) folders.insert(folder + '/' + entry.name);
+    }));
+    return std::vector(folders.begin(), folders.end());
+}
+
+Result<std::uint64_t> SftpBackend::remove_leftovers(Timestamp before) {
+    // Exactly the names that publish() makes: nothing else is ours to remove, and no name of a server's leads elsewhere.
+    const auto is_leftover = [&](const SftpName& entry) {
+        std::array<std::byte, 8> random;
+        const std::string_view name = entry.name;
+        const std::size_t mark = name.find(k_temporary_mark);
+        return mark != std::string_view::npos && Id::parse(name.substr(0, mark)) &&
+               from_hex(name.substr(mark + k_temporary_mark.size()), random) && entry.attributes.modified &&
+               !entry.attributes.is_folder() &&
+               std::int64_t(*entry.attributes.modified) * 1'000'000'000 < before.nanoseconds;
+    };
+    return with_client<Result<std::uint64_t>>([&](SftpClient& client) -> Result<std::uint64_t> {
+        std::uint64_t removed = 0;
+        for (const FileKind kind :
+             {FileKind::key, FileKind::pack, FileKind::index, FileKind::snapshot, FileKind::lock}) {
+            HF_TRY(const std::vector<std::string> folders, folders_of(client, kind));
+            std::vector<std::string> paths;
+            HF_DO(client.list(folders, [&](std::size_t folder, const SftpName& entry) {
+                if (is_leftover(entry)) paths.push_back(folders[folder] + '/' + entry.name);
             }));
+            for (const std::string& path : paths) {
+                const auto gone = client.remove(path);
+                if (!gone && gone.error().code != ErrorCode::not_found) return fail(gone.error());
+                ++removed;
+            }
         }
+        return removed;
+    });
+}
+
+Status SftpBackend::list(FileKind kind, const std::function<void(const Id&, std::uint64_t)>& found) {
+    if (kind == FileKind::config) return {};
+    return with_client<Status>([&](SftpClient& client) -> Status {
+        HF_TRY(const std::vector<std::string> folders, folders_of(client, kind));
         return client.list(folders, [&](std::size_t, const SftpName& entry) {
             if (const auto id = Id::parse(entry.name); id && entry.attributes.size && !entry.attributes.is_folder())
                 found(*id, *entry.attributes.size);

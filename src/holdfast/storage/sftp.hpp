@@ -5,7 +5,7 @@
 //   durability  a file is written under a name that readers skip, synced, then renamed: it has its name only whole. sync()
 //               brings the names to the disk where the server can (OpenSSH)
 //   leftovers   "<id>-tmp-<random>" of an upload that was cut off: removed by the next call that gets through; one per
-//               connection at most stays when this process is killed
+//               connection at most stays when this process is killed, until remove_leftovers()
 //   lines       up to `sftp.connections` (5), made when they are needed; one that was idle is tried before it is used; a
 //               dead one is dropped, and the next call makes another
 //   options     sftp.identity, sftp.known-hosts, sftp.command (instead of our own SSH client), sftp.connections,

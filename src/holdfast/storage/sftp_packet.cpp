@@ -38,7 +38,11 @@ public:
             HF_TRY(const std::uint32_t mode, u32());
             found.mode = mode;
         }
-        if (flags & 8) HF_DO(take(8));    // times
+        if (flags & 8) {
+            HF_DO(u32());    // when it was read last
+            HF_TRY(const std::uint32_t modified, u32());
+            found.modified = modified;
+        }
         if (flags & 0x80000000u) {
             HF_TRY(const std::uint32_t count, u32());
             for (std::uint32_t i = 0; i < count; ++i) {

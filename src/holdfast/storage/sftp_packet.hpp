@@ -74,6 +74,7 @@ private:
 struct SftpAttributes {
     std::optional<std::uint64_t> size;
     std::optional<std::uint32_t> mode;    // with the file type's bits
+    std::optional<std::uint32_t> modified;    // seconds since 1970, by the server's clock
     bool is_folder() const { return mode && (*mode & 0170000) == 0040000; }
 };
 

@@ -25,6 +25,9 @@ using storage::FileKind;
 constexpr std::size_t k_index_small = 10'000;
 constexpr std::size_t k_index_small_files_min = 10;
 
+// No upload lives that long; a mirror of another machine may send here without our lock.
+constexpr auto k_leftover_age = std::chrono::hours(24);
+
 class Pruner {
 public:
     Pruner(Repository& repository, const RepositoryLock* lock, const PruneOptions& options)
@@ -291,7 +294,15 @@ private:
 }    // namespace
 
 Result<PruneReport> prune(Repository& repository, const RepositoryLock& lock, const PruneOptions& options) {
-    return Pruner(repository, &lock, options).run();
+    HF_TRY(PruneReport report, Pruner(repository, &lock, options).run());
+    if (options.dry_run) return report;
+    const auto swept = repository.backend().remove_leftovers(repository.clock().now() - k_leftover_age);
+    if (!swept && swept.error().code == ErrorCode::cancelled) return fail(swept.error());
+    if (!swept)    // the repository itself is pruned and whole
+        log_warning("what killed uploads left could not be removed", {{"error", swept.error().message}});
+    else if (*swept > 0)
+        log_info("removed what killed uploads had left", {{"files", std::to_string(*swept)}});
+    return report;
 }
 
 Result<PruneReport> plan_prune(Repository& repository, PruneOptions options) {
