@@ -2,6 +2,7 @@
 foreach(label unit thread server scenario crash)
     add_custom_target(${label}_tests)
 endforeach()
+add_custom_target(fuzz_targets)
 
 # hf_module(NAME [DEPS module...] [LINK target...] [LABEL l] [SERVER_TESTS name...])
 #
@@ -60,6 +61,7 @@ function(hf_module name)
             add_dependencies(unit_tests ${target})
         endif()
         target_link_libraries(${target} PRIVATE hf_${name} ${M_LINK})
+        add_dependencies(fuzz_targets ${target})
     endforeach()
 endfunction()
 
