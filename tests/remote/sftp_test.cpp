@@ -9,6 +9,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/storage/retry.hpp"
 #include "holdfast/testing/fault_proxy.hpp"
+#include "holdfast/testing/sim_clock.hpp"
 #include "remote.hpp"
 
 namespace holdfast::testing {
@@ -16,6 +17,7 @@ namespace {
 
 using storage::FileKind;
 using storage::FileName;
+using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
 FileName pack_named(std::string_view content) { return {FileKind::pack, format::sha256(as_bytes(content))}; }
@@ -198,6 +200,26 @@ TEST_F(Sftp, SweepsUpWhatKilledUploadsLeftOnceItIsOld) {
     EXPECT_TRUE(os::exists(young));
     EXPECT_TRUE(os::exists(foreign));
     EXPECT_EQ(as_text(b->read(pack_named("x")).value()), "x");
+}
+
+// The clock is moved by the waiting alone: as long as the rate says, and each byte is paid for once.
+TEST_F(Sftp, KeepsToItsRateInsideOneFile) {
+    SimClock clock;
+    storage::BackendOptions options = sftp_options();
+    options.upload_max = 64 << 10;
+    options.download_max = 128 << 10;
+    const auto b = storage::open_backend(ssh().location(root()), options, clock).value();
+    HF_OK(b->create_layout());
+    const std::string content = noise(1 << 20);
+    const storage::FileName name{storage::FileKind::pack, format::sha256(as_bytes(content))};
+    const Duration before = clock.elapsed();
+    HF_OK(b->put(name, as_bytes(content)));
+    const Duration sent = clock.elapsed() - before;
+    EXPECT_GE(sent, 15500ms);
+    EXPECT_LE(sent, 20s);    // 16 s, and what the protocol adds
+    EXPECT_EQ(as_text(b->read(name).value()), content);
+    EXPECT_GE(clock.elapsed() - before - sent, 7500ms);
+    EXPECT_LE(clock.elapsed() - before - sent, 10s);
 }
 
 TEST_F(Sftp, GivesUpOnAServerThatHasGoneSilentAndSucceedsWhenItIsBack) {

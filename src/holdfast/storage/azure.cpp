@@ -203,7 +203,8 @@ Result<std::unique_ptr<Backend>> open_azure(const std::string& rest, const Backe
     HF_TRY(AzureLocation location, parse_azure_location(rest, settings.credentials.account, options));
     settings.http = {.connections = location.connections,
                      .ca_file = options.ca_file,
-                     .client_certificate = options.client_certificate};
+                     .client_certificate = options.client_certificate,
+                     .pace = options.pace};
     return azure_backend(std::move(location), std::move(settings));
 }
 

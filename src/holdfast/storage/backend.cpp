@@ -134,18 +134,19 @@ Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const
 
 Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const BackendOptions& options,
                                               Clock& clock) {
-    HF_TRY(auto backend, open_backend(location, options));
-    backend =
-        limited_backend(std::move(backend), {.upload = options.upload_max, .download = options.download_max}, clock);
     const std::size_t colon = scheme_end(location);
     const Scheme* scheme =
         colon == std::string::npos ? nullptr : find_scheme(std::string_view(location).substr(0, colon));
-    if (scheme && scheme->network)
-        backend = retrying_backend(
-            std::move(backend),
-            {.rule = {}, .first_contact = first_contact_rule(options.first_contact_max), .chance = {}, .counters = {}},
-            clock);
-    return backend;
+    BackendOptions paced = options;
+    if (scheme && scheme->network) paced.pace = make_paces(options.upload_max, options.download_max, clock);
+    HF_TRY(auto backend, open_backend(location, paced));
+    if (!scheme || !scheme->network)
+        return limited_backend(std::move(backend), {.upload = options.upload_max, .download = options.download_max},
+                               clock);
+    return retrying_backend(
+        std::move(backend),
+        {.rule = {}, .first_contact = first_contact_rule(options.first_contact_max), .chance = {}, .counters = {}},
+        clock);
 }
 
 }    // namespace holdfast::storage

@@ -32,6 +32,7 @@ long milliseconds(Duration d) {
 struct Transfer {
     CURL* easy;
     const HttpRequest& request;
+    const Paces& pace;
     HttpResponse response;
     std::uint64_t sent = 0;
     std::size_t header_bytes = 0;
@@ -54,8 +55,12 @@ std::size_t on_read(char* to, std::size_t size, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     if (!transfer.request.body) return 0;
     HttpBody& body = *transfer.request.body;
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(size * count, body.size() - transfer.sent));
+    auto n = static_cast<std::size_t>(std::min<std::uint64_t>(size * count, body.size() - transfer.sent));
     if (n == 0) return 0;
+    if (Pace* pace = transfer.pace.up.get()) {
+        n = std::min(n, Pace::k_piece);
+        if (auto paid = pace->pay(n); !paid) return transfer.stop(std::move(paid).error(), CURL_READFUNC_ABORT);
+    }
     if (auto read = body.read(transfer.sent, {reinterpret_cast<std::byte*>(to), n}); !read)
         return transfer.stop(std::move(read).error(), CURL_READFUNC_ABORT);
     transfer.sent += n;
@@ -92,6 +97,9 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* sel
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     const ByteView bytes = as_bytes({data, size * count});
+    if (Pace* pace = transfer.pace.down.get())
+        if (auto paid = pace->pay(bytes.size()); !paid)
+            return transfer.stop(std::move(paid).error(), CURL_WRITEFUNC_ERROR);
     const int status = http_status(transfer.easy);
     if (status < 200 || status >= 300) {
         const std::size_t room = k_error_body_max - std::min(k_error_body_max, transfer.response.body.size());
@@ -214,7 +222,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
         ~Lease() { state.give_back(easy); }
     } lease{*state_, state_->take()};
     CURL* easy = lease.easy;
-    Transfer transfer{.easy = easy, .request = request, .response = {}, .error = {}};
+    Transfer transfer{.easy = easy, .request = request, .pace = options.pace, .response = {}, .error = {}};
     char curl_text[CURL_ERROR_SIZE] = "";
     HeaderList headers;
 
@@ -234,7 +242,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
     set(easy, CURLOPT_LOW_SPEED_TIME, std::max(1L, milliseconds(silence) / 1000));
     set(easy, CURLOPT_ERRORBUFFER, curl_text);
     // A wish: libcurl refuses it after a request that failed before it began.
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L << 10);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, options.pace.down ? long{Pace::k_piece} : 256L << 10);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
     set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     if (!options.ca_file.empty()) {

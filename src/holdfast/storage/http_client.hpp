@@ -8,6 +8,7 @@
 //             any HTTP status is an answer and no error. Neither URLs nor headers are in messages: they may hold secrets
 //   redirects never followed: credentials go to the host that was named
 //   proxies   as the environment says (https_proxy, http_proxy, no_proxy); this machine is never asked through one
+//   pace      bodies go and come piece by piece as it lets them; it is waited for while a piece of them is in hand
 //   threads   send() from any
 //   source    libcurl 7.88: easy handles, one a connection
 
@@ -24,6 +25,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
 #include "holdfast/base/secret.hpp"
+#include "holdfast/storage/pace.hpp"
 
 namespace holdfast::storage {
 
@@ -84,6 +86,7 @@ struct HttpOptions {
     std::string client_certificate{};    // PEM with its key; empty: none
     std::string user{};    // HTTP Basic when not empty
     Secret password{};
+    Paces pace{};    // of bodies, both ways
 };
 
 class HttpClient {

@@ -3,49 +3,16 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 
-#include "holdfast/os/host.hpp"
-#include "holdfast/policy/token_bucket.hpp"
+#include "holdfast/storage/pace.hpp"
 
 namespace holdfast::storage {
 namespace {
 
-constexpr std::size_t k_piece = 64 << 10;
-
-// One direction of the line, shared by all threads.
-class Line {
-public:
-    Line(std::uint64_t rate, Clock& clock) : clock_(clock) {
-        // An eighth of a second's worth may go at once: what a timer and a piece need.
-        if (rate > 0) bucket_.emplace(rate, std::max<std::uint64_t>(rate / 8, 1), clock.instant());
-    }
-    Status pay(std::uint64_t bytes) {
-        if (!bucket_) return {};
-        Instant until;
-        {
-            const std::scoped_lock lock(mutex_);
-            const Instant now = clock_.instant();
-            until = now + bucket_->take(bytes, now);
-        }
-        for (Instant now = clock_.instant(); now < until; now = clock_.instant()) {
-            if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while waiting for the line");
-            clock_.sleep(std::min<Duration>(until - now, std::chrono::milliseconds(500)));
-        }
-        return {};
-    }
-    explicit operator bool() const { return bucket_.has_value(); }
-
-private:
-    Clock& clock_;
-    std::mutex mutex_;
-    std::optional<policy::TokenBucket> bucket_;
-};
-
 class LimitedBackend final : public Backend {
 public:
     LimitedBackend(std::unique_ptr<Backend> below, Limits limits, Clock& clock)
-        : below_(std::move(below)), up_(limits.upload, clock), down_(limits.download, clock), calls_(limits.calls) {}
+        : below_(std::move(below)), pace_(make_paces(limits.upload, limits.download, clock)), calls_(limits.calls) {}
 
     Status create_layout() override {
         const Turn turn(*this);
@@ -53,7 +20,7 @@ public:
     }
     Result<std::unique_ptr<Upload>> start(FileKind kind) override;
     Status put(const FileName& name, ByteView bytes) override {
-        HF_DO(up_.pay(bytes.size()));
+        if (pace_.up) HF_DO(pace_.up->pay(bytes.size()));
         const Turn turn(*this);
         return below_->put(name, bytes);
     }
@@ -62,7 +29,7 @@ public:
             const Turn turn(*this);
             return below_->read(name);
         }();
-        if (bytes) HF_DO(down_.pay(bytes->size()));
+        if (bytes && pace_.down) HF_DO(pace_.down->pay(bytes->size()));
         return bytes;
     }
     Status read_at(const FileName& name, std::uint64_t offset, ByteSpan to) override {
@@ -70,7 +37,7 @@ public:
             const Turn turn(*this);
             HF_DO(below_->read_at(name, offset, to));
         }
-        return down_.pay(to.size());
+        return pace_.down ? pace_.down->pay(to.size()) : Status();
     }
     Result<std::uint64_t> size(const FileName& name) override {
         const Turn turn(*this);
@@ -130,7 +97,7 @@ private:
     };
 
     const std::unique_ptr<Backend> below_;
-    Line up_, down_;
+    const Paces pace_;
     const unsigned calls_;
     std::mutex mutex_;
     std::condition_variable freed_;
@@ -142,10 +109,10 @@ class LimitedBackend::LimitedUpload final : public Upload {
 public:
     LimitedUpload(LimitedBackend& owner, std::unique_ptr<Upload> below) : owner_(owner), below_(std::move(below)) {}
     Status write(ByteView bytes) override {
-        if (!owner_.up_) return below_->write(bytes);
+        if (!owner_.pace_.up) return below_->write(bytes);
         while (!bytes.empty()) {
-            const ByteView piece = bytes.first(std::min(bytes.size(), k_piece));
-            HF_DO(owner_.up_.pay(piece.size()));
+            const ByteView piece = bytes.first(std::min(bytes.size(), Pace::k_piece));
+            HF_DO(owner_.pace_.up->pay(piece.size()));
             HF_DO(below_->write(piece));
             bytes = bytes.subspan(piece.size());
         }

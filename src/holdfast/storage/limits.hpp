@@ -1,11 +1,11 @@
 #pragma once
 // A Backend that takes no more of a line, and of a server, than it was given: bytes a second up and down, calls at once.
 //
-//   rate      holds over any stretch longer than one file: local uploads are paced piece by piece, a file that goes
-//             through another adapter goes at once and is paid for before it begins; reads are paid for when they are in
+//   rate      uploads are paced piece by piece; what is put or read at once is paid for as a whole. Adapters with a line of
+//             their own pace what is on it themselves (BackendOptions::pace)
 //   errors    those of the Backend below; cancelled within about a second of a signal
 //   threads   as Backend; all share the two rates
-//   source    the arithmetic: policy/token_bucket.hpp
+//   source    storage/pace.hpp
 
 #include <memory>
 

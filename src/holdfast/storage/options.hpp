@@ -14,6 +14,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/storage/pace.hpp"
 
 namespace holdfast::storage {
 
@@ -24,6 +25,7 @@ struct BackendOptions {
     std::string client_certificate{};    // PEM with its key
     Duration first_contact_max = std::chrono::seconds(25);    // of a network that never answered; zero: one attempt
     std::uint64_t upload_max = 0, download_max = 0;    // bytes per second; 0: no limit
+    Paces pace{};    // made of these two by open_backend(), for adapters with a line of their own
 
     /// The value of "s3.region"; nullopt when it was not given.
     std::optional<std::string> find(std::string_view key) const;

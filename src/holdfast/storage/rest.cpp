@@ -246,6 +246,7 @@ Result<std::unique_ptr<Backend>> open_rest(const std::string& rest, const Backen
     http.connect_max = std::min<Duration>(http.connect_max, http.silence_max);
     http.ca_file = options.ca_file;
     http.client_certificate = options.client_certificate;
+    http.pace = options.pace;
     http.user = url->user.empty() ? os::environment("RESTIC_REST_USERNAME").value_or("") : url->user;
     http.password =
         url->password.empty() ? Secret(os::environment("RESTIC_REST_PASSWORD").value_or("")) : std::move(url->password);

@@ -389,7 +389,8 @@ Result<std::unique_ptr<Backend>> open_s3(const std::string& rest, const BackendO
     HF_TRY(settings.credentials, find_aws_credentials());
     settings.http = {.connections = location.connections,
                      .ca_file = options.ca_file,
-                     .client_certificate = options.client_certificate};
+                     .client_certificate = options.client_certificate,
+                     .pace = options.pace};
     return s3_backend(std::move(location), std::move(settings));
 }
 

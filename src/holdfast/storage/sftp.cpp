@@ -25,11 +25,12 @@ using Connect = std::function<Result<std::unique_ptr<SshChannel>>()>;
 
 class SftpBackend final : public Backend {
 public:
-    SftpBackend(std::string location, std::string root, unsigned connections, Connect connect)
+    SftpBackend(std::string location, std::string root, unsigned connections, Connect connect, Paces pace)
         : location_(std::move(location)),
           root_(std::move(root)),
           connections_(connections),
-          connect_(std::move(connect)) {}
+          connect_(std::move(connect)),
+          pace_(std::move(pace)) {}
 
     Status create_layout() override;
     Result<std::unique_ptr<Upload>> start(FileKind kind) override;
@@ -100,6 +101,7 @@ private:
     const std::string location_, root_;
     const unsigned connections_;
     const Connect connect_;
+    const Paces pace_;
     std::mutex sync_mutex_, mutex_;
     std::condition_variable freed_;
     std::vector<Idle> idle_;
@@ -126,7 +128,7 @@ Result<std::unique_ptr<SftpClient>> SftpBackend::take() {
     }
     if (!found.client) {
         HF_TRY(auto channel, connect_());
-        HF_TRY(found.client, SftpClient::start(std::move(channel)));
+        HF_TRY(found.client, SftpClient::start(paced_channel(std::move(channel), pace_)));
     }
     clear_leftovers(*found.client);
     return std::move(found.client);
@@ -335,7 +337,7 @@ Result<std::unique_ptr<Backend>> open_sftp(const std::string& rest, const Backen
                         "give them to that command, or leave sftp.command out");
         connect = [command = *command, ssh] { return open_command_channel(command, ssh.silence_max); };
     }
-    return std::make_unique<SftpBackend>("sftp:" + rest, place.path, connections, std::move(connect));
+    return std::make_unique<SftpBackend>("sftp:" + rest, place.path, connections, std::move(connect), options.pace);
 }
 
 }    // namespace holdfast::storage

@@ -15,6 +15,7 @@
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/storage/pace.hpp"
 #include "holdfast/storage/sftp_location.hpp"
 
 namespace holdfast::storage {
@@ -35,6 +36,9 @@ struct SshOptions {
 };
 
 Result<std::unique_ptr<SshChannel>> open_ssh_channel(const SftpLocation& location, const SshOptions& options);
+
+/// The same channel at a pace; the channel itself when there is none.
+std::unique_ptr<SshChannel> paced_channel(std::unique_ptr<SshChannel> channel, Paces pace);
 
 /// The standard input and output of a program, run by /bin/sh.
 Result<std::unique_ptr<SshChannel>> open_command_channel(const std::string& command, Duration silence_max);
