@@ -4,9 +4,9 @@
 
 #include "holdfast/storage/azure_client.hpp"
 #include "holdfast/storage/digest.hpp"
+#include "holdfast/storage/object_list.hpp"
 #include "holdfast/storage/object_names.hpp"
 #include "holdfast/storage/spool.hpp"
-#include "holdfast/storage/xml.hpp"
 
 namespace holdfast::storage {
 namespace {
@@ -165,30 +165,16 @@ Status AzureBackend::list(FileKind kind, const std::function<void(const Id&, std
     if (kind == FileKind::config) return {};
     const std::string what = fmt::format("{}: listing {}", location(), folder_of(kind));
     const std::string& prefix = client_.location().prefix;
-    std::string marker;
-    for (;;) {
+    const auto fetch = [&](const std::string& page) -> Result<ObjectPage> {
         Query query = {{"restype", "container"},
                        {"comp", "list"},
                        {"maxresults", std::to_string(list_page_)},
                        {"prefix", fmt::format("{}{}/", prefix, folder_of(kind))}};
-        if (!marker.empty()) query.emplace_back("marker", marker);
+        if (!page.empty()) query.emplace_back("marker", page);
         HF_TRY(const HttpResponse answer, client_.send({.query = std::move(query), .what = what}));
-        auto page = parse_xml(as_text(answer.body));
-        if (!page) return fail(std::move(page).error().within(what));
-        const XmlElement* blobs = page->child("Blobs");
-        if (page->name != "EnumerationResults" || !blobs)
-            return fail(ErrorCode::corrupt, what + ": the answer is no list", "is this an Azure Blob server?");
-        for (const XmlElement& entry : blobs->children) {
-            const XmlElement* properties = entry.child("Properties");
-            if (entry.name != "Blob" || !properties) continue;
-            HF_TRY(const std::uint64_t size, parse_size(properties->text_of("Content-Length"), what));
-            if (const auto id = id_of_key(entry.text_of("Name"), prefix, kind)) found(*id, size);
-        }
-        std::string next(page->text_of("NextMarker"));
-        if (next.empty()) return {};
-        if (next == marker) return fail(ErrorCode::corrupt, what + ": the server lists in a circle");
-        marker = std::move(next);
-    }
+        return parse_azure_page(as_text(answer.body), what);
+    };
+    return list_objects(kind, prefix, what, fetch, found);
 }
 
 }    // namespace

@@ -37,6 +37,10 @@ std::string relative_path(const FileName& name);
 /// must not fill the memory of one that looks at it. Longer packs are read piece by piece.
 std::uint64_t read_size_max(FileKind kind);
 
+/// How many files of a kind a list of a server may have (packs of 16 MiB: 256 TiB): one that never ends must not fill the
+/// memory of who reads it.
+inline constexpr std::uint64_t k_listed_max = std::uint64_t(1) << 24;
+
 /// A file on its way; its name (a hash) is known only at the end. Leaving without commit() abandons it.
 class Upload {
 public:

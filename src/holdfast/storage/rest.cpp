@@ -1,11 +1,11 @@
 #include "holdfast/storage/rest.hpp"
 
 #include <fmt/core.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <charconv>
 
-#include "holdfast/base/json.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/storage/http_client.hpp"
 #include "holdfast/storage/spool.hpp"
@@ -15,7 +15,7 @@ namespace holdfast::storage {
 namespace {
 
 constexpr std::string_view k_v2 = "application/vnd.x.restic.rest.v2";
-constexpr std::uint64_t k_list_max = std::uint64_t(256) << 20, k_file_max = std::uint64_t(4) << 30;
+constexpr std::uint64_t k_list_max = std::uint64_t(256) << 20;
 
 std::optional<std::uint64_t> number(std::optional<std::string_view> text) {
     std::uint64_t value = 0;
@@ -44,7 +44,7 @@ public:
     }
     Result<Bytes> read(const FileName& name) override {
         HttpRequest request = request_for("GET", path_of(name), "reading " + relative_path(name));
-        request.body_max = k_file_max;
+        request.body_max = read_size_max(name.kind);
         HF_TRY(HttpResponse response, checked(request));
         return std::move(response.body);
     }
@@ -168,6 +168,8 @@ Status RestBackend::read_at(const FileName& name, std::uint64_t offset, ByteSpan
         std::copy(taken.begin(), taken.end(),
                   to.begin() + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(received, to.size())));
         received += bytes.size();
+        if (received > read_size_max(name.kind))
+            return fail(ErrorCode::corrupt, request.what + ": the answer does not end");
         return {};
     };
     HF_TRY(const HttpResponse response, checked(request));
@@ -213,21 +215,42 @@ Status RestBackend::list(FileKind kind, const std::function<void(const Id&, std:
 }    // namespace
 
 Result<std::vector<RestEntry>> parse_rest_list(std::string_view text) {
-    HF_TRY(const json::Value list, json::parse(text, "the server's list"));
+    namespace od = simdjson::ondemand;
+    const auto no_list = [](const char* why) {
+        return fail(ErrorCode::corrupt, fmt::format("the server's list is not a list: {}", why));
+    };
     // restic's servers write null for an empty list.
-    if (!list.is_array() && !list.is_null()) return fail(ErrorCode::corrupt, "the server's list is not a list");
+    const std::size_t begin = text.find_first_not_of(" \t\r\n");
+    if (begin != std::string_view::npos && text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin) == "null")
+        return {};
+    // Read as it comes: a tree of values would cost a hostile server's list twenty times its length.
+    const simdjson::padded_string padded(text);
+    od::parser parser;
+    od::document document;
+    if (const auto error = parser.iterate(padded).get(document)) return no_list(simdjson::error_message(error));
+    od::array list;
+    if (const auto error = document.get_array().get(list)) return no_list(simdjson::error_message(error));
     std::vector<RestEntry> entries;
-    for (const json::Value& item : list.items()) {
-        const auto id = Id::parse(item.is_string() ? item.text() : item["name"].text());
+    for (auto item : list) {
+        od::value value;
+        if (const auto error = item.get(value)) return no_list(simdjson::error_message(error));
+        od::object object;
+        const bool version_2 = value.get_object().get(object) == simdjson::SUCCESS;
+        std::string_view name;
+        if ((version_2 ? object["name"].get(name) : value.get(name)) != simdjson::SUCCESS) continue;
+        const auto id = Id::parse(name);
         if (!id) continue;
         RestEntry entry{*id, std::nullopt};
-        if (item.is_object()) {
-            const std::int64_t size = item["size"].integer(-1);
-            if (size < 0) return fail(ErrorCode::corrupt, "the server's list has a file without a size");
-            entry.size = static_cast<std::uint64_t>(size);
+        if (version_2) {
+            std::uint64_t size = 0;
+            if (object["size"].get(size) != simdjson::SUCCESS)
+                return fail(ErrorCode::corrupt, "the server's list has a file without a size");
+            entry.size = size;
         }
         entries.push_back(entry);
     }
+    if (const char* rest = nullptr; document.current_location().get(rest) == simdjson::SUCCESS)
+        return no_list("something follows it");
     return entries;
 }
 

@@ -9,6 +9,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/storage/aws_credentials.hpp"
 #include "holdfast/storage/digest.hpp"
+#include "holdfast/storage/object_list.hpp"
 #include "holdfast/storage/object_names.hpp"
 #include "holdfast/storage/spool.hpp"
 #include "holdfast/storage/xml.hpp"
@@ -354,27 +355,15 @@ Status S3Backend::list(FileKind kind, const std::function<void(const Id&, std::u
     if (kind == FileKind::config) return {};
     const std::string what = fmt::format("{}: listing {}", location(), folder_of(kind));
     const std::string& prefix = client_.location().prefix;
-    std::string token;
-    for (;;) {
+    const auto fetch = [&](const std::string& page) -> Result<ObjectPage> {
         Query query = {{"list-type", "2"},
                        {"max-keys", std::to_string(list_page_)},
                        {"prefix", fmt::format("{}{}/", prefix, folder_of(kind))}};
-        if (!token.empty()) query.emplace_back("continuation-token", token);
+        if (!page.empty()) query.emplace_back("continuation-token", page);
         HF_TRY(const HttpResponse answer, client_.send({.query = std::move(query), .what = what}));
-        auto page = parse_xml(as_text(answer.body));
-        if (!page) return fail(std::move(page).error().within(what));
-        if (page->name != "ListBucketResult")
-            return fail(ErrorCode::corrupt, what + ": the answer is no list", "is this an S3 server?");
-        for (const XmlElement& entry : page->children) {
-            if (entry.name != "Contents") continue;
-            HF_TRY(const std::uint64_t size, parse_size(entry.text_of("Size"), what));
-            if (const auto id = id_of_key(entry.text_of("Key"), prefix, kind)) found(*id, size);
-        }
-        if (page->text_of("IsTruncated") != "true") return {};
-        std::string next(page->text_of("NextContinuationToken"));
-        if (next.empty() || next == token) return fail(ErrorCode::corrupt, what + ": the server lists in a circle");
-        token = std::move(next);
-    }
+        return parse_s3_page(as_text(answer.body), what);
+    };
+    return list_objects(kind, prefix, what, fetch, found);
 }
 
 }    // namespace

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "holdfast/storage/backend.hpp"
+
 namespace holdfast::storage {
 namespace {
 
@@ -346,6 +348,7 @@ Status SftpClient::list(const std::vector<std::string>& folders,
         std::string handle;
         std::uint32_t id = 0;
     };
+    std::uint64_t names_seen = 0;
     for (std::size_t begin = 0; begin < folders.size(); begin += k_folders_ahead) {
         const std::size_t end = std::min(begin + k_folders_ahead, folders.size());
         std::vector<std::uint32_t> asked;
@@ -376,6 +379,8 @@ Status SftpClient::list(const std::vector<std::string>& folders,
                 if (reply.type == SftpType::name) {
                     const auto names = parse_sftp_names(reply.fields());
                     if (!names) return break_off(names.error());
+                    if ((names_seen += names->size()) > k_listed_max)
+                        return break_off({ErrorCode::corrupt, "the SFTP server's list does not end", ""});
                     for (const SftpName& name : *names) found(folder.folder, name);
                     if (!names->empty()) unfinished.push_back(std::move(folder));
                     continue;
