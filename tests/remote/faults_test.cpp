@@ -1,5 +1,6 @@
-// Backups over lines that break at random byte counts, from printed seeds: they end right or with an error, never with a
-// snapshot that is not whole. NS-12 (storage half).
+// Backups over lines that break at random byte counts, by a reset or by an end that looks orderly, and on which one connection
+// overtakes the other, from printed seeds: they end right or with an error, never with a snapshot that is not whole. NS-12
+// (storage half).
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
@@ -12,8 +13,12 @@
 
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/os/socket.hpp"
+#include "holdfast/storage/azure.hpp"
 #include "holdfast/storage/retry.hpp"
+#include "holdfast/storage/s3.hpp"
+#include "holdfast/testing/azurite_server.hpp"
 #include "holdfast/testing/fault_proxy.hpp"
+#include "holdfast/testing/rados_gateway.hpp"
 #include "holdfast/vault/backup.hpp"
 #include "holdfast/vault/check.hpp"
 #include "rest_server.hpp"
@@ -25,7 +30,7 @@ using namespace std::chrono_literals;
 
 constexpr const char* k_password = "open sesame";
 
-// About every second connection is cut, somewhere in its first megabyte.
+// About every second connection is cut, somewhere in its first megabyte; some are slow.
 std::function<LineFaults(unsigned)> bad_line(std::uint64_t seed) {
     auto random = std::make_shared<std::mt19937_64>(seed);
     return [random](unsigned number) {
@@ -33,6 +38,8 @@ std::function<LineFaults(unsigned)> bad_line(std::uint64_t seed) {
         if (number == 0 || (*random)() % 2 == 0) faults.cut_up = 3000 + (*random)() % 1'000'000;
         if ((*random)() % 3 == 0) faults.cut_down = 3000 + (*random)() % 300'000;
         faults.refuse = (*random)() % 8 == 0;
+        faults.orderly = (*random)() % 2 == 0;
+        if ((*random)() % 4 == 0) faults.delay = 1ms;
         return faults;
     };
 }
@@ -88,6 +95,11 @@ protected:
         EXPECT_GT(proxy.cuts(), 0u);
     }
 
+    static std::string new_bucket() {
+        static unsigned number = 0;
+        return fmt::format("bad-line-{}", ++number);
+    }
+
     os::TempFolder source_ = os::TempFolder::create("hf-source").value();
     std::shared_ptr<storage::RetryCounters> counters_ = std::make_shared<storage::RetryCounters>();
 };
@@ -109,6 +121,42 @@ TEST_P(BadLine, LosesNothingOverSftp) {
             return storage::open_backend(SshServer::location_at(proxy->port(), folder.path() + "/repo"), sftp_options())
                 .value();
         });
+}
+
+// Packs of every second seed go in parts.
+TEST_P(BadLine, LosesNothingOverS3) {
+    static Result<RadosGateway> server = RadosGateway::start();
+    ASSERT_TRUE(server) << server.error().message;
+    const auto proxy = FaultProxy::start(server->port()).value();
+    const std::string bucket = new_bucket();
+    const auto at = [&](std::uint16_t port) {
+        const std::string place = fmt::format("http://127.0.0.1:{}/{}/desk", port, bucket);
+        storage::S3Settings settings{.credentials = RadosGateway::credentials()};
+        if (GetParam() % 2 == 1) settings.multipart_above = 256 << 10;
+        return storage::s3_backend(storage::parse_s3_location(place, {}).value(), std::move(settings));
+    };
+    holds(*proxy, [&] { return at(server->port()); }, [&] { return at(proxy->port()); });
+}
+
+TEST_P(BadLine, LosesNothingOverAzure) {
+    static Result<AzuriteServer> server = AzuriteServer::start();
+    ASSERT_TRUE(server) << server.error().message;
+    const std::string direct = server->endpoint();    // http://127.0.0.1:port/account
+    const std::size_t colon = direct.rfind(':'), slash = direct.find('/', colon);
+    const auto port = static_cast<std::uint16_t>(std::stoi(direct.substr(colon + 1, slash - colon - 1)));
+    const auto proxy = FaultProxy::start(port).value();
+    const std::string container = new_bucket();
+    const auto at = [&](const std::string& endpoint) {
+        storage::AzureSettings settings{.credentials = server->credentials()};
+        if (GetParam() % 2 == 1)
+            settings = {.credentials = server->credentials(), .blocks_above = 256 << 10, .block_size = 256 << 10};
+        return storage::azure_backend(storage::parse_azure_location(container + ":/desk", "hfaccount",
+                                                                    {.extended = {{"azure.endpoint", endpoint}}})
+                                          .value(),
+                                      std::move(settings));
+    };
+    const std::string through = fmt::format("http://127.0.0.1:{}{}", proxy->port(), direct.substr(slash));
+    holds(*proxy, [&] { return at(direct); }, [&] { return at(through); });
 }
 
 // kill -9 of the real server in the middle of uploads, twice: the backup goes on when it is back, and nothing half has a name.

@@ -47,6 +47,11 @@ struct FaultProxy::Line {
             ::connect(fd, &nothing, sizeof nothing);
         }
     }
+    // What was passed on arrives, and then nothing.
+    void end() {
+        if (dead.exchange(true)) return;
+        for (const int fd : {client.get(), server.get()}) ::shutdown(fd, SHUT_RDWR);
+    }
 };
 
 FaultProxy::FaultProxy(os::Fd listener, std::uint16_t port, std::uint16_t target)
@@ -122,7 +127,8 @@ void FaultProxy::pump(Line& line, bool up) {
         if (n <= 0) break;
         for (; hang_ && !line.dead; std::this_thread::sleep_for(5ms)) {
         }
-        if (delay_ > 0) std::this_thread::sleep_for(Duration(delay_.load()));
+        if (const Duration delay = Duration(delay_.load()) + line.faults.delay; delay > Duration::zero())
+            std::this_thread::sleep_for(delay);
         std::size_t size = static_cast<std::size_t>(n);
         const bool cuts = cut && passed + size > *cut;
         if (cuts) size = static_cast<std::size_t>(*cut - passed);
@@ -134,7 +140,7 @@ void FaultProxy::pump(Line& line, bool up) {
         passed += size;
         if (!cuts) continue;
         ++cuts_;
-        return line.reset();
+        return line.faults.orderly ? line.end() : line.reset();
     }
     // A half that is closed travels on; the other half may still speak.
     ::shutdown(to, SHUT_WR);

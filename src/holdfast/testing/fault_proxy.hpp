@@ -25,6 +25,8 @@ struct LineFaults {
     std::optional<std::uint64_t> cut_up;    // reset (RST both ways) after so many bytes to the server
     std::optional<std::uint64_t> cut_down;    // ... to the client
     bool refuse = false;    // accepted, then reset before anything is passed
+    bool orderly = false;    // a cut is the end of the stream (FIN both ways), as of a proxy that gives up
+    Duration delay{};    // of each piece each way: what goes over another connection overtakes it
 };
 
 class FaultProxy {
