@@ -1,7 +1,16 @@
 #include "holdfast/ledger/book.hpp"
 
+#include <algorithm>
+
 namespace holdfast::ledger {
 namespace {
+
+// What adds up of a broker's words stays within half of 64 bits: a quantity less such a sum is then still a number.
+void add(Decimal& to, Decimal what) {
+    __extension__ using Wide = __int128;
+    to = {static_cast<std::int64_t>(
+        std::clamp<Wide>(static_cast<Wide>(to.units) + what.units, INT64_MIN / 2, INT64_MAX / 2))};
+}
 
 Order order_of(const Signal& signal, Timestamp at) {
     Order order;
@@ -50,14 +59,14 @@ Order child_of(const Order& parent, Timestamp at) {
 
 void Book::add_orphan(const Uuid& order, Decimal filled, Decimal value) {
     Orphan& orphan = orphans_[order];
-    orphan.filled += filled;
-    orphan.filled_value += value;
+    add(orphan.filled, filled);
+    add(orphan.filled_value, value);
 }
 
 const Order* Book::enter(Order order) {
     if (const auto orphan = orphans_.find(order.id); orphan != orphans_.end()) {
-        order.filled += orphan->second.filled;
-        order.filled_value += orphan->second.filled_value;
+        add(order.filled, orphan->second.filled);
+        add(order.filled_value, orphan->second.filled_value);
         orphans_.erase(orphan);
     }
     const Uuid id = order.id;
@@ -126,8 +135,8 @@ const Order* Book::apply(const Fact& fact) {
             return nullptr;
         }
         Order& order = at->second;
-        order.filled += execution.quantity;
-        order.filled_value += value;
+        add(order.filled, execution.quantity);
+        add(order.filled_value, value);
         if (order.remainder().positive()) {
             order.state = OrderState::partially_filled;
             return &order;

@@ -1,5 +1,7 @@
 #include "holdfast/ledger/decimal.hpp"
 
+#include <algorithm>
+
 namespace holdfast::ledger {
 namespace {
 
@@ -58,7 +60,7 @@ Decimal product(Decimal a, Decimal b) {
     __extension__ using Wide = __int128;
     const Wide exact = static_cast<Wide>(a.units) * b.units;
     const Wide half = exact < 0 ? -Decimal::k_one / 2 : Decimal::k_one / 2;
-    return {static_cast<std::int64_t>((exact + half) / Decimal::k_one)};
+    return {static_cast<std::int64_t>(std::clamp<Wide>((exact + half) / Decimal::k_one, -INT64_MAX, INT64_MAX))};
 }
 
 }    // namespace holdfast::ledger
