@@ -1,0 +1,128 @@
+// ClickHouse was away while rows gathered: how fast they follow when it is back, and whether trading notices.
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "bench.hpp"
+#include "desk.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/testing/clickhouse_server.hpp"
+#include "holdfast/trade/clickhouse_sink.hpp"
+#include "holdfast/trade/journal_changes.hpp"
+
+namespace holdfast::bench {
+namespace {
+
+/// Of the same lives as in the phase recovery: rows are what the store gets of them, one for each execution and each order.
+constexpr unsigned k_executions = 6;
+
+/// CPU seconds that a process has used.
+Result<double> cpu_s(pid_t pid) {
+    HF_TRY(const Bytes text, os::read_file(fmt::format("/proc/{}/stat", pid)));
+    // Fields 14 and 15; the second one, the name, may hold anything but ends with the last parenthesis.
+    std::string_view rest = as_text(text);
+    rest.remove_prefix(rest.rfind(')') + 2);
+    for (int field = 3; field < 14; ++field) rest.remove_prefix(rest.find(' ') + 1);
+    char* end = nullptr;
+    const double user = std::strtod(rest.data(), &end), system = std::strtod(end, nullptr);
+    return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+struct CaughtUp {
+    double seconds = 0;
+    double server_cpu_s = 0, own_cpu_s = 0;
+};
+
+/// `meanwhile` runs beside it, and gets told whether there is still something to catch up with.
+Result<CaughtUp> catch_up(trade::Journal& journal, std::uint64_t rows,
+                          const std::function<Status(const std::function<bool()>& busy)>& meanwhile) {
+    os::SystemClock clock;
+    HF_TRY(auto server, testing::ClickHouseServer::start());
+    trade::ClickHouseSinkOptions options;
+    options.server.url = server.url();
+    options.account = "bench";
+    options.journal = "bench";
+    auto sink = std::make_unique<trade::ClickHouseSink>(std::move(options), clock);
+    HF_TRY(const double server_before, cpu_s(server.pid()));
+    HF_TRY(const double own_before, cpu_s(::getpid()));
+    trade::ProjectionOptions how;
+    how.profile = trade::SinkProfile::mt5();
+    how.notify = [](const Error& error) { fmt::print(stderr, "{}\n", error.message); };
+    CaughtUp result;
+    const Stopwatch watch;
+    trade::Projection projection(std::move(sink), trade::journal_changes(journal), clock, std::move(how));
+    const ledger::Sequence last = journal.durable();
+    if (meanwhile) HF_DO(meanwhile([&] { return projection.status().watermark < last; }));
+    if (!projection.wait_for(last, std::chrono::minutes(10)))
+        return fail(ErrorCode::unreachable, "ClickHouse did not catch up within ten minutes");
+    result.seconds = watch.seconds();
+    HF_TRY(const double server_after, cpu_s(server.pid()));
+    HF_TRY(const double own_after, cpu_s(::getpid()));
+    result.server_cpu_s = server_after - server_before;
+    result.own_cpu_s = own_after - own_before;
+    HF_TRY(const auto seen, static_cast<trade::ClickHouseSink&>(projection.sink())
+                                .rows("SELECT (SELECT count() FROM holdfast.executions FINAL) + (SELECT count() FROM "
+                                      "holdfast.orders FINAL)"));
+    if (seen != db::clickhouse::Rows{{std::to_string(rows)}})
+        return fail(ErrorCode::mismatch, fmt::format("ClickHouse has {} rows and not {}", seen[0][0], rows));
+    return result;
+}
+
+}    // namespace
+
+Result<Report> bench_catch_up(const Plan& plan, const std::string& folder) {
+    const Day day{plan.rows / (k_executions + 1), 0, k_executions};
+    const std::uint64_t rows = day.count * (k_executions + 1);
+    trade::Journal::Options options;
+    options.log.account = "bench";
+    HF_TRY(const auto journal, trade::Journal::open(folder + "/behind", options));
+    HF_TRY(const ledger::Sequence facts, day.write(*journal));
+    std::vector<double> rates, server_cpu, own_cpu, alone, during;
+    {
+        HF_TRY(const auto latency, SignalLatency::open(folder + "/journal"));
+        for (unsigned round = 1; round <= plan.rounds; ++round) {
+            HF_TRY(const CaughtUp quiet, catch_up(*journal, rows, {}));
+            rates.push_back(static_cast<double>(rows) / quiet.seconds);
+            server_cpu.push_back(quiet.server_cpu_s);
+            own_cpu.push_back(quiet.own_cpu_s);
+            std::vector<double> sent;
+            const auto trade_on = [&](const std::function<bool()>& busy) -> Status {
+                HF_TRY(sent, latency->measure(1000, busy));
+                return {};
+            };
+            HF_TRY(const CaughtUp traded, catch_up(*journal, rows, trade_on));
+            const Stopwatch watch;
+            HF_TRY(const auto before, latency->measure(1000, [&] { return watch.seconds() < plan.seconds; }));
+            alone.push_back(quantile(before, 0.99) * 1e3);
+            during.push_back(quantile(sent, 0.99) * 1e3);
+            fmt::print(
+                stderr,
+                "round {}: {:.0f} rows/s (CPU: server {:.2f} s, projection {:.2f} s), {:.0f} while 1,000 signals/s are "
+                "traded; signal to broker p99 {:.2f} ms meanwhile, {:.2f} alone; p50 {:.2f}, {:.2f}\n",
+                round, rates.back(), quiet.server_cpu_s, quiet.own_cpu_s, static_cast<double>(rows) / traded.seconds,
+                during.back(), alone.back(), median(sent) * 1e3, median(before) * 1e3);
+        }
+    }
+    HF_DO(journal->close());
+    HF_DO(os::remove_tree(folder + "/journal"));
+    HF_DO(os::remove_tree(folder + "/behind"));
+    const double times = ratio(during, alone);
+    Report report;
+    report.lines = {{fmt::format("ClickHouse catches up with {} rows ({} facts)", rows, facts),
+                     fmt::format("{:.0f} rows/s (CPU: server {:.2f} s, projection {:.2f} s)", median(rates),
+                                 median(server_cpu), median(own_cpu)),
+                     ">= 500,000/s", median(rates) >= 500'000},
+                    {"... p99 from signal to broker meanwhile",
+                     fmt::format("{:.2f} ms = {:.2f} x alone ({:.2f} ms)", median(during), times, median(alone)),
+                     "<= 1.2", times <= 1.2}};
+    report.samples = json::Value::object({{"rows_per_s", list(rates)},
+                                          {"server_cpu_s", list(server_cpu)},
+                                          {"projection_cpu_s", list(own_cpu)},
+                                          {"signal_p99_ms_alone", list(alone)},
+                                          {"signal_p99_ms_meanwhile", list(during)}});
+    return report;
+}
+
+}    // namespace holdfast::bench
