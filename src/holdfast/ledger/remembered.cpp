@@ -45,8 +45,8 @@ const ClosedOrder* Remembered::find_order(const Uuid& id) const {
 }
 
 bool Remembered::add_execution(std::string_view id, std::uint32_t day) {
-    if (has_execution(id)) return false;
     const ExecutionKey key = key_of(id);
+    if (has_execution(key)) return false;
     const auto place = static_cast<std::uint32_t>(executions_gone_ + executions_.size());
     executions_.push_back({key, day});
     execution_places_.insert(hash_of(key), place, [this](std::uint32_t p) {
@@ -55,8 +55,9 @@ bool Remembered::add_execution(std::string_view id, std::uint32_t day) {
     return true;
 }
 
-bool Remembered::has_execution(std::string_view id) const {
-    const ExecutionKey key = key_of(id);
+bool Remembered::has_execution(std::string_view id) const { return has_execution(key_of(id)); }
+
+bool Remembered::has_execution(const ExecutionKey& key) const {
     return execution_places_
         .find(hash_of(key),
               [&](std::uint32_t p) { return p >= executions_gone_ && executions_[p - executions_gone_].key == key; })

@@ -87,6 +87,7 @@ private:
         std::uint32_t day;
     };
     static ExecutionKey key_of(std::string_view id);
+    bool has_execution(const ExecutionKey& key) const;
     void index_orders();
     void index_executions();
 
