@@ -48,6 +48,8 @@ protected:
         options.rules.ask_again = 100ms;
         options.rules.retries = {50ms, 100ms};
         options.rules.look_again = 500ms;
+        // But on a busy machine no signal may expire that a test expects to be traded.
+        options.rules.signal_ttl = 1h;
         auto service = Service::start(std::move(options), broker::PaperBroker::create(paper_->address()).value(),
                                       no_lease(g_clock), g_clock);
         ASSERT_TRUE(service) << service.error().message;
