@@ -15,7 +15,8 @@
 //                 early (FIX, while a gap in the sequence is filled) waits that out first
 //              8. each query that was handed over is answered while the link holds; the answer to one is lost with the link,
 //                 and link_down tells of it. A broker may still stay silent: the caller asks again, under a new number
-//   threads    verbs from one thread; reports come on the adapter's thread(s), in the order in which the broker made them
+//   threads    start() and stop() from one thread, verbs from one, also while those run; reports come on the adapter's
+//              thread(s), in the order in which the broker made them
 //   errors     reports, never exceptions; link changes are reports, too
 
 #include <functional>
@@ -36,7 +37,8 @@ using ReportSink = std::function<void(Report)>;
 class Broker {
 public:
     virtual ~Broker();
-    /// Connects in the background and keeps reconnecting; reports go to `sink` until stop() returns.
+    /// Connects in the background and keeps reconnecting; reports go to `sink` until stop() returns. Again after a stop(): an
+    /// engine that loses its lease ends the session, and begins a new one with the next lease.
     virtual Status start(ReportSink sink) = 0;
     /// True: handed over, and may become an order. False: certainly not (promise 1).
     virtual bool send(const ledger::Order& order) = 0;

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "holdfast/broker/broker.hpp"
@@ -392,6 +393,29 @@ TEST_P(BrokerSuite, AnswersADoubledOrderByTheStateOfTheFirst) {
     answer_to(one, ReportKind::executed);
     EXPECT_TRUE(heard_.wait_filled(one.id, "5")) << "both were executed";
     for (const Report& report : heard_.all()) EXPECT_NE(report.kind, ReportKind::rejected) << report.text;
+}
+
+// As when the lease is lost and comes back. The engine's thread may still have verbs for the session that ends.
+TEST_P(BrokerSuite, BeginsAgainAfterAStop) {
+    const ledger::Order one = order("5", "1.2");
+    ASSERT_TRUE(broker_->send(one));
+    ASSERT_TRUE(heard_.wait(ReportKind::acked, one.id));
+    std::atomic<bool> ending = false;
+    std::thread engine([&] {
+        for (; !ending; std::this_thread::sleep_for(std::chrono::milliseconds(1))) broker_->query(one, 1);
+    });
+    for (int i = 0; i < 3; ++i) {
+        broker_->stop();
+        const std::size_t begin = heard_.size();
+        const Status started = broker_->start(heard_.sink());
+        EXPECT_TRUE(started) << (started ? "" : started.error().message);
+        EXPECT_TRUE(up(begin));
+    }
+    ending = true;
+    engine.join();
+    const ledger::Order two = order("5", "1.2");
+    ASSERT_TRUE(broker_->send(two));
+    EXPECT_TRUE(heard_.wait(ReportKind::acked, two.id));
 }
 
 TEST_P(BrokerSuite, SaysNothingMoreOnceItHasStopped) {

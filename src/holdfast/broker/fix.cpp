@@ -153,6 +153,7 @@ Result<std::unique_ptr<Broker>> FixBroker::create(FixOptions options, const Cloc
     if (options.session_start.empty() != options.session_end.empty())
         return missing("both ends of its session, or none");
     std::unique_ptr<FixBroker> broker(new FixBroker(std::move(options), clock));
+    broker->run_ = random_uuid().text().substr(0, 8);
     return std::unique_ptr<Broker>(std::move(broker));
 }
 
@@ -249,7 +250,6 @@ Status FixBroker::start(ReportSink sink) {
     HF_DO(load());
     HF_DO(load_numbers());
     sink_ = std::move(sink);
-    run_ = random_uuid().text().substr(0, 8);
     fix::Settings settings;
     settings.host = options_.host;
     settings.port = options_.port;
@@ -267,7 +267,7 @@ Status FixBroker::start(ReportSink sink) {
     settings.session_end = options_.session_end;
     fix::Events events;
     events.up = [this] {
-        opened_.wait();    // wire_ is set, also for a Logon that is quicker than we are
+        opened_->wait();    // wire_ is set, also for a Logon that is quicker than we are
         line_up();
     };
     events.down = [this](const std::string& why) { line_down(why); };
@@ -275,18 +275,32 @@ Status FixBroker::start(ReportSink sink) {
     events.received = [this](const Message& message) { received(message); };
     events.noted = [](const std::string& text) { log_debug("fix", {{"event", text}}); };
     std::string error;
-    wire_ = fix::open_initiator(settings, std::move(events), error);
-    opened_.count_down();
-    if (!wire_) return fail(ErrorCode::config, fmt::format("{}: {}", name(), error));
+    opened_.emplace(1);
+    std::shared_ptr<fix::Wire> opened = fix::open_initiator(settings, std::move(events), error);
+    {
+        const std::scoped_lock lock(mutex_);
+        wire_ = opened;
+    }
+    opened_->count_down();
+    if (!opened) return fail(ErrorCode::config, fmt::format("{}: {}", name(), error));
     return {};
 }
 
 void FixBroker::stop() {
-    if (wire_) wire_->stop();
+    if (const auto open = wire()) open->stop();
+}
+
+std::shared_ptr<fix::Wire> FixBroker::wire() {
+    const std::scoped_lock lock(mutex_);
+    return wire_;
+}
+
+bool FixBroker::send_out(const Message& message) {
+    const auto open = wire();
+    return open && open->send(message);
 }
 
 bool FixBroker::send(const ledger::Order& order) {
-    if (!wire_) return false;
     Message out;
     out.type = "D";
     out.fields = {{k_cl_ord_id, order.id.text()},
@@ -306,11 +320,10 @@ bool FixBroker::send(const ledger::Order& order) {
         if (const auto asked = questions_.find(order.id); asked != questions_.end())
             for (Question& question : asked->second) question.sent_since = true;
     }
-    return wire_->send(out);
+    return send_out(out);
 }
 
 bool FixBroker::cancel(const ledger::Order& order) {
-    if (!wire_) return false;
     Message out;
     out.type = "F";
     out.fields = {{k_orig_cl_ord_id, order.id.text()},
@@ -320,11 +333,10 @@ bool FixBroker::cancel(const ledger::Order& order) {
                   {k_transact_time, fix_time(clock_.now())},
                   {k_order_qty, order.quantity.text()}};
     if (!order.broker_id.empty()) out.fields.push_back({k_order_id, order.broker_id});
-    return wire_->send(out);
+    return send_out(out);
 }
 
 bool FixBroker::query(const ledger::Order& order, std::uint64_t question) {
-    if (!wire_) return false;
     {
         const std::scoped_lock lock(mutex_);
         questions_[order.id].push_back({question, order.filled, false});
@@ -345,7 +357,7 @@ bool FixBroker::ask(const Uuid& order, const std::string& symbol, const std::str
                   {k_side, side},
                   {k_ord_status_req_id, fmt::format("{}-{}", run_, question)}};
     if (!options_.account.empty()) out.fields.push_back({k_account, options_.account});
-    return wire_->send(out);
+    return send_out(out);
 }
 
 // ---- reports
@@ -365,6 +377,7 @@ void FixBroker::tell(ReportKind kind, const Uuid& order, const Message& message)
 
 void FixBroker::line_up() {
     refusal_told_ = false;
+    options_.reset_sequence = false;    // also for a later start
     Report report;
     report.kind = ReportKind::link_up;
     sink_(std::move(report));
@@ -373,7 +386,7 @@ void FixBroker::line_up() {
     out.type = "AF";
     out.fields = {{k_mass_status_req_id, random_uuid().text()}, {k_mass_status_req_type, "7"}};    // all orders
     if (!options_.account.empty()) out.fields.push_back({k_account, options_.account});
-    (void)wire_->send(out);
+    (void)send_out(out);
 }
 
 void FixBroker::line_down(const std::string& why) {
@@ -592,7 +605,8 @@ void FixBroker::refused(const Message& message) {
     const std::string number = message.text(k_ref_seq_num);
     std::from_chars(number.data(), number.data() + number.size(), sequence);
     Message ours;
-    const bool found = sequence > 0 && wire_->sent(sequence, ours);
+    const auto open = wire();
+    const bool found = sequence > 0 && open && open->sent(sequence, ours);
     const std::string type = message.text(k_ref_msg_type), ref = message.text(k_business_reject_ref_id);
     std::string named = found ? ours.text(k_cl_ord_id) : ref;
     const std::string of_type = found ? ours.type : type;

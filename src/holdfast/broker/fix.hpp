@@ -48,7 +48,6 @@ public:
     static Result<std::unique_ptr<Broker>> create(FixOptions options, const Clock& clock);
     ~FixBroker() override;
 
-    /// Once in its life.
     Status start(ReportSink sink) override;
     bool send(const ledger::Order& order) override;
     bool cancel(const ledger::Order& order) override;
@@ -71,6 +70,8 @@ private:
     };
     FixBroker(FixOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
     Status load();
+    std::shared_ptr<fix::Wire> wire();
+    bool send_out(const fix::Message& message);
     Status load_numbers();
     bool reserve(int number);
     bool remember(const ledger::Execution& execution);
@@ -91,15 +92,15 @@ private:
     FixOptions options_;
     const Clock& clock_;
     ReportSink sink_;
-    std::unique_ptr<fix::Wire> wire_;
-    std::latch opened_{1};
+    std::optional<std::latch> opened_;    // of this start: wire_ is set
     std::string run_;    // names the questions of this process
     os::Fd log_;
     int number_min_ = 1;
     bool refusal_told_ = false;    // since the line was up
 
-    // Never held while wire_ is called or a report is handed on.
+    // Never held while the wire is called or a report is handed on.
     std::mutex mutex_;
+    std::shared_ptr<fix::Wire> wire_;    // null before the first start
     std::unordered_map<Uuid, std::vector<Question>> questions_;    // of this session, oldest first
     std::unordered_map<Uuid, Known> known_;
     /// What the last answer counted beyond what we were told: the next one decides.

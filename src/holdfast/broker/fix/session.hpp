@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "holdfast/broker/fix/wire.hpp"
@@ -313,6 +314,7 @@ public:
     /// No event and no message of ours comes after it.
     void silence() {
         quiet_ = true;
+        in_step_ = false;
         probe_.stop();
     }
 
@@ -394,6 +396,8 @@ public:
             FIX::Message out;
             out.getHeader().setField(35, message.type);
             for (const Field& field : message.fields) out.setField(field.tag, field.value);
+            const std::shared_lock<std::shared_timed_mutex> lock(open_);
+            if (!runner_) return false;
             handed_over = true;
             return FIX::Session::sendToTarget(out, id_);
         } catch (const FIX::SessionNotFound&) {
@@ -406,6 +410,8 @@ public:
 
     bool sent(int sequence, Message& message) override {
         try {
+            const std::shared_lock<std::shared_timed_mutex> lock(open_);
+            if (!runner_) return false;
             FIX::Session* session = FIX::Session::lookupSession(id_);
             std::vector<std::string> texts;
             if (session != nullptr) session->getStore()->get(sequence, sequence, texts);
@@ -432,6 +438,7 @@ public:
         } catch (const std::exception& thrown) {
             if (events_.noted) events_.noted(std::string("stopping: ") + thrown.what());
         }
+        const std::lock_guard<std::shared_timed_mutex> lock(open_);
         runner_.reset();
     }
 
@@ -442,6 +449,7 @@ private:
     StoreFactory stores_;
     EventLogFactory logs_;
     Line line_;
+    std::shared_timed_mutex open_;    // the session goes only while nobody sends
     std::unique_ptr<Runner> runner_;
 };
 
