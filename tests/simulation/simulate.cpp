@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
             mutant = Mutant::dedupe_by_time_only;
         else if (arg == "--mutant" && value == "lease_by_wall_clock")
             mutant = Mutant::lease_by_wall_clock;
+        else if (arg == "--mutant" && value == "trust_every_token")
+            mutant = Mutant::trust_every_token;
         else {
             fmt::print(stderr, "hf-simulate: unknown argument {} {}\n", arg, value);
             return 2;

@@ -58,7 +58,7 @@ TEST_P(Mutants, AreCaughtWithinAThousandSeeds) {
 INSTANTIATE_TEST_SUITE_P(Simulation, Mutants,
                          testing::Values(Mutant::ack_before_fsync, Mutant::resend_on_timeout,
                                          Mutant::trim_before_confirm, Mutant::dedupe_by_time_only,
-                                         Mutant::lease_by_wall_clock));
+                                         Mutant::lease_by_wall_clock, Mutant::trust_every_token));
 
 }    // namespace
 }    // namespace holdfast::simulation

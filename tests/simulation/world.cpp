@@ -297,13 +297,13 @@ private:
 struct LeaseStore {
     World& world;
     std::string holder;
-    std::uint64_t token = 0;
+    std::uint64_t token = 0, previous = 0;
     Duration expires{};
 
     /// The token, or 0 when another holds it.
     std::uint64_t ask(const std::string& who) {
         if (holder != who && world.now < expires) return 0;
-        if (holder != who || world.now >= expires) ++token;    // lapsed: somebody could have been there
+        if (holder != who || world.now >= expires) previous = token++;    // lapsed: somebody could have been there
         holder = who;
         expires = world.now + k_lease_ttl;
         return token;
@@ -519,11 +519,14 @@ private:
         const Instant asked_at = clock_.instant();
         soon(world_.fault(5) ? world_.between(1s, 8s) : world_.between(1ms, 20ms), [this, asked_at] {
             const std::uint64_t token = world_.fault(5) ? 0 : lease_.ask(name_);
-            soon(world_.between(1ms, 20ms), [this, asked_at, token] {
+            // The mutant: the one before is always called ours.
+            const std::uint64_t previous =
+                world_.mutant == Mutant::trust_every_token ? pump_->engine().state().token() : lease_.previous;
+            soon(world_.between(1ms, 20ms), [this, asked_at, token, previous] {
                 const Instant not_after = asked_at + (k_lease_ttl - k_lease_margin);
                 const bool held = token != 0 && clock_.instant() < not_after;
                 if (held) {
-                    pump_->feed(ledger::LeaseChanged{true, token, not_after});
+                    pump_->feed(ledger::LeaseChanged{true, token, not_after, previous});
                     held_until_ = not_after;
                     now_held_ = true;
                     log_on();

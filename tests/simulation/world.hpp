@@ -18,6 +18,7 @@ enum class Mutant {
     trim_before_confirm,    // the journal is cut before the stores have confirmed
     dedupe_by_time_only,    // UUIDs are forgotten with their day
     lease_by_wall_clock,    // the lease is looked at with a clock that jumps
+    trust_every_token,    // whoever held the lease before is taken for ourselves
 };
 
 struct Outcome {

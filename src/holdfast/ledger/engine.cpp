@@ -445,8 +445,8 @@ void Engine::take(const LeaseChanged& input) {
     lease_ = true;
     lease_until_ = input.not_after;
     if (session_ && input.token == state_.token()) return;
-    // Tokens grow by one: a gap tells that somebody else held the lease since this journal's last session (or before its first).
-    const bool others = !input.alone && input.token > state_.token() + 1;
+    // Nobody else held the lease if the one before is this journal's own, or it is still the same.
+    const bool others = input.token != state_.token() && input.previous != state_.token();
     note(SessionStarted{instance_, input.token, foreign_ || others});
     foreign_ = false;
     session_ = true;

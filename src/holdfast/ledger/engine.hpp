@@ -66,7 +66,7 @@ struct LeaseChanged {
     bool held = true;
     std::uint64_t token = 0;
     Instant not_after;
-    bool alone = false;    // no lease is used: a gap between tokens says nothing about others
+    std::optional<std::uint64_t> previous = std::nullopt;    // the token before this one; nothing: not certain
 };
 /// The stores have been compared with the journal and nothing is missing any more.
 struct StoresAgreed {};

@@ -20,7 +20,7 @@ public:
     TestEngine() {
         ledger::Output out;
         const ledger::Now now{clock_.now(), clock_.instant()};
-        engine_.step(ledger::LeaseChanged{true, 1, now.mono + std::chrono::hours(24)}, now, out);
+        engine_.step(ledger::LeaseChanged{true, 1, now.mono + std::chrono::hours(24), 0}, now, out);
     }
 
     Submit submit() {

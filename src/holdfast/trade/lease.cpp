@@ -13,10 +13,12 @@ private:
     static constexpr Duration k_forever = std::chrono::hours(24 * 365);
     Result<LeaseAnswer> acquire(std::optional<FencingToken> own) override {
         const std::int64_t now = std::max<std::int64_t>(clock_.now().nanoseconds / 1'000'000, 0);
-        last_ = std::max({last_ + 1, own.value_or(0) + 1, static_cast<FencingToken>(now)});
-        return LeaseGrant{last_, k_forever, true};
+        // There are no others that could have had one in between.
+        const FencingToken previous = std::max(last_, own.value_or(0));
+        last_ = std::max(previous + 1, static_cast<FencingToken>(now));
+        return LeaseGrant{last_, k_forever, previous};
     }
-    Result<LeaseAnswer> renew(FencingToken token) override { return LeaseGrant{token, k_forever, true}; }
+    Result<LeaseAnswer> renew(FencingToken token) override { return LeaseGrant{token, k_forever}; }
     Status release(FencingToken) override { return {}; }
     std::string name() const override { return "none"; }
 

@@ -23,7 +23,9 @@ using watch::FencingToken;
 struct LeaseGrant {
     FencingToken token = 0;
     Duration ttl{};    // from a moment between asking and hearing
-    bool alone = false;    // there are no others that could have held it before
+    /// Of a new lease: the token that was granted last before it; nothing when the store cannot swear to it (no row, or its
+    /// database has been set back or has failed over since).
+    std::optional<FencingToken> previous = std::nullopt;
 };
 struct LeaseHeld {
     std::string holder;    // empty: nobody has it any more

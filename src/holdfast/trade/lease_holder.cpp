@@ -1,5 +1,6 @@
 #include "holdfast/trade/lease_holder.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -32,7 +33,8 @@ struct LeaseHolder::State {
         } else if (const auto* grant = std::get_if<LeaseGrant>(&*answer)) {
             own.reset();
             keeper.granted(grant->token, asked_at, grant->ttl);
-            if (const auto held = keeper.token(now)) granted = LeaseView{true, *held, *keeper.not_after()};
+            if (!token) previous = grant->previous;
+            if (const auto held = keeper.token(now)) granted = LeaseView{true, *held, *keeper.not_after(), previous};
         } else {
             const auto& held = std::get<LeaseHeld>(*answer);
             holder = held.holder;
@@ -58,7 +60,7 @@ struct LeaseHolder::State {
                 log_warning("the lease is over: no more orders leave from here",
                             {{"token", std::to_string(demote->token)}});
                 current.reset();
-                say({false, demote->token, {}});
+                say({false, demote->token, {}, {}});
             } else if (const auto* asked = std::get_if<watch::LeaseKeeper::Ask>(&action)) {
                 ask(asked->token);
             } else {
@@ -67,7 +69,9 @@ struct LeaseHolder::State {
                     current = std::exchange(granted, std::nullopt);
                     if (keeper.token(clock.instant()) == current->token) say(*current);
                 }
-                wait = std::get<watch::LeaseKeeper::Wait>(action).until - clock.instant();
+                // Not longer than a second: this clock stands still while the machine is suspended, the lease's does not.
+                wait = std::min<Duration>(std::get<watch::LeaseKeeper::Wait>(action).until - clock.instant(),
+                                          std::chrono::seconds(1));
             }
             lock.lock();
             if (wait > Duration::zero()) wake.wait_for(lock, wait, [&] { return stopping; });
@@ -76,7 +80,7 @@ struct LeaseHolder::State {
         if (granted) current = granted;
         if (!current) return;
         const FencingToken token = current->token;
-        say({false, token, {}});
+        say({false, token, {}, {}});
         if (const auto released = store->release(token); !released)
             log_warning("the lease could not be given back; it ends by itself", {{"why", released.error().message}});
     }
@@ -86,6 +90,7 @@ struct LeaseHolder::State {
     std::optional<FencingToken> own;
     Clock& clock;
     const std::function<void(const LeaseView&)> changed;
+    std::optional<FencingToken> previous;    // of the lease that we have
     std::optional<LeaseView> granted, current;    // to be said; as said
 
     mutable std::mutex mutex;

@@ -18,6 +18,7 @@ struct LeaseView {
     bool held = false;
     FencingToken token = 0;
     Instant not_after;    // said anew at each renewal
+    std::optional<FencingToken> previous;    // as in LeaseGrant
 };
 
 struct LeaseStatus {

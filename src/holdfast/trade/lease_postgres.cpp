@@ -12,16 +12,23 @@ namespace {
 // none that is older than what the stores have seen.
 constexpr const char* k_make = R"(
 CREATE TABLE IF NOT EXISTS holdfast_lease (
-    account text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL))";
+    account text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL,
+    previous bigint, history text NOT NULL))";
+// `history` names the line of writes that the row is in: a standby that is promoted, or a backup that is brought back, may
+// have lost grants, and begins a new timeline or is another system. Then the row does not know who had the lease last.
 constexpr const char* k_acquire = R"(
-INSERT INTO holdfast_lease AS l (account, holder, token, expires_at)
-VALUES ($1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, clock_timestamp() + $3::interval)
+INSERT INTO holdfast_lease AS l (account, holder, token, expires_at, history)
+SELECT $1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, clock_timestamp() + $3::interval,
+       system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+FROM pg_control_system()
 ON CONFLICT (account) DO UPDATE
 SET holder = excluded.holder,
     token = greatest(l.token + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint),
-    expires_at = clock_timestamp() + $3::interval
+    expires_at = clock_timestamp() + $3::interval,
+    previous = CASE WHEN l.history = excluded.history THEN l.token END,
+    history = excluded.history
 WHERE l.expires_at <= clock_timestamp() OR l.token = nullif($4, '')::bigint
-RETURNING token)";
+RETURNING token, coalesce(previous, 0))";
 constexpr const char* k_renew = R"(
 UPDATE holdfast_lease SET expires_at = clock_timestamp() + $3::interval
 WHERE account = $1 AND token = $2::bigint AND expires_at > clock_timestamp() RETURNING token)";
@@ -46,12 +53,16 @@ public:
     Result<LeaseAnswer> acquire(std::optional<FencingToken> own) override {
         HF_TRY(const auto rows, ask(k_acquire, {options_.account, options_.holder, interval_,
                                                 own ? std::to_string(*own) : std::string()}));
-        return rows.empty() ? who() : granted(rows);
+        if (rows.empty()) return who();
+        LeaseGrant grant = granted(rows);
+        if (rows[0].integer(1) != 0) grant.previous = static_cast<FencingToken>(rows[0].integer(1));
+        return grant;
     }
 
     Result<LeaseAnswer> renew(FencingToken token) override {
         HF_TRY(const auto rows, ask(k_renew, {options_.account, std::to_string(token), interval_}));
-        return rows.empty() ? who() : granted(rows);
+        if (rows.empty()) return who();
+        return granted(rows);
     }
 
     Status release(FencingToken token) override {
@@ -62,8 +73,8 @@ public:
     std::string name() const override { return "postgres " + access_.address.text(); }
 
 private:
-    Result<LeaseAnswer> granted(const db::PostgresRows& rows) const {
-        return LeaseGrant{static_cast<FencingToken>(rows[0].integer(0)), options_.ttl};
+    LeaseGrant granted(const db::PostgresRows& rows) const {
+        return {static_cast<FencingToken>(rows[0].integer(0)), options_.ttl};
     }
 
     Result<LeaseAnswer> who() {
@@ -76,6 +87,10 @@ private:
     Status connect() {
         HF_TRY(auto connection, access_.connect(access_.address.database));
         connection.answer_within(options_.ttl / 4);
+        // A grant that a crash of the server forgets would be one that the next one does not know of.
+        HF_DO(
+            connection.query("SELECT set_config('synchronous_commit', 'on', false) "
+                             "WHERE current_setting('synchronous_commit') = 'off'"));
         // Asked first: a role that may not create tables can use one that was made for it.
         HF_TRY(const auto rows, connection.query("SELECT to_regclass('holdfast_lease') IS NOT NULL"));
         if (!rows.at(0).boolean(0)) {

@@ -105,6 +105,29 @@ TEST_F(LeaseTest, ARestartedInstanceTakesItsOwnLeaseOverAtOnceAndNobodyElses) {
     EXPECT_EQ(held_by(store("b")->acquire(first)).holder, "a");
 }
 
+std::optional<FencingToken> before(const Result<LeaseAnswer>& answer) {
+    const auto* grant = answer ? std::get_if<LeaseGrant>(&*answer) : nullptr;
+    EXPECT_TRUE(grant) << "not granted";
+    return grant ? grant->previous : std::nullopt;
+}
+
+TEST_F(LeaseTest, ANewLeaseNamesTheTokenBeforeItIfThatIsCertain) {
+    const auto a = store("a");
+    const auto first = a->acquire({});
+    EXPECT_EQ(before(first), std::nullopt) << "nobody knows what was before the first";
+    HF_OK(a->release(token_of(first)));
+    const auto second = store("b")->acquire({});
+    EXPECT_EQ(before(second), token_of(first));
+    const auto third = store("b")->acquire(token_of(second));
+    EXPECT_EQ(before(third), token_of(second));
+    // As after a failover or out of a backup: grants may be lost.
+    HF_OK(server_->sql("postgres",
+                       "UPDATE holdfast_lease SET history = '1/00000001' WHERE account = '" + account() + "'"));
+    const auto fourth = a->acquire(token_of(third));
+    EXPECT_EQ(before(fourth), std::nullopt);
+    EXPECT_EQ(before(a->acquire(token_of(fourth))), token_of(fourth));
+}
+
 TEST_F(LeaseTest, AccountsDoNotTouchEachOther) {
     EXPECT_GT(token_of(store("a")->acquire({})), 0u);
     const auto other = open_postgres_lease(
@@ -143,6 +166,13 @@ TEST_F(LeaseTest, ARoleThatMayNotMakeTheTableIsToldSo) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, ErrorCode::denied);
     EXPECT_THAT(answer.error().hint, ::testing::HasSubstr("holdfast_lease"));
+    // docs/operations/trade-intake.md
+    HF_OK(server_->sql(
+        "bare",
+        "CREATE TABLE holdfast_lease (account text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, "
+        "expires_at timestamptz NOT NULL, previous bigint, history text NOT NULL); "
+        "GRANT SELECT, INSERT, UPDATE ON holdfast_lease TO plain;"));
+    EXPECT_GT(token_of(a->acquire({})), 0u);
 }
 
 TEST_F(LeaseTest, TwoContendersNeverHoldItAtOnce) {
@@ -285,6 +315,8 @@ TEST_F(LeaseTest, AHolderRenewsTellsAndGivesBackWhenItIsStopped) {
         views.push_back(view);
         said.notify_all();
     };
+    const FencingToken before_us = token_of(store("b")->acquire({}));
+    HF_OK(store("b")->release(before_us));
     LeaseHolder holder(store("a"), k_margins, {}, clock_, note);
     std::unique_lock lock(mutex);
     ASSERT_TRUE(said.wait_for(lock, 60s, [&] { return std::ranges::count(views, true, &LeaseView::held) >= 3; }));
@@ -293,6 +325,8 @@ TEST_F(LeaseTest, AHolderRenewsTellsAndGivesBackWhenItIsStopped) {
     holder.stop();
     const LeaseView last = views.back();
     EXPECT_FALSE(last.held);
+    EXPECT_EQ(views.front().previous, before_us) << "what was before it is said with the lease";
+    EXPECT_EQ(views.at(2).previous, before_us) << "and stays with it";
     const auto b = store("b");
     EXPECT_GT(token_of(b->acquire({})), last.token);
 }
@@ -305,6 +339,8 @@ TEST(NoLease, EachTokenIsLargerThanAllBeforeAlsoWhenTheClockWentBack) {
     const FencingToken ahead = first + 3'600'000;    // of a session by a clock that was an hour ahead
     EXPECT_EQ(token_of(store->acquire(ahead)), ahead + 1);
     EXPECT_GT(token_of(no_lease(clock)->acquire(ahead)), ahead);
+    EXPECT_EQ(before(no_lease(clock)->acquire(ahead)), ahead) << "there are no others";
+    EXPECT_EQ(before(no_lease(clock)->acquire({})), 0u);
 }
 
 TEST(NoLease, IsAlwaysGranted) {

@@ -366,7 +366,7 @@ void Service::keep_lease() {
             token = grant->token;
             if (const auto until = keeper.not_after(); until && keeper.token(clock_.instant())) {
                 say("held");
-                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until, grant->alone}));
+                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until, grant->previous}));
                 begin();
             }
         } else {
