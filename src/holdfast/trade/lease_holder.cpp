@@ -65,10 +65,8 @@ struct LeaseHolder::State {
                 ask(asked->token);
             } else {
                 // What was granted is said only now: a demotion that was due went before it.
-                if (granted) {
-                    current = std::exchange(granted, std::nullopt);
-                    if (keeper.token(clock.instant()) == current->token) say(*current);
-                }
+                if (granted) current = std::exchange(granted, std::nullopt);
+                if (current && keeper.token(clock.instant()) == current->token) say(*current);
                 // Not longer than a second: this clock stands still while the machine is suspended, the lease's does not.
                 wait = std::min<Duration>(std::get<watch::LeaseKeeper::Wait>(action).until - clock.instant(),
                                           std::chrono::seconds(1));

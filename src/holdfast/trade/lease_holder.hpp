@@ -17,7 +17,7 @@ namespace holdfast::trade {
 struct LeaseView {
     bool held = false;
     FencingToken token = 0;
-    Instant not_after;    // said anew at each renewal
+    Instant not_after;    // said anew at each renewal, and at least once a second
     std::optional<FencingToken> previous;    // as in LeaseGrant
 };
 

@@ -76,7 +76,7 @@ Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, std::uni
 
 Service::Service(ServiceOptions options, std::unique_ptr<broker::Broker> broker, std::unique_ptr<LeaseStore> lease,
                  Clock& clock)
-    : options_(std::move(options)), broker_(std::move(broker)), lease_(std::move(lease)), clock_(clock) {}
+    : options_(std::move(options)), broker_(std::move(broker)), store_(std::move(lease)), clock_(clock) {}
 
 Result<ledger::State> Service::replay() {
     ledger::State state(options_.horizon);
@@ -110,16 +110,18 @@ Status Service::open() {
     log_ = std::make_unique<JournalAsLog>(*journal_);
     HF_TRY(ledger::State state, replay());
     const bool fresh = state.sequence() == 0;
-    if (state.token() != 0) own_token_ = state.token();
+    // Whoever had that one has ended, for the journal is ours.
+    const auto own = state.token() != 0 ? std::optional(state.token()) : std::nullopt;
     // A journal from the vault is older than the trading that followed it. And without tokens nobody can tell whether an
     // empty journal is the first one or the successor of one that was lost.
     restored_ = journal_->recovery().restored;
-    const bool foreign = restored_ || (fresh && lease_->name() == "none");
+    const bool foreign = restored_ || (fresh && store_->name() == "none");
     pump_ = std::make_unique<Pump>(
         ledger::Engine(std::move(state), options_.rules, options_.instance, foreign, {clock_.now(), clock_.instant()}),
         *log_, *broker_, clock_, ears_);
     engine_thread_ = std::thread([this] { run(); });
-    lease_thread_ = std::thread([this] { keep_lease(); });
+    lease_ = std::make_unique<LeaseHolder>(std::move(store_), options_.margins, own, clock_,
+                                           [this](const LeaseView& view) { lease_changed(view); });
     return {};
 }
 
@@ -302,8 +304,13 @@ ServiceStatus Service::status() {
         status.broker = broker_->name();
         status.journal_trouble = log_->trouble().value_or("");
     });
-    const std::lock_guard lock(mutex_);
-    status.lease = lease_text_;
+    const LeaseStatus lease = lease_->status();
+    if (lease.view.held)
+        status.lease = "held";
+    else if (!lease.trouble.empty())
+        status.lease = "no answer: " + lease.trouble;
+    else
+        status.lease = lease.holder.empty() ? "free" : "held by " + lease.holder;
     return status;
 }
 
@@ -311,79 +318,19 @@ std::optional<Error> Service::failure() const { return journal_->failure(); }
 
 // ---- the lease's thread
 
-bool Service::wait_in_lease(Duration time) {
-    std::unique_lock lock(lease_mutex_);
-    return lease_wake_.wait_for(lock, time, [this] { return lease_stop_; });
-}
-
-void Service::keep_lease() {
-    watch::LeaseKeeper keeper(options_.margins);
-    bool trading = false;
-    const auto say = [this](std::string text) {
-        const std::lock_guard lock(mutex_);
-        lease_text_ = std::move(text);
-    };
-    // A session only under the lease: the broker ends an older one when a new one begins.
-    const auto begin = [&] {
-        if (trading) return;
-        if (auto started = broker_->start(
-                [this](broker::Report report) { push(ledger::Input(ledger::BrokerSaid{std::move(report)})); });
-            !started) {
-            log_error("the broker's adapter does not start", {{"error", started.error().message}});
-            return;
-        }
-        trading = true;
-    };
-    const auto end = [&] {
-        push(ledger::Input(ledger::LeaseChanged{false, 0, {}}));
-        if (std::exchange(trading, false)) broker_->stop();
-    };
-    bool held = false;
-    watch::FencingToken token = 0;
-    for (;;) {
-        const auto action = keeper.next(clock_.instant());
-        if (const auto* wait = std::get_if<watch::LeaseKeeper::Wait>(&action)) {
-            if (wait_in_lease(std::min<Duration>(wait->until - clock_.instant(), std::chrono::seconds(1)))) break;
-            begin();    // if it did not start before
-            continue;
-        }
-        if (std::holds_alternative<watch::LeaseKeeper::Demote>(action)) {
-            say("lost");
-            end();
-            held = false;
-            continue;
-        }
-        const auto ask = std::get<watch::LeaseKeeper::Ask>(action);
-        const Instant asked_at = clock_.instant();
-        const auto answer = ask.token ? lease_->renew(*ask.token) : lease_->acquire(own_token_);
-        if (!answer) {
-            keeper.failed(clock_.instant());
-            say("no answer: " + answer.error().message);
-        } else if (const auto* grant = std::get_if<LeaseGrant>(&*answer)) {
-            keeper.granted(grant->token, asked_at, grant->ttl);
-            own_token_ = grant->token;
-            held = true;
-            token = grant->token;
-            if (const auto until = keeper.not_after(); until && keeper.token(clock_.instant())) {
-                say("held");
-                push(ledger::Input(ledger::LeaseChanged{true, grant->token, *until, grant->previous}));
-                begin();
-            }
-        } else {
-            const auto& other = std::get<LeaseHeld>(*answer);
-            if (ask.token)
-                keeper.lost(*ask.token, clock_.instant());
-            else
-                keeper.held_elsewhere(clock_.instant(), other.left);
-            own_token_.reset();
-            say(other.holder.empty() ? "free" : "held by " + other.holder + " until " + to_rfc3339(other.until));
-        }
-        if (wait_in_lease(Duration::zero())) break;
+void Service::lease_changed(const LeaseView& view) {
+    push(ledger::Input(ledger::LeaseChanged{view.held, view.token, view.not_after, view.previous}));
+    if (!view.held) {
+        if (std::exchange(in_session_, false)) broker_->stop();
+        return;
     }
-    end();
-    if (held)
-        if (auto released = lease_->release(token); !released)
-            log_warning("the lease could not be given back; it ends by itself", {{"error", released.error().message}});
+    // A session only under the lease: the broker ends an older one when a new one begins.
+    if (in_session_) return;
+    auto started =
+        broker_->start([this](broker::Report report) { push(ledger::Input(ledger::BrokerSaid{std::move(report)})); });
+    if (!started)
+        log_error("the broker's adapter does not start; it is tried again", {{"error", started.error().message}});
+    in_session_ = started.has_value();
 }
 
 // ---- stop
@@ -394,12 +341,7 @@ Status Service::stop() {
         if (stopped_) return {};
         stopping_ = true;
     }
-    {
-        const std::lock_guard lock(lease_mutex_);
-        lease_stop_ = true;
-        lease_wake_.notify_all();
-    }
-    if (lease_thread_.joinable()) lease_thread_.join();
+    lease_->stop();
     // All that was taken becomes durable and is answered; a disk that stays full is not waited for.
     for (int i = 0; i < 500; ++i) {
         bool done = false;
@@ -423,12 +365,7 @@ Service::~Service() {
         stopping_ = stopped_ = true;
         work_there_.notify_all();
     }
-    {
-        const std::lock_guard lock(lease_mutex_);
-        lease_stop_ = true;
-        lease_wake_.notify_all();
-    }
-    if (lease_thread_.joinable()) lease_thread_.join();
+    if (lease_) lease_->stop();
     if (engine_thread_.joinable()) engine_thread_.join();
     journal_.reset();
 }

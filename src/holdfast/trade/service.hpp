@@ -21,7 +21,7 @@
 #include "holdfast/base/json.hpp"
 #include "holdfast/trade/intake.hpp"
 #include "holdfast/trade/journal.hpp"
-#include "holdfast/trade/lease.hpp"
+#include "holdfast/trade/lease_holder.hpp"
 #include "holdfast/trade/pump.hpp"
 
 namespace holdfast::trade {
@@ -120,8 +120,7 @@ private:
     Result<ledger::State> replay();
     void run();
     void take(Work& work);
-    void keep_lease();
-    bool wait_in_lease(Duration time);
+    void lease_changed(const LeaseView& view);
     void push(Work work);
     void wake();
     /// `what` on the engine's thread; returns when it is done.
@@ -132,7 +131,7 @@ private:
 
     ServiceOptions options_;
     std::unique_ptr<broker::Broker> broker_;
-    std::unique_ptr<LeaseStore> lease_;
+    std::unique_ptr<LeaseStore> store_;    // until the lease is asked for
     Clock& clock_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<JournalAsLog> log_;
@@ -147,14 +146,10 @@ private:
     std::condition_variable work_there_;
     std::deque<Work> work_;
     bool woken_ = false, stopping_ = false, stopped_ = false;
-    std::string lease_text_ = "not asked yet";
 
-    std::mutex lease_mutex_;
-    std::condition_variable lease_wake_;
-    bool lease_stop_ = false;
-    std::optional<watch::FencingToken>
-        own_token_;    // the journal's last: whoever had it has ended, for the journal is ours
-    std::thread engine_thread_, lease_thread_;
+    bool in_session_ = false;    // the broker's adapter was started; the lease's thread alone uses it
+    std::thread engine_thread_;
+    std::unique_ptr<LeaseHolder> lease_;
 };
 
 }    // namespace holdfast::trade

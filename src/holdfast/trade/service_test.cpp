@@ -38,7 +38,7 @@ protected:
         ASSERT_TRUE(control_->tick({"EURUSD", Decimal::whole(1), Decimal::whole(2), {}}));
     }
 
-    void start() {
+    void start(std::unique_ptr<LeaseStore> lease = no_lease(g_clock)) {
         ServiceOptions options;
         options.account = "acct";
         options.instance = "here";
@@ -51,7 +51,7 @@ protected:
         // But on a busy machine no signal may expire that a test expects to be traded.
         options.rules.signal_ttl = 1h;
         auto service = Service::start(std::move(options), broker::PaperBroker::create(paper_->address()).value(),
-                                      no_lease(g_clock), g_clock);
+                                      std::move(lease), g_clock);
         ASSERT_TRUE(service) << service.error().message;
         service_ = std::move(*service);
         service_->tell(ledger::StoresAgreed{});
@@ -131,6 +131,53 @@ TEST_F(ServiceTest, TheJournalIsLockedAgainstASecondEngine) {
                                        no_lease(g_clock), g_clock);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, ErrorCode::locked);
+}
+
+/// Grants at once; its tokens leave gaps, as a clock's do.
+class ClockedLease final : public LeaseStore {
+public:
+    explicit ClockedLease(FencingToken& last) : last_(last) {}
+    Result<LeaseAnswer> acquire(std::optional<FencingToken>) override {
+        const FencingToken previous = std::exchange(last_, last_ + 1000);
+        return LeaseGrant{last_, 60s, previous};
+    }
+    Result<LeaseAnswer> renew(FencingToken) override { return LeaseGrant{last_, 60s}; }
+    Status release(FencingToken) override { return {}; }
+    std::string name() const override { return "clocked"; }
+
+private:
+    FencingToken& last_;
+};
+
+TEST_F(ServiceTest, OnlyAnotherHolderOfTheLeaseCountsAsOthersThatTraded) {
+    FencingToken last = 1000;
+    const auto run = [&](std::uint64_t n) {
+        start(std::make_unique<ClockedLease>(last));
+        EXPECT_TRUE(submit_until_taken(signal(n)));
+        EXPECT_EQ(service_->status().lease, "held");
+        EXPECT_TRUE(service_->stop());
+        service_.reset();
+    };
+    run(1);    // nobody knows who had 1000
+    run(2);
+    last += 1000;    // somebody
+    run(3);
+    std::vector<bool> foreign;
+    Journal::Options options;
+    options.log.account = "acct";
+    auto journal = Journal::open(folder_.path() + "/journal", std::move(options));
+    ASSERT_TRUE(journal) << journal.error().message;
+    auto reader = (*journal)->reader(0);
+    ASSERT_TRUE(reader) << reader.error().message;
+    for (;;) {
+        const auto record = reader->next((*journal)->durable());
+        ASSERT_TRUE(record) << record.error().message;
+        if (!*record) break;
+        const auto fact = ledger::parse_fact((*record)->payload);
+        ASSERT_TRUE(fact);
+        if (const auto* session = std::get_if<ledger::SessionStarted>(&fact->data)) foreign.push_back(session->foreign);
+    }
+    EXPECT_EQ(foreign, (std::vector<bool>{true, false, true}));
 }
 
 // Requirements: MT-07, HA-05, DD-09.
