@@ -1,9 +1,11 @@
-// What the index costs in memory, while it is read and afterwards.
+// What index and snapshots cost in memory, while they are read and afterwards.
 
 #include <fstream>
 
 #include "holdfast/vault/blob_index.hpp"
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/prune.hpp"
+#include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -76,6 +78,55 @@ TEST_F(IndexMemoryTest, ReadingTheIndexDoesNotDoubleIt) {
     }
     for (const auto& pack : many_packs(k_packs, k_each, 3))
         for (const auto& blob : pack.blobs) ASSERT_TRUE(repository_->has_blob(blob.type, blob.id));
+}
+
+TEST_F(IndexMemoryTest, TenThousandSnapshotsAreFoundAndForgottenInLittleMemory) {
+    init();
+    write("src/file", "content");
+    HF_OK(back_up(path("src")));
+    constexpr std::int64_t k_snapshots = 10'000;
+    const auto first = repository_->find_snapshot("latest");
+    HF_OK(first);
+    // As write_document() does, but without a sync of the disk for each.
+    format::Compressor compressor(3);
+    format::Cipher cipher(repository_->master_key());
+    for (std::int64_t i = 1; i <= k_snapshots; ++i) {
+        format::Snapshot snapshot = first->snapshot;
+        snapshot.time = first->snapshot.time + std::chrono::minutes(i);
+        std::array<std::byte, 16> nonce;
+        os::random_bytes(nonce);
+        Bytes envelope;
+        cipher.seal(format::encode_unpacked(format::encode(snapshot), compressor), nonce, envelope);
+        std::ofstream file(repo_path() + '/' +
+                           storage::relative_path({storage::FileKind::snapshot, format::sha256(envelope)}));
+        file << as_text(envelope);
+        ASSERT_TRUE(file.flush());
+    }
+    reopen();
+    forget_peak();
+    const std::uint64_t before = kilobytes("VmRSS");
+    HF_OK(repository_->load_index());
+    const auto latest = repository_->find_snapshot("latest");
+    HF_OK(latest);
+    EXPECT_EQ(latest->snapshot.time, first->snapshot.time + std::chrono::minutes(k_snapshots));
+    const auto all = repository_->snapshots();
+    HF_OK(all);
+    EXPECT_EQ(all->size(), k_snapshots + 1u);
+    if (k_memory_is_ours) {
+        EXPECT_LT(kilobytes("VmHWM") - before, 2u * k_snapshots);    // 2 KiB each
+    }
+    auto lock = repository_->lock(LockMode::exclusive);
+    HF_OK(lock);
+    std::vector<storage::FileName> files;
+    for (const SnapshotEntry& entry : *all)
+        if (entry.id != latest->id) files.push_back({storage::FileKind::snapshot, entry.id});
+    HF_OK(remove_files(*repository_, **lock, files));
+    HF_OK(prune(*repository_, **lock));
+    lock->reset();
+    const auto left = repository_->snapshots();
+    HF_OK(left);
+    EXPECT_EQ(left->size(), 1u);
+    EXPECT_EQ(all_of(checked().errors), "");
 }
 
 }    // namespace
