@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/lock.hpp"
 #include "holdfast/vault/pack_builder.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -214,6 +215,10 @@ TEST_F(Hostile, FilesOfManyGigabytesInTheStorageFillNoMemory) {
     const int ended = in_a_small_room(std::uint64_t(400) << 20, [&] {
         auto opened = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
         if (!opened) return 1;
+        // The lock may be anybody's, until somebody says that it is not.
+        const auto locked = (*opened)->lock(LockMode::shared);
+        if (locked || locked.error().code != ErrorCode::locked) return 5;
+        if (!unlock(**opened, true)) return 6;
         const auto report = check(**opened, {.read_data = true, .progress = {}});
         if (!report) return 2;
         if (report->ok() || report->errors.size() < 3) return 3;
