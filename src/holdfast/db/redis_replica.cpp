@@ -24,6 +24,28 @@ bool parse(std::string_view text, std::uint64_t& to) {
 
 }    // namespace
 
+std::optional<FullResync> parse_full_resync(std::string_view line) {
+    constexpr std::string_view k_full = "+FULLRESYNC ";
+    if (!line.starts_with(k_full)) return std::nullopt;
+    line.remove_prefix(k_full.size());
+    const std::size_t space = line.find(' ');
+    FullResync answer;
+    if (space != 40 || !parse(line.substr(space + 1), answer.offset)) return std::nullopt;
+    answer.replication_id = line.substr(0, space);
+    return answer;
+}
+
+std::optional<RdbFraming> parse_rdb_framing(std::string_view line) {
+    constexpr std::string_view k_marked = "$EOF:";
+    RdbFraming framing;
+    if (line.starts_with(k_marked) && line.size() == k_marked.size() + k_mark_size) {
+        framing.mark = line.substr(k_marked.size());
+        return framing;
+    }
+    if (!line.starts_with('$') || !parse(line.substr(1), framing.size) || framing.size == 0) return std::nullopt;
+    return framing;
+}
+
 Result<RedisReplica> RedisReplica::attach(RedisClient client, std::string_view user) {
     const auto say = [&](std::initializer_list<std::string_view> arguments) -> Status {
         auto reply = client.command(arguments);
@@ -53,20 +75,17 @@ Status RedisReplica::receive_head() {
     };
 
     HF_TRY(const std::string line, next_line());
-    constexpr std::string_view k_full = "+FULLRESYNC ";
-    if (!line.starts_with(k_full)) return not_psync(line);
-    const std::string_view rest = std::string_view(line).substr(k_full.size());
-    const std::size_t space = rest.find(' ');
-    if (space != 40 || !parse(rest.substr(space + 1), offset_)) return not_psync(line);
-    replication_id_ = rest.substr(0, space);
+    auto answer = parse_full_resync(line);
+    if (!answer) return not_psync(line);
+    replication_id_ = std::move(answer->replication_id);
+    offset_ = answer->offset;
 
     HF_TRY(const std::string head, next_line());
-    if (head.starts_with("$EOF:") && head.size() == 5 + k_mark_size) {
-        mark_ = head.substr(5);
-        held_.resize(k_mark_size + k_piece);
-    } else if (!head.starts_with('$') || !parse(std::string_view(head).substr(1), left_) || left_ == 0) {
-        return not_psync(head);
-    }
+    auto framing = parse_rdb_framing(head);
+    if (!framing) return not_psync(head);
+    left_ = framing->size;
+    mark_ = std::move(framing->mark);
+    if (diskless()) held_.resize(k_mark_size + k_piece);
     return {};
 }
 

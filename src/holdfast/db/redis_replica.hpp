@@ -8,9 +8,23 @@
 //            replica that has no data of its own yet; store: its background save failed
 //   source   replication.c of Redis 7.0 (syncCommand, readSyncBulkPayload)
 
+#include <optional>
+
 #include "holdfast/db/redis.hpp"
 
 namespace holdfast::db {
+
+/// The two lines before the RDB: "+FULLRESYNC <replication ID> <offset>", then its framing. nullopt for anything else. Pure.
+struct FullResync {
+    std::string replication_id;
+    std::uint64_t offset = 0;
+};
+std::optional<FullResync> parse_full_resync(std::string_view line);
+struct RdbFraming {
+    std::uint64_t size = 0;    // or
+    std::string mark;    // the 40 bytes that end it
+};
+std::optional<RdbFraming> parse_rdb_framing(std::string_view line);
 
 class RedisReplica {
 public:
