@@ -22,7 +22,7 @@ std::uint64_t mixed(std::uint64_t n) {
 class OwnLease final : public trade::LeaseStore {
 public:
     Result<trade::LeaseAnswer> acquire(std::optional<trade::FencingToken> own) override {
-        return trade::LeaseGrant{own.value_or(0) + 1, k_ttl};
+        return trade::LeaseGrant{own.value_or(0) + 1, k_ttl, own.value_or(0)};
     }
     Result<trade::LeaseAnswer> renew(trade::FencingToken token) override { return trade::LeaseGrant{token, k_ttl}; }
     Status release(trade::FencingToken) override { return {}; }
