@@ -108,7 +108,7 @@ TEST_F(Sftp, RefusesOptionsThatItDoesNotKnow) {
 
 TEST_F(Sftp, SaysWhatAServerWithoutSftpSaid) {
     storage::BackendOptions options;
-    options.extended = {{"sftp.command", "echo Welcome to the machine; cat"}};
+    options.extended = {{"sftp.command", "sh -c 'echo Welcome to the machine; cat'"}};
     EXPECT_EQ(error_of(options).code, ErrorCode::corrupt);
     options.extended = {{"sftp.command", "false"}};
     EXPECT_EQ(error_of(options).code, ErrorCode::unreachable);
