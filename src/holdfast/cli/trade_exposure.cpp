@@ -81,6 +81,14 @@ std::vector<Copy> copies_of(const policy::Config& config, const Account& account
     return copies;
 }
 
+/// The farthest that any copy on another host reaches; 0: there is none.
+Sequence farthest_elsewhere(const std::vector<Copy>& copies) {
+    Sequence farthest = 0;
+    for (const Copy& copy : copies)
+        if (!copy.here) farthest = std::max(farthest, copy.has);
+    return farthest;
+}
+
 class TradeExposureCommand final : public Command {
     std::string_view name() const override { return "trade exposure"; }
     std::string_view help() const override { return "what would be lost if this host died now, per store and copy"; }
@@ -113,14 +121,16 @@ Result<int> TradeExposureCommand::run(const Session& session) {
         Sequence sequence;
         ledger::Fact fact;
     };
+    // What all copies have, one on another host among them, need not be read.
     Sequence last = 0, skip = 0;
     if (status) {
-        skip = ~Sequence{0};
-        for (const Copy& copy : copies_of(loaded.config, account, &*status, {})) skip = std::min(skip, copy.has);
-        if (skip == ~Sequence{0}) skip = 0;
+        last = (*status)["journal"]["durable"].natural();
+        const std::vector<Copy> all = copies_of(loaded.config, account, &*status, {});
+        skip = farthest_elsewhere(all);
+        for (const Copy& copy : all) skip = std::min(skip, copy.has);
     }
     std::vector<Noted> facts;
-    auto reader = trade::JournalReader::open(*folder, status && skip > 0 ? skip + 1 : 0);
+    auto reader = trade::JournalReader::open(*folder, skip > 0 ? skip + 1 : 0);
     // What every copy has may have left the journal.
     if (!reader && reader.error().code == ErrorCode::not_found) reader = trade::JournalReader::open(*folder, 0);
     if (!reader) return fail(std::move(reader).error());
@@ -129,7 +139,7 @@ Result<int> TradeExposureCommand::run(const Session& session) {
         if (!record) break;
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading the journal");
         HF_TRY(ledger::Fact fact, ledger::parse_fact(record->payload));
-        last = record->sequence;
+        last = std::max(last, record->sequence);
         if (const auto* advance = std::get_if<ledger::SinkConfirmed>(&fact.data)) {
             std::erase_if(confirmed, [&](const auto& one) { return one.first == advance->sink; });
             confirmed.emplace_back(advance->sink, advance->sequence);
@@ -139,9 +149,7 @@ Result<int> TradeExposureCommand::run(const Session& session) {
         }
     }
     const std::vector<Copy> copies = copies_of(loaded.config, account, status ? &*status : nullptr, confirmed);
-    Sequence elsewhere = 0;    // the farthest that any copy on another host reaches
-    for (const Copy& copy : copies)
-        if (!copy.here) elsewhere = std::max(elsewhere, copy.has);
+    const Sequence elsewhere = farthest_elsewhere(copies);
     std::vector<Lacking> lacking(copies.size());
     Lacking lost;
     for (const Noted& noted : facts) {
