@@ -199,8 +199,8 @@ auto DuckDbSink::with_database(const Work& work) -> decltype(work()) {
 }
 
 Result<Sequence> DuckDbSink::read_mark(const std::string& journal) {
-    HF_TRY(const auto found, database_->query("SELECT sequence FROM watermark WHERE journal = " +
-                                              db::quote_duckdb_text(journal)));
+    HF_TRY(const auto found,
+           database_->query("SELECT sequence FROM watermark WHERE journal = " + db::quote_duckdb_text(journal)));
     return found.rows.empty() ? 0 : number(found.rows[0][0]);
 }
 

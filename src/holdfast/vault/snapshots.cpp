@@ -45,10 +45,11 @@ Result<std::vector<SnapshotEntry>> read_snapshots(const Repository& repository, 
         return SnapshotEntry{id, std::move(snapshot)};
     };
     // Each is a small file, and there may be thousands: what takes time is the way to the storage.
-    HF_DO(for_each_of(ids.size(), ids.size() < k_read_at_once_min ? 1 : k_request_threads, [&](std::size_t i) -> Status {
-        read[i] = read_one(ids[i]);
-        return {};
-    }));
+    HF_DO(
+        for_each_of(ids.size(), ids.size() < k_read_at_once_min ? 1 : k_request_threads, [&](std::size_t i) -> Status {
+            read[i] = read_one(ids[i]);
+            return {};
+        }));
     std::vector<SnapshotEntry> entries;
     entries.reserve(ids.size());
     for (std::size_t i = 0; i < ids.size(); ++i) {
