@@ -238,9 +238,9 @@ void Desk::tend() {
             begun = std::exchange(new_session_, std::nullopt);
         }
         if (begun) begin(*begun);
-        if (session_ && !imported_ && import_at_ && clock_.instant() >= *import_at_) {
-            imported_ = import_from_stores(*session_);
-            import_at_ = clock_.instant() + k_import_again;
+        if (session_ && !imported_ && clock_.instant() >= import_at_) {
+            take_over(*session_);
+            if (imported_) project_redis(*session_);
         }
         agree_if_level();
         watch_broker();
@@ -249,37 +249,50 @@ void Desk::tend() {
 }
 
 void Desk::begin(const Session& session) {
-    std::unique_ptr<Projection> old;
     {
         const std::lock_guard lock(mutex_);
         session_ = session;
         agreed_ = false;
-        imported_ = !session.foreign;
-        import_at_ = clock_.instant();
+    }
+    // Before anything is written: what others left in Redis alone must not be trimmed away.
+    imported_ = !session.foreign;
+    if (!imported_) take_over(session);
+    project_redis(session);
+}
+
+void Desk::take_over(const Session& session) {
+    imported_ = import_from_stores(session);
+    import_at_ = clock_.instant() + k_import_again;
+}
+
+void Desk::project_redis(const Session& session) {
+    if (!options_.redis) return;
+    std::unique_ptr<Projection> old;
+    {
+        const std::lock_guard lock(mutex_);
         old = std::move(projections_[index_of(ledger::Sink::redis)]);
     }
     old.reset();
-    if (!options_.redis) return;
-    auto redis =
-        project(ledger::Sink::redis, redis_sink(session, service_->journal().identity().uuid), SinkProfile::redis());
+    auto sink = redis_sink(session, service_->journal().identity().uuid,
+                           imported_ ? service_->status().appended : ~Sequence{0});
+    auto redis = project(ledger::Sink::redis, std::move(sink), SinkProfile::redis());
     const std::lock_guard lock(mutex_);
     projections_[index_of(ledger::Sink::redis)] = std::move(redis);
 }
 
-std::unique_ptr<RedisSink> Desk::redis_sink(const Session& session, std::string journal) const {
+std::unique_ptr<RedisSink> Desk::redis_sink(const Session& session, std::string journal, Sequence trim_after) const {
     RedisSinkOptions options;
     options.account = account_;
     options.token = session.token;
     options.journal = std::move(journal);
-    // Results of others lie in Redis alone until they have been imported, which is noted after the session's first fact.
-    options.trim_after = session.sequence;
+    options.trim_after = trim_after;
     return std::make_unique<RedisSink>(RedisLink(clone(*options_.redis)), std::move(options));
 }
 
 // What others did, or what a lost journal knew, as the stores tell it. True: every store answered.
 bool Desk::import_from_stores(const Session& session) {
     std::unique_ptr<RedisSink> redis;
-    if (options_.redis) redis = redis_sink(session, service_->journal().identity().uuid);
+    if (options_.redis) redis = redis_sink(session, service_->journal().identity().uuid, 0);
     std::optional<ClickHouseSink> clickhouse;
     if (options_.clickhouse) clickhouse.emplace(clone(*options_.clickhouse), clock_);
     const Timestamp since = clock_.now() - std::chrono::hours(24) * horizon_.orders_days;
@@ -333,8 +346,6 @@ bool Desk::import_from_stores(const Session& session) {
 // A store that is down never blocks trading: it counts once its first attempt has failed.
 void Desk::agree_if_level() {
     if (!session_ || agreed_) return;
-    if (session_->foreign && import_at_ <= clock_.instant() && !imported_)
-        return;    // the first import is still to come
     for (const auto& one : projections_) {
         if (!one) continue;
         const ProjectionStatus status = one->status();
@@ -515,7 +526,7 @@ json::Value Desk::reconcile(bool repair_too) {
     const auto changes = journal_changes(service_->journal(), horizon_);
     const std::string name = fmt::format("{} repair {}", service_->journal().identity().uuid, clock_.now().nanoseconds);
     std::unique_ptr<RedisSink> redis;
-    if (levels.contains("redis")) redis = redis_sink(*session, name);
+    if (levels.contains("redis")) redis = redis_sink(*session, name, ~Sequence{0});
     std::optional<DuckDbRepair> duckdb;
     if (duckdb_ != nullptr) duckdb.emplace(*duckdb_, name);
     std::optional<ClickHouseSink> clickhouse;

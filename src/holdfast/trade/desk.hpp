@@ -99,7 +99,11 @@ private:
     void end_threads();
     void begin(const Session& session);
     bool import_from_stores(const Session& session);
-    std::unique_ptr<RedisSink> redis_sink(const Session& session, std::string journal) const;
+    void take_over(const Session& session);
+    void project_redis(const Session& session);
+    /// `trim_after`: results of earlier sessions and other instances stay until the history has this journal up to there.
+    std::unique_ptr<RedisSink> redis_sink(const Session& session, std::string journal,
+                                          ledger::Sequence trim_after) const;
     void agree_if_level();
     void watch_broker();
     void beat();
@@ -127,7 +131,7 @@ private:
     std::unique_ptr<Projection> projections_[std::size(ledger::k_sinks)];
     std::optional<Session> new_session_, session_;
     bool agreed_ = false, imported_ = true;
-    std::optional<Instant> import_at_;
+    Instant import_at_{};
     bool ending_ = false;
     mutable std::mutex told_mutex_;    // apart: what is told may come while a projection ends
     std::deque<Told> told_;    // the newest few
