@@ -7,7 +7,7 @@
 
 #include "holdfast/http/line.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/testing/trade_stack.hpp"
+#include "trade_books.hpp"
 
 namespace holdfast::testing {
 namespace {
@@ -61,19 +61,6 @@ protected:
         }
         FAIL() << json::dump(status) << stack_->log_tail(host);
     }
-    void expect_equal_books() {
-        const auto result = stack_->compare();
-        ASSERT_TRUE(result) << result.error().message;
-        EXPECT_GT(result->executions, 0u);
-        EXPECT_EQ(result->refused_twice, 0u) << "an order reached the broker twice";
-        EXPECT_EQ(result->overfilled, 0u);
-        for (const TradeStack::Compared& store : result->stores) {
-            SCOPED_TRACE(store.store);
-            EXPECT_EQ(store.missing, 0u);
-            EXPECT_EQ(store.unknown, 0u);
-            EXPECT_EQ(store.different, 0u);
-        }
-    }
 
     std::unique_ptr<TradeStack> stack_;
     std::vector<std::string> sockets_;
@@ -100,7 +87,7 @@ TEST_F(TradeTakeover, RedisGivesSignalsAndHoldsResultsAndWhoLives) {
     expect_soon({"HGETALL", "hf:{desk-1}:ris:host-a"}, "trading");
     good(stack_->wait_until_settled());
     good(stack_->stop_engine());
-    expect_equal_books();
+    expect_equal_books(*stack_);
 }
 
 TEST_F(TradeTakeover, ALostJournalIsMadeAnewFromTheStores) {
@@ -128,7 +115,7 @@ TEST_F(TradeTakeover, ALostJournalIsMadeAnewFromTheStores) {
         ask(0, "/v1/cancel", fmt::format(R"({{"order":"0197b8e4-7b6a-7c3e-9d3f-{:012x}"}})", i), 200);
     good(stack_->wait_until_settled());
     good(stack_->stop_engine());
-    expect_equal_books();
+    expect_equal_books(*stack_);
 }
 
 TEST_F(TradeTakeover, WhatAStoreHasLostIsSaidAndWrittenAgain) {
@@ -174,7 +161,7 @@ TEST_F(TradeTakeover, WhatAStoreHasLostIsSaidAndWrittenAgain) {
     ask(0, "/v1/cancel", R"({"order":"0197b8e4-7b6a-7c3e-9d3f-000000000001"})", 200);
     good(stack_->wait_until_settled());
     good(stack_->stop_engine());
-    expect_equal_books();
+    expect_equal_books(*stack_);
 }
 
 TEST_F(TradeTakeover, AnotherHostTakesOverAndTheFirstOneComesBack) {
@@ -197,7 +184,7 @@ TEST_F(TradeTakeover, AnotherHostTakesOverAndTheFirstOneComesBack) {
     wait_until_written(1);
     good(stack_->stop_engine(1));
     good(stack_->stop_engine(0));
-    expect_equal_books();
+    expect_equal_books(*stack_);
 }
 
 TEST_F(TradeTakeover, AHostThatStoodStillSendsNothingAfterItsLease) {
@@ -222,7 +209,7 @@ TEST_F(TradeTakeover, AHostThatStoodStillSendsNothingAfterItsLease) {
     wait_until_written(0);
     good(stack_->stop_engine(0));
     good(stack_->stop_engine(1));
-    expect_equal_books();
+    expect_equal_books(*stack_);
 }
 
 }    // namespace
