@@ -2,11 +2,10 @@
 // An engine that trades with a broker inside this process, which notes when each order reaches it; and the facts of a day that
 // such an engine has behind it.
 
+#include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "holdfast/broker/broker.hpp"
@@ -60,12 +59,13 @@ public:
     Result<std::vector<double>> measure(double per_second, const std::function<bool()>& more);
 
 private:
-    void sent(const ledger::Uuid& id);
+    void sent(const ledger::Order& order);
 
     os::SystemClock clock_;
-    std::mutex mutex_;
-    std::unordered_map<ledger::Uuid, Instant> handed_over_;    // and not yet at the broker
-    std::vector<double> took_;
+    // No lock: the engine must not wait for the one who measures.
+    std::vector<double> took_;    // the engine's, until all that was handed over has arrived
+    std::atomic<std::uint64_t> arrived_ = 0;
+    std::uint64_t handed_over_ = 0;
     std::uint64_t next_ = 1'000'000'000;    // the number of the next signal
     std::unique_ptr<trade::Service> desk_;
 };

@@ -134,6 +134,7 @@ Result<trade::DeskOptions> desk_options(const policy::Config& config, const Acco
     service.rules.signal_ttl = std::chrono::seconds(trade.signal_ttl_seconds);
     service.rules.retry_max = std::chrono::seconds(trade.retry_max_seconds);
     service.rules.resume_remainder = trade.resume_remainder;
+    service.realtime_priority = trade.realtime_priority;
     service.horizon.orders_days = trade.duplicates_days;
     const Duration lease = std::chrono::seconds(trade.lease_seconds);
     service.margins = {lease * 6 / 10, lease * 2 / 10, lease / 10};

@@ -144,7 +144,8 @@ Result<int> TradeExposureCommand::run(const Session& session) {
             std::erase_if(confirmed, [&](const auto& one) { return one.first == advance->sink; });
             confirmed.emplace_back(advance->sink, advance->sequence);
         } else if (!std::holds_alternative<ledger::SessionStarted>(fact.data) &&
-                   !std::holds_alternative<ledger::TradingSwitched>(fact.data)) {
+                   !std::holds_alternative<ledger::TradingSwitched>(fact.data) &&
+                   !std::holds_alternative<ledger::StoresAsked>(fact.data)) {
             facts.push_back({record->sequence, std::move(fact)});
         }
     }

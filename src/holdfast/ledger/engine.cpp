@@ -452,6 +452,10 @@ void Engine::take(const LeaseChanged& input) {
     session_ = true;
 }
 
+void Engine::take(const StoresTold& input) {
+    if (state_.stores_due() && input.token == state_.token()) note(StoresAsked{input.token});
+}
+
 void Engine::take(const StoresAgreed&) { stores_ = true; }
 
 void Engine::take(const SwitchTurned& input) {

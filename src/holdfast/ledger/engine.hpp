@@ -68,6 +68,10 @@ struct LeaseChanged {
     Instant not_after;
     std::optional<std::uint64_t> previous = std::nullopt;    // the token before this one; nothing: not certain
 };
+/// All stores have told what others traded before the session of `token`, and the engine was told all of it.
+struct StoresTold {
+    std::uint64_t token = 0;
+};
 /// The stores have been compared with the journal and nothing is missing any more.
 struct StoresAgreed {};
 struct SwitchTurned {
@@ -91,8 +95,8 @@ struct DropPending {
 /// The broker is asked for every order that it may have, as after a reconnect.
 struct LookAgain {};
 struct TimePassed {};
-using Input = std::variant<SignalArrived, CancelAsked, HandedOver, BrokerSaid, LeaseChanged, StoresAgreed, SwitchTurned,
-                           SinkAdvanced, FoundInStore, DropPending, LookAgain, TimePassed>;
+using Input = std::variant<SignalArrived, CancelAsked, HandedOver, BrokerSaid, LeaseChanged, StoresTold, StoresAgreed,
+                           SwitchTurned, SinkAdvanced, FoundInStore, DropPending, LookAgain, TimePassed>;
 
 // What goes out.
 enum class Verdict : std::uint8_t { accepted, duplicate, refused, unavailable };
@@ -179,6 +183,7 @@ private:
     void take(const HandedOver& input);
     void take(const BrokerSaid& input);
     void take(const LeaseChanged& input);
+    void take(const StoresTold& input);
     void take(const StoresAgreed& input);
     void take(const SwitchTurned& input);
     void take(const SinkAdvanced& input);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace holdfast::ledger {
 namespace {
 
@@ -386,6 +388,24 @@ TEST_F(EngineTest, ATokenBeforeOursThatIsNotTheJournalsTellsThatOthersTraded) {
     feed(LeaseChanged{false, 0, {}});
     feed(held(1000, std::nullopt));    // the store cannot tell
     EXPECT_NE(engine_->state().foreign_until(), Timestamp{});
+}
+
+// Requirement: MT-15. Once for each session in which they were due.
+TEST_F(EngineTest, ThatTheStoresHaveToldIsAFact) {
+    const auto asked = [&] {
+        return std::ranges::count_if(journal_,
+                                     [](const Fact& fact) { return std::holds_alternative<StoresAsked>(fact.data); });
+    };
+    open_gate(1);
+    feed(StoresTold{1});
+    EXPECT_EQ(asked(), 0);
+    feed(LeaseChanged{false, 0, {}});
+    feed(LeaseChanged{true, 4, Instant{} + 1000h, 3});
+    feed(StoresTold{1});
+    EXPECT_EQ(asked(), 0);
+    feed(StoresTold{4});
+    feed(StoresTold{4});
+    EXPECT_EQ(asked(), 1);
 }
 
 // Requirement: HA-05.

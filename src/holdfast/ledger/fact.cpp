@@ -12,7 +12,7 @@ constexpr std::uint8_t k_version = 1;
 constexpr std::array<std::string_view, std::variant_size_v<FactData>> k_kinds = {
     "signal_accepted",  "order_intended", "order_sent",   "order_acked",      "order_executed",
     "order_closed",     "attempt_failed", "order_parked", "cancel_requested", "session_started",
-    "trading_switched", "sink_confirmed", "order_found"};
+    "trading_switched", "sink_confirmed", "order_found",  "stores_asked"};
 
 /// The two directions walk the same list of fields, so that they cannot differ.
 class Writer {
@@ -150,7 +150,7 @@ void fields(auto& io, Is<Order> auto& order) {
     io.field(order.accepted_at);
     io.field(order.changed_at);
     io.field(order.filled);
-    io.field(order.filled_value);
+    io.field(order.filled_value.units);    // a sum of products: it may pass what an order may ask for
     io.field(order.broker_id);
     io.field(order.reason);
     io.field(order.parked);
@@ -207,6 +207,7 @@ void fields(auto& io, Is<OrderFound> auto& fact) {
     io.field(fact.executions);
     io.field(fact.where);
 }
+void fields(auto& io, Is<StoresAsked> auto& fact) { io.field(fact.token); }
 
 template <std::size_t I = 0>
 Result<FactData> read_kind(std::size_t kind, Reader& reader) {

@@ -84,10 +84,15 @@ struct OrderFound {
     std::string where;    // "redis", "duckdb", "clickhouse", "broker"
 };
 
+/// All stores have told what others traded, up to the session that `token` began; all of it stands before this.
+struct StoresAsked {
+    std::uint64_t token = 0;
+};
+
 /// The number of a kind in the journal is its place here, from 1: append only.
 using FactData =
     std::variant<SignalAccepted, OrderIntended, OrderSent, OrderAcked, OrderExecuted, OrderClosed, AttemptFailed,
-                 OrderParked, CancelRequested, SessionStarted, TradingSwitched, SinkConfirmed, OrderFound>;
+                 OrderParked, CancelRequested, SessionStarted, TradingSwitched, SinkConfirmed, OrderFound, StoresAsked>;
 
 struct Fact {
     Timestamp at;

@@ -5,12 +5,12 @@
 namespace holdfast::ledger {
 namespace {
 
-constexpr std::uint32_t k_version = 1;
+constexpr std::uint32_t k_version = 2, k_version_before = 1;    // that one does not say whether stores are due
 /// After others have traded, every signal is asked for at the broker before its first sending, for a day: no clock of a
 /// producer or of ours is trusted to tell new ones from old ones, and a question costs one round trip.
 constexpr Duration k_foreign_time = std::chrono::hours(24);
 constexpr std::size_t k_orphan_size = 16 + 8 + 8;
-constexpr std::size_t k_head_size = 4 + 8 + 1 + 8 + 8 + 8 * std::size(k_sinks) + 4 + 8;
+constexpr std::size_t k_head_size = 4 + 8 + 1 + 1 + 8 + 8 + 8 * std::size(k_sinks) + 4 + 8;
 
 }    // namespace
 
@@ -18,7 +18,14 @@ const Order* State::apply(Sequence sequence, const Fact& fact) {
     sequence_ = sequence;
     if (const auto* session = std::get_if<SessionStarted>(&fact.data)) {
         token_ = std::max(token_, session->token);
-        if (session->foreign) foreign_until_ = fact.at + k_foreign_time;
+        if (session->foreign) {
+            foreign_until_ = fact.at + k_foreign_time;
+            stores_due_ = true;
+        }
+        return nullptr;
+    }
+    if (const auto* asked = std::get_if<StoresAsked>(&fact.data)) {
+        if (asked->token == token_) stores_due_ = false;
         return nullptr;
     }
     if (const auto* switched = std::get_if<TradingSwitched>(&fact.data)) {
@@ -52,6 +59,7 @@ void State::append_snapshot(Bytes& to) const {
     append_le(to, k_version);
     append_le(to, sequence_);
     append_le(to, static_cast<std::uint8_t>(trading_on_));
+    append_le(to, static_cast<std::uint8_t>(stores_due_));
     append_le(to, token_);
     append_le(to, foreign_until_.nanoseconds);
     for (const Sequence confirmed : confirmed_) append_le(to, confirmed);
@@ -85,11 +93,13 @@ Result<State> State::read_snapshot(ByteView bytes, Horizon horizon) {
         bytes = bytes.subspan(sizeof(T));
         return value;
     };
-    if (take(std::uint32_t{}) != k_version)
+    const auto version = take(std::uint32_t{});
+    if (version != k_version && version != k_version_before)
         return fail(ErrorCode::unsupported, "the state snapshot is of another version");
     State state(horizon);
     state.sequence_ = take(Sequence{});
     state.trading_on_ = take(std::uint8_t{}) != 0;
+    if (version != k_version_before) state.stores_due_ = take(std::uint8_t{}) != 0;
     state.token_ = take(std::uint64_t{});
     state.foreign_until_ = {take(std::int64_t{})};
     for (Sequence& confirmed : state.confirmed_) confirmed = take(Sequence{});

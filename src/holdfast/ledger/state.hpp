@@ -33,6 +33,8 @@ public:
     std::uint64_t token() const { return token_; }
     /// Others may have traded before this: a signal not younger is asked for at the broker before it is sent.
     Timestamp foreign_until() const { return foreign_until_; }
+    /// Others may have traded, and not all stores have told yet what.
+    bool stores_due() const { return stores_due_; }
     Sequence confirmed(Sink sink) const { return confirmed_[static_cast<std::size_t>(sink) - 1]; }
 
     void append_snapshot(Bytes& to) const;
@@ -45,6 +47,7 @@ private:
     Remembered remembered_;
     Sequence sequence_ = 0;
     bool trading_on_ = true;
+    bool stores_due_ = false;
     std::uint64_t token_ = 0;
     Timestamp foreign_until_;
     std::array<Sequence, std::size(k_sinks)> confirmed_{};

@@ -58,7 +58,8 @@ std::vector<FactData> all_kinds() {
             SessionStarted{"host-1", 7, true},
             TradingSwitched{false, "ann"},
             SinkConfirmed{Sink::clickhouse, 99},
-            OrderFound{order, {"E-7", "E-8"}, "redis"}};
+            OrderFound{order, {"E-7", "E-8"}, "redis"},
+            StoresAsked{7}};
 }
 
 TEST(Fact, EveryKindComesBack) {
@@ -156,6 +157,36 @@ std::vector<Fact> a_session() {
     facts.push_back({{14}, TradingSwitched{false, "ann"}});
     facts.push_back({{15}, SinkConfirmed{Sink::duckdb, 40}});
     return facts;
+}
+
+// What was paid for an order may be far more than an order may ask for.
+TEST(Fact, AnOrderComesBackWhateverItsValue) {
+    Order order;
+    order.id = order.signal = id_of(9);
+    order.quantity = order.filled = Decimal::whole(2'000'000);
+    order.filled_value = {INT64_MAX};
+    Bytes bytes;
+    append_fact(bytes, {{123}, OrderFound{order, {}, {}}});
+    const auto fact = parse_fact(bytes);
+    ASSERT_TRUE(fact) << fact.error().message;
+    EXPECT_EQ(std::get<OrderFound>(fact->data).order.filled_value.units, INT64_MAX);
+}
+
+// Requirements: MT-15, HA-05. A host that dies between its session's first fact and the end of the import asks again.
+TEST(State, StoresAreDueUntilTheyHaveToldOfThisSession) {
+    State state;
+    EXPECT_FALSE(state.stores_due());
+    state.apply(1, {{1}, SessionStarted{"a", 3, true}});
+    EXPECT_TRUE(state.stores_due());
+    // The next session follows its own, but nobody has asked the stores yet.
+    state.apply(2, {{2}, SessionStarted{"a", 4, false}});
+    state.apply(3, {{3}, StoresAsked{3}});
+    EXPECT_TRUE(state.stores_due());
+    Bytes bytes;
+    state.append_snapshot(bytes);
+    EXPECT_TRUE(State::read_snapshot(bytes)->stores_due());
+    state.apply(4, {{4}, StoresAsked{4}});
+    EXPECT_FALSE(state.stores_due());
 }
 
 TEST(State, ASnapshotGivesBackTheStateThatWroteIt) {

@@ -124,19 +124,32 @@ void random_bytes(ByteSpan to) {
     }
 }
 
-void prefer_this_thread() {
-    // A short slice means an early deadline, and waking threads with one are let in at once. glibc 2.36 has no wrapper, and the
-    // kernel's header of `struct sched_attr` does not go with <sched.h>.
+Status prefer_this_thread(unsigned realtime_priority) {
+    // glibc 2.36 has no wrapper, and the kernel's header of `struct sched_attr` does not go with <sched.h>.
     struct {
         std::uint32_t size, policy = SCHED_OTHER;
         std::uint64_t flags = 0;
         std::int32_t nice = 0;
         std::uint32_t priority = 0;
-        std::uint64_t runtime = 100'000, deadline = 0, period = 0;    // nanoseconds: the shortest slice that there is
+        std::uint64_t runtime = 0, deadline = 0, period = 0;    // nanoseconds
     } attributes;
     attributes.size = sizeof attributes;
+    Status outcome;
+    if (realtime_priority != 0) {
+        attributes.policy = SCHED_FIFO;
+        attributes.priority = realtime_priority;
+        if (::syscall(SYS_sched_setattr, 0, &attributes, 0) == 0) return {};
+        Error error = errno_error(errno, fmt::format("cannot get real-time priority {}", realtime_priority));
+        error.hint = "allow it: LimitRTPRIO= in the systemd unit, or `ulimit -r`";
+        outcome = fail(std::move(error));
+        attributes.policy = SCHED_OTHER;
+        attributes.priority = 0;
+    }
+    // A short slice means an early deadline, and waking threads with one are let in at once.
     attributes.nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()));
+    attributes.runtime = 100'000;    // the shortest slice that there is
     ::syscall(SYS_sched_setattr, 0, &attributes, 0);
+    return outcome;
 }
 
 Timestamp SystemClock::now() const { return {clock_nanoseconds(CLOCK_REALTIME)}; }

@@ -10,6 +10,7 @@
 
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/base/clock.hpp"
+#include "holdfast/base/result.hpp"
 
 namespace holdfast::os {
 
@@ -27,9 +28,11 @@ unsigned processor_count();
 std::optional<std::string> environment(const char* name);    // nullopt when unset or empty
 void random_bytes(ByteSpan to);    // from the kernel
 
-/// For a thread that does little and shall do it soon: on a busy machine it need not wait until a thread that computes has used
-/// up its slice (3 ms, as a rule). Its share of the time stays what it is. Needs Linux 6.12; before that nothing changes.
-void prefer_this_thread();
+/// For a thread that does little and shall do it soon. 0: on a busy machine it need not wait until a thread that computes has used
+/// up its slice (3 ms, as a rule); its share of the time stays what it is. Needs Linux 6.12; before that nothing changes.
+/// 1 to 99: it goes before every thread without such a priority (SCHED_FIFO). denied without CAP_SYS_NICE or a resource limit
+/// that allows it; the thread is then as with 0.
+Status prefer_this_thread(unsigned realtime_priority = 0);
 
 /// The machine's clocks: CLOCK_REALTIME and CLOCK_BOOTTIME.
 class SystemClock final : public Clock {

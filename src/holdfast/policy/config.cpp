@@ -386,6 +386,7 @@ void read(Reader& in, TradeConfig& to) {
     in.number("retry_max_seconds", to.retry_max_seconds, 0, 86'400 * 7);
     in.number("duplicates_days", to.duplicates_days, 1, 3650);
     in.flag("resume_remainder", to.resume_remainder);
+    in.number("realtime_priority", to.realtime_priority, 0, 99);
     in.table("broker", to.broker, "[trade.broker]");
     in.table("http", to.http, "[trade.http]");
     in.required("broker", !to.broker.kind.empty());

@@ -148,6 +148,7 @@ struct TradeConfig {
     std::uint32_t retry_max_seconds = 3600;    // no attempt begins later after the signal was taken
     std::uint32_t duplicates_days = 90;    // for so long a UUID is known again
     bool resume_remainder = true;    // what the broker closed partially filled goes on as a child order
+    unsigned realtime_priority = 0;    // 1 to 99: the engine goes before everything without one; 0: none
     TradeBrokerConfig broker;
     TradeHttpConfig http;
 };

@@ -217,7 +217,7 @@ void Desk::follow(Sequence after) {
             after = change.sequence;
             if (const auto* started = std::get_if<ledger::SessionStarted>(&change.fact.data)) {
                 const std::lock_guard lock(mutex_);
-                new_session_ = Session{started->token, change.sequence, started->foreign};
+                new_session_ = Session{started->token, change.sequence};
                 news_.notify_all();
             }
             if (change.order) results_->publish(change.sequence, *std::move(change.order));
@@ -255,13 +255,14 @@ void Desk::begin(const Session& session) {
         agreed_ = false;
     }
     // Before anything is written: what others left in Redis alone must not be trimmed away.
-    imported_ = !session.foreign;
+    imported_ = !service_->status().stores_due;
     if (!imported_) take_over(session);
     project_redis(session);
 }
 
 void Desk::take_over(const Session& session) {
     imported_ = import_from_stores(session);
+    if (imported_) service_->tell(ledger::StoresTold{session.token});
     import_at_ = clock_.instant() + k_import_again;
 }
 

@@ -83,7 +83,6 @@ private:
     struct Session {
         std::uint64_t token = 0;
         ledger::Sequence sequence = 0;    // of its first fact
-        bool foreign = false;    // others may have traded before it
     };
 
     struct Told {

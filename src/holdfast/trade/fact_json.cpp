@@ -128,6 +128,7 @@ void members(Members& to, const OrderFound& fact) {
     to.text("where", fact.where);
     to.list("executions", fact.executions);
 }
+void members(Members& to, const StoresAsked& fact) { to.number("token", fact.token); }
 
 void append_cell(std::string& to, std::string_view text) {
     if (text.find_first_of(",\"\r\n") == std::string_view::npos) {

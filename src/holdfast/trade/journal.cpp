@@ -101,7 +101,8 @@ void Journal::publish(std::unique_lock<std::mutex>& lock) {
 }
 
 void Journal::run() {
-    os::prefer_this_thread();
+    // Who opened this says so when it is not allowed.
+    static_cast<void>(os::prefer_this_thread(options_.realtime_priority));
     std::unique_lock lock(mutex_);
     auto ask_again = std::chrono::steady_clock::now();
     while (!abandon_ && !log_->failure()) {

@@ -34,6 +34,7 @@ public:
         JournalOptions log;
         /// After this time without work a seal protects the last records against damage that looks like a torn tail.
         Duration seal_after = std::chrono::milliseconds(100);
+        unsigned realtime_priority = 0;    // of the thread that writes (os::prefer_this_thread); not given: none
         /// Called by the journal's thread after durable() grew, or when failure() or trouble() changed: to wake an event
         /// loop. Must neither block nor call this journal's append, wait or close.
         std::function<void()> on_change;

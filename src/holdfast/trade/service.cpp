@@ -37,34 +37,6 @@ Outcome outcome_of(const ledger::Answer& answer) {
 
 }    // namespace
 
-// ---- the journal as a log
-
-ledger::Sequence Service::JournalAsLog::append(ByteView payload) {
-    appended_ = true;
-    if (waiting_.empty()) {
-        if (const auto sequence = journal_.append(payload)) {
-            last_ = *sequence;
-            return last_;
-        }
-        // A full disk, or the journal's end: the engine goes no further than this, for nothing of it becomes durable.
-    }
-    waiting_.emplace_back(payload.begin(), payload.end());
-    return ++last_;
-}
-
-void Service::JournalAsLog::commit() {
-    while (!waiting_.empty() && journal_.append(waiting_.front())) waiting_.pop_front();
-    if (appended_) journal_.commit();
-    appended_ = !waiting_.empty();
-}
-
-std::optional<std::string> Service::JournalAsLog::trouble() const {
-    if (const auto failure = journal_.failure()) return failure->message;
-    if (const auto trouble = journal_.trouble()) return trouble->message;
-    if (!waiting_.empty()) return "the journal's disk has no room";
-    return std::nullopt;
-}
-
 // ---- start
 
 Result<std::unique_ptr<Service>> Service::start(ServiceOptions options, std::unique_ptr<broker::Broker> broker,
@@ -78,37 +50,17 @@ Service::Service(ServiceOptions options, std::unique_ptr<broker::Broker> broker,
                  Clock& clock)
     : options_(std::move(options)), broker_(std::move(broker)), store_(std::move(lease)), clock_(clock) {}
 
-Result<ledger::State> Service::replay() {
-    ledger::State state(options_.horizon);
-    FoundSnapshot found = journal_->take_snapshot();
-    for (const Error& error : found.passed_over)
-        log_warning("a state snapshot does not check; an older one is used", {{"error", error.message}});
-    if (found.snapshot) {
-        HF_TRY(state, ledger::State::read_snapshot(found.snapshot->state, options_.horizon));
-        snapshot_at_ = found.snapshot->sequence;
-    }
-    HF_TRY(JournalReader reader, journal_->reader(found.snapshot ? snapshot_at_ + 1 : 0));
-    for (;;) {
-        HF_TRY(const auto record, reader.next(journal_->durable()));
-        if (!record) break;
-        if (!found.snapshot && state.sequence() == 0 && record->sequence != 1)
-            return fail(
-                ErrorCode::corrupt,
-                fmt::format("the journal begins at {} and no state snapshot says what was before", record->sequence),
-                "bring the folder back from the vault, or start with an empty one: the stores and the broker are then "
-                "asked");
-        HF_TRY(const ledger::Fact fact, ledger::parse_fact(record->payload));
-        state.apply(record->sequence, fact);
-    }
-    return state;
-}
-
 Status Service::open() {
     options_.journal.on_change = [this] { wake(); };
     options_.journal.log.account = options_.account;
+    options_.journal.realtime_priority = options_.realtime_priority;
     HF_TRY(journal_, Journal::open(options_.folder, std::move(options_.journal)));
-    log_ = std::make_unique<JournalAsLog>(*journal_);
-    HF_TRY(ledger::State state, replay());
+    log_ = std::make_unique<JournalAsLog<Journal>>(*journal_, journal_->recovery().last);
+    HF_TRY(auto replayed,
+           replay_state(journal_->disk(), journal_->take_snapshot(), options_.horizon, journal_->durable()));
+    ledger::State& state = replayed.state;
+    snapshot_at_ = replayed.snapshot;
+    snapshots_ = std::make_unique<SnapshotKeeper>(*journal_, options_.horizon);
     const bool fresh = state.sequence() == 0;
     // Whoever had that one has ended, for the journal is ours.
     const auto own = state.token() != 0 ? std::optional(state.token()) : std::nullopt;
@@ -128,26 +80,30 @@ Status Service::open() {
 // ---- the engine's thread
 
 void Service::push(Work work) {
+    bool taken;
     {
         const std::lock_guard lock(mutex_);
-        if (!stopping_ || std::holds_alternative<Ask>(work)) {
-            work_.push_back(std::move(work));
-            work_there_.notify_one();
-            return;
-        }
+        taken = !stopping_ || std::holds_alternative<Ask>(work);
+        if (taken) work_.push_back(std::move(work));
     }
+    // Not under the lock: who wakes up wants it, and may take this thread's processor for it.
+    if (taken) return work_there_.notify_one();
     if (auto* with_answer = std::get_if<WithAnswer>(&work))
         with_answer->waiting.answer({Outcome::Verdict::unavailable, {}, "the engine is stopping"});
 }
 
 void Service::wake() {
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
+    {
+        const std::lock_guard lock(mutex_);
+        woken_ = true;
+    }
     work_there_.notify_one();
 }
 
 void Service::run() {
-    os::prefer_this_thread();
+    if (auto preferred = os::prefer_this_thread(options_.realtime_priority); !preferred)
+        log_warning("the engine's thread runs without real-time priority",
+                    {{"error", preferred.error().message}, {"hint", preferred.error().hint}});
     std::deque<Work> batch;
     for (;;) {
         {
@@ -173,12 +129,16 @@ void Service::run() {
         for (Work& work : batch) take(work);
         batch.clear();
         if (const auto at = pump_->next_wake(); at && *at <= clock_.instant()) pump_->feed(ledger::TimePassed{});
-        log_->commit();
+        commit();
         if (!journal_->failure()) pump_->release();
-        log_->commit();
+        commit();
         settle_restored();
         maybe_snapshot(false);
     }
+}
+
+void Service::commit() {
+    if (log_->hand_over()) journal_->commit();
 }
 
 void Service::settle_restored() {
@@ -220,23 +180,15 @@ void Service::Ears::notified(const ledger::Notify& notify) {
 }
 
 void Service::maybe_snapshot(bool now) {
-    const ledger::Sequence sequence = pump_->engine().state().sequence();
-    if (sequence == snapshot_at_ || (!now && sequence < snapshot_at_ + options_.snapshot_every)) return;
-    if (journal_->durable() != sequence) return;    // soon
-    Bytes state;
-    pump_->engine().state().append_snapshot(state);
-    snapshot_at_ = sequence;
-    if (auto saved = journal_->save_snapshot(sequence, state); !saved) {
-        log_warning("a state snapshot could not be saved; starts take longer", {{"error", saved.error().message}});
-        return;
-    }
-    ledger::Sequence released = sequence;
+    const ledger::Sequence durable = journal_->durable();
+    if (durable == snapshot_at_ || (!now && durable < snapshot_at_ + options_.snapshot_every)) return;
+    snapshot_at_ = durable;
+    ledger::Sequence released = durable;
     const auto confirmed = [&](ledger::Sink sink) { return pump_->engine().state().confirmed(sink); };
     for (const ledger::Sink sink : options_.sinks) released = std::min(released, confirmed(sink));
     // The vault counts once it has had a part of the journal.
     if (confirmed(ledger::Sink::vault) != 0) released = std::min(released, confirmed(ledger::Sink::vault));
-    if (auto done = journal_->release(released); !done)
-        log_warning("old journal segments could not be removed", {{"error", done.error().message}});
+    snapshots_->ask(durable, released);
 }
 
 void Service::with_engine(const std::function<void()>& what) {
@@ -292,6 +244,7 @@ ServiceStatus Service::status() {
         const ledger::Engine& engine = pump_->engine();
         status.bars = engine.bars();
         status.trading_on = engine.state().trading_on();
+        status.stores_due = engine.state().stores_due();
         status.token = engine.state().token();
         status.appended = engine.state().sequence();
         status.durable = journal_->durable();
@@ -350,6 +303,7 @@ Status Service::stop() {
         clock_.sleep(std::chrono::milliseconds(10));
     }
     with_engine([&] { maybe_snapshot(true); });
+    snapshots_->finish();
     {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
@@ -367,6 +321,7 @@ Service::~Service() {
     }
     if (lease_) lease_->stop();
     if (engine_thread_.joinable()) engine_thread_.join();
+    snapshots_.reset();
     journal_.reset();
 }
 

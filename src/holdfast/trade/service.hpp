@@ -6,7 +6,7 @@
 //   promises  those of trade/pump.hpp and ledger/engine.hpp. Answers come from the engine's thread, in no order
 //   failure   when the journal fails for good, nothing is acted upon any more and failure() says why: the process is to be
 //             started anew
-//   threads   all calls from any; three of its own: the engine's, the journal's, the lease's (and the broker adapter's)
+//   threads   all calls from any; four of its own: the engine's, the journal's, the lease's, the snapshots' (and the broker adapter's)
 
 #include <atomic>
 #include <condition_variable>
@@ -21,8 +21,9 @@
 #include "holdfast/base/json.hpp"
 #include "holdfast/trade/intake.hpp"
 #include "holdfast/trade/journal.hpp"
+#include "holdfast/trade/journal_as_log.hpp"
 #include "holdfast/trade/lease_holder.hpp"
-#include "holdfast/trade/pump.hpp"
+#include "holdfast/trade/snapshot_keeper.hpp"
 
 namespace holdfast::trade {
 
@@ -37,6 +38,7 @@ struct ServiceOptions {
     std::vector<ledger::Sink> sinks;
     /// A state snapshot after that many facts, and at a clean stop.
     std::uint64_t snapshot_every = 200'000;
+    unsigned realtime_priority = 0;    // of the engine's and the journal's thread (os::prefer_this_thread)
     std::function<void(const ledger::Notify&)> notify;    // on the engine's thread; must not wait
 };
 
@@ -44,6 +46,7 @@ struct ServiceOptions {
 struct ServiceStatus {
     unsigned bars = 0;
     bool trading_on = true;
+    bool stores_due = false;    // ledger::State::stores_due
     std::uint64_t token = 0;
     std::string lease;    // "held", or who has it
     ledger::Sequence appended = 0, durable = 0;
@@ -77,23 +80,6 @@ public:
     Status stop();
 
 private:
-    /// The journal as the pump wants it: what the disk has no room for waits here.
-    class JournalAsLog final : public Log {
-    public:
-        explicit JournalAsLog(Journal& journal) : journal_(journal), last_(journal.recovery().last) {}
-        ledger::Sequence append(ByteView payload) override;
-        ledger::Sequence durable() const override { return journal_.durable(); }
-        std::optional<std::string> trouble() const override;
-        /// Hands over what waits, as far as there is room, and starts the commit of all that was appended.
-        void commit();
-        ledger::Sequence last() const { return last_; }
-
-    private:
-        Journal& journal_;
-        std::deque<Bytes> waiting_;
-        ledger::Sequence last_;
-        bool appended_ = false;
-    };
     class Ears final : public Listener {
     public:
         explicit Ears(Service& service) : service_(service) {}
@@ -117,7 +103,6 @@ private:
     Service(ServiceOptions options, std::unique_ptr<broker::Broker> broker, std::unique_ptr<LeaseStore> lease,
             Clock& clock);
     Status open();
-    Result<ledger::State> replay();
     void run();
     void take(Work& work);
     void lease_changed(const LeaseView& view);
@@ -125,6 +110,7 @@ private:
     void wake();
     /// `what` on the engine's thread; returns when it is done.
     void with_engine(const std::function<void()>& what);
+    void commit();    // of what the engine's thread appended
     void maybe_snapshot(bool now);
     void settle_restored();
     std::optional<ledger::Order> find(const ledger::Uuid& id) const;
@@ -134,7 +120,8 @@ private:
     std::unique_ptr<LeaseStore> store_;    // until the lease is asked for
     Clock& clock_;
     std::unique_ptr<Journal> journal_;
-    std::unique_ptr<JournalAsLog> log_;
+    std::unique_ptr<SnapshotKeeper> snapshots_;
+    std::unique_ptr<JournalAsLog<Journal>> log_;
     Ears ears_{*this};
     std::unique_ptr<Pump> pump_;
     bool restored_ = false;    // the journal came out of the vault and has not been settled yet
