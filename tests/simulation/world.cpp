@@ -10,7 +10,11 @@
 #include <random>
 #include <set>
 
-#include "holdfast/trade/pump.hpp"
+#include "holdfast/testing/sim_disk.hpp"
+#include "holdfast/trade/journal_as_log.hpp"
+#include "holdfast/trade/journal_log.hpp"
+#include "holdfast/trade/journal_reader.hpp"
+#include "holdfast/trade/replay.hpp"
 
 namespace holdfast::simulation {
 namespace {
@@ -22,11 +26,15 @@ using ledger::OrderState;
 using ledger::Report;
 using ledger::ReportKind;
 using ledger::Uuid;
+using testing::SimDisk;
 
 constexpr std::int64_t k_epoch = 1'795'996'800'000'000'000;    // a midnight, so that days change in the middle of runs
 constexpr Duration k_faults_end = 150s;    // then everything works, and must settle
 constexpr Duration k_end = 2h;
 constexpr Duration k_lease_ttl = 10s, k_lease_margin = 1s;
+/// Small, so that each run makes, fills and releases some.
+constexpr std::uint64_t k_segment_size = 8 * 1024, k_zero_ahead = 1024;
+constexpr std::uint64_t k_snapshot_every = 25;    // facts
 
 // ---------------------------------------------------------------- time and chance
 
@@ -310,23 +318,15 @@ struct LeaseStore {
     }
 };
 
-/// A journal's folder: what is synced survives, of the rest any prefix.
-struct Disk {
-    std::vector<Bytes> records;    // those that are still kept
-    std::uint64_t first = 1;    // sequence of the first one kept
-    Bytes snapshot;    // state before `first`; empty: none
-    std::uint64_t durable = 0;
-    std::uint64_t last() const { return first - 1 + records.size(); }
-};
-
 /// A table of executions and a mark for each journal, written together.
 struct Store {
     struct Content {
         std::map<std::string, ledger::Execution> executions;
         std::map<Uuid, OrderState> orders;
-        std::map<const Disk*, std::uint64_t> marks;
+        std::map<const SimDisk*, std::uint64_t> marks;
     };
     Content content;
+    Duration away_until{};    // its server is down
 };
 
 // ---------------------------------------------------------------- an instance
@@ -338,7 +338,7 @@ struct Producer {
 
 class Instance final : public broker::Broker, public trade::Listener {
 public:
-    Instance(World& world, std::string name, Disk& disk, HostClock& clock, LeaseStore& lease, SimBroker& broker,
+    Instance(World& world, std::string name, SimDisk& disk, HostClock& clock, LeaseStore& lease, SimBroker& broker,
              Store& store, Producer& producer)
         : world_(world),
           name_(std::move(name)),
@@ -348,13 +348,13 @@ public:
           broker_(broker),
           store_(store),
           producer_(producer),
-          log_(*this) {}
+          sim_log_(*this) {}
 
+    std::string name() const override { return name_; }
     bool alive() const { return pump_ != nullptr; }
     bool holds_lease() const {
         return alive() && (pump_->engine().bars() & static_cast<unsigned>(ledger::Bar::lease)) == 0;
     }
-    const Disk& disk() const { return disk_; }
     const ledger::State& state() const { return pump_->engine().state(); }
     unsigned bars() const { return pump_->engine().bars(); }
 
@@ -362,25 +362,20 @@ public:
         if (alive()) return;
         ++life_;
         world_.trace(name_ + " starts");
-        ledger::Horizon horizon;
-        if (world_.mutant == Mutant::dedupe_by_time_only) horizon.orders_days = 0;
-        ledger::State state(horizon);
-        if (!disk_.snapshot.empty()) {
-            auto read = ledger::State::read_snapshot(disk_.snapshot, horizon);
-            HF_ASSERT(read.has_value());
-            state = std::move(*read);
-        }
-        for (std::size_t i = 0; i < disk_.records.size(); ++i) {
-            const auto fact = ledger::parse_fact(disk_.records[i]);
-            HF_ASSERT(fact.has_value());
-            state.apply(disk_.first + i, *fact);
+        auto state = open_journal();
+        if (!state) {
+            // A full disk, for a journal that has nothing yet. Whoever looks after the process starts it again.
+            if (state.error().code != ErrorCode::disk_full)
+                world_.violation(name_ + ": the journal does not open: " + state.error().message);
+            world_.after(1s, [this] { start(); });
+            return;
         }
         syncing_ = false;
         session_ = 0;
         now_held_ = false;
         pump_ = std::make_unique<trade::Pump>(
-            ledger::Engine(std::move(state), {}, name_, false, {clock_.now(), clock_.instant()}), log_, *this, clock_,
-            *this);
+            ledger::Engine(std::move(*state), {}, name_, false, {clock_.now(), clock_.instant()}), sim_log_, *this,
+            clock_, *this);
         renew();
         follow();
         soon(world_.between(0ms, 500ms), [this] { deliver(ledger::StoresAgreed{}); });
@@ -389,13 +384,21 @@ public:
     void crash() {
         if (!alive()) return;
         ++world_.outcome.crashes;
-        const std::uint64_t unsynced = disk_.last() - disk_.durable;
-        const std::uint64_t kept = world_.below(unsynced + 1);
-        world_.trace(fmt::format("{} crashes, {} of {} unsynced records survive", name_, kept, unsynced));
-        disk_.records.resize(disk_.durable + kept - disk_.first + 1);
-        disk_.durable = disk_.last();    // the recovery syncs what it found
+        // The process, or the machine with it; in the middle of a write, or between two.
+        const bool power = !disk_.has_power() || world_.chance(50);
+        if (syncing_ && disk_.has_power() && world_.chance(50)) {
+            disk_.fail_power_after(world_.below(6));
+            static_cast<void>(journal_->write());
+        }
+        promised_ = journal_->durable();
+        world_.trace(fmt::format("{} {}, {} of {} records are durable", name_, power ? "loses power" : "is killed",
+                                 promised_, log_->last()));
+        power ? disk_.crash() : disk_.kill();
         ++life_;
         pump_.reset();
+        reader_.reset();
+        log_.reset();
+        journal_.reset();
         hang_up();
         backlog_.clear();
         wake_at_.reset();
@@ -426,60 +429,86 @@ public:
         const std::uint64_t ticket = tickets_.size();
         deliver(ledger::SignalArrived{signal, ticket});
     }
-    bool disk_full = false;
+    void fill_disk(bool full) { disk_.set_room(full ? 0 : ~std::uint64_t{0}); }
+    void mend_disk() {
+        fill_disk(false);
+        disk_.fail_power_after(~std::uint64_t{0});
+    }
 
 private:
+    /// The journal's log, and what the simulation wants to know of it.
     struct SimLog final : trade::Log {
         explicit SimLog(Instance& instance) : owner(instance) {}
         ledger::Sequence append(ByteView payload) override {
-            owner.disk_.records.emplace_back(payload.begin(), payload.end());
+            const ledger::Sequence sequence = owner.log_->append(payload);
             ++owner.world_.outcome.facts;
             if (owner.world_.printing())
-                owner.world_.trace(fmt::format("{} notes {} {}", owner.name_, owner.disk_.last(),
+                owner.world_.trace(fmt::format("{} notes {} {}", owner.name_, sequence,
                                                ledger::kind_of(*ledger::parse_fact(payload))));
             owner.maybe_crash();
             owner.sync();
-            return owner.disk_.last();
+            return sequence;
         }
         ledger::Sequence durable() const override {
-            if (owner.world_.mutant == Mutant::ack_before_fsync) return owner.disk_.last();
-            return owner.disk_.durable;
+            if (owner.world_.mutant == Mutant::ack_before_fsync) return owner.log_->last();
+            return owner.log_->durable();
         }
-        std::optional<std::string> trouble() const override {
-            if (owner.disk_full) return "the disk is full";
-            return std::nullopt;
-        }
+        std::optional<std::string> trouble() const override { return owner.log_->trouble(); }
         Instance& owner;
     };
 
+    Result<ledger::State> open_journal() {
+        HF_TRY(const auto found, trade::newest_state_snapshot(disk_));
+        trade::JournalOptions options;
+        options.account = "simulated";
+        options.segment_size = k_segment_size;
+        options.zero_ahead = k_zero_ahead;
+        options.salt = 1 + world_.below(1'000'000);
+        HF_TRY(journal_, trade::JournalLog::open(disk_, options, found.snapshot ? found.snapshot->sequence : 0));
+        HF_TRY(auto replayed, trade::replay_state(disk_, found, horizon(), journal_->durable()));
+        log_ = std::make_unique<trade::JournalAsLog<trade::JournalLog>>(*journal_, journal_->recovery().last);
+        snapshot_at_ = replayed.snapshot;
+        if (journal_->durable() < promised_)
+            world_.violation(
+                fmt::format("{} was promised {} records and finds {}", name_, promised_, journal_->durable()));
+        return std::move(replayed.state);
+    }
+
+    /// What trade::Journal's thread does: room for the next segment, then one write and one sync for all that waits.
     void sync() {
-        if (syncing_ || disk_.durable == disk_.last()) return;
+        if (syncing_) return;
+        log_->hand_over();
+        if (!journal_->begin() && !journal_->trouble()) return;
         syncing_ = true;
-        const Duration takes = world_.fault(2) ? world_.between(50ms, 900ms) : world_.between(80us, 4ms);
-        const std::uint64_t upto = disk_.last();
-        const std::uint64_t life = life_;
-        world_.after(takes, [this, upto, life] {
+        const Duration takes = journal_->trouble() ? 250ms
+                               : world_.fault(2)   ? world_.between(50ms, 900ms)
+                                                   : world_.between(80us, 4ms);
+        world_.after(takes, [this, life = life_] {
             if (life != life_) return;
+            if (world_.fault(1)) disk_.fail_power_after(world_.below(12));
+            if (journal_->wants_spare()) static_cast<void>(journal_->spare());
+            if (journal_->begin()) static_cast<void>(journal_->write());
+            journal_->finish();
             syncing_ = false;
-            if (disk_full) {
-                world_.after(20ms, [this, life] {
-                    if (life == life_) sync();
-                });
-                return;
-            }
-            disk_.durable = std::max(disk_.durable, upto);
+            if (!disk_.has_power()) return crash_and_come_back();
+            if (const auto& failure = journal_->failure())
+                return world_.violation(fmt::format("{}: the journal fails: {}", name_, failure->message));
             maybe_crash();
+            // In an idle moment; not each time, so that torn tails are met without one, too.
+            if (journal_->needs_seal() && world_.chance(20)) journal_->seal();
             sync();
-            run([this] {});
+            run([] {});
         });
+    }
+    void crash_and_come_back() {
+        crash();
+        world_.after(world_.between(50ms, 10s), [this] { start(); });
     }
     /// At a boundary of I/O: what was just appended, synced or sent is done, and nothing after it.
     void maybe_crash() {
         if (!world_.fault(1)) return;
         world_.after(0ms, [this, life = life_] {
-            if (life != life_) return;
-            crash();
-            world_.after(world_.between(50ms, 10s), [this] { start(); });
+            if (life == life_) crash_and_come_back();
         });
     }
     /// In this life, and only while the process is not stopped; else when it goes on.
@@ -565,40 +594,72 @@ private:
         // Seldom once all is quiet: that keeps the long settling cheap.
         soon(world_.now > k_faults_end + 30s ? 30s : world_.between(200ms, 900ms), [this] {
             std::uint64_t& mark = store_.content.marks[&disk_];
-            if (mark + 1 < disk_.first) {
-                world_.violation(name_ + ": the store needs facts that the journal has dropped");
-                mark = disk_.first - 1;
-            }
-            const std::uint64_t to = std::min(disk_.durable, mark + 50);
-            if (to > mark && !world_.fault(15)) {
-                ledger::Book unused;
-                for (std::uint64_t sequence = mark + 1; sequence <= to; ++sequence) {
-                    const auto fact = ledger::parse_fact(disk_.records[sequence - disk_.first]);
-                    if (const auto* executed = std::get_if<ledger::OrderExecuted>(&fact->data))
-                        store_.content.executions[executed->execution.id] = executed->execution;
-                }
-                mark = to;
-                // Applied, and the answer lost: nothing is confirmed, and the same comes again or more.
-                if (!world_.fault(15)) confirmed_ = mark;
-            }
+            if (journal_->durable() > mark && world_.now >= store_.away_until && !world_.fault(15)) project(mark);
             if (confirmed_ > state().confirmed(ledger::Sink::clickhouse))
                 pump_->feed(ledger::SinkAdvanced{ledger::Sink::clickhouse, confirmed_});
-            trim();
             follow();
+            keep_snapshots();
         });
     }
-    /// The journal keeps what a store may still ask for. A store that fails over forgets only what it had not confirmed as
-    /// durable, so what is confirmed may go.
-    void trim() {
-        const std::uint64_t until =
-            world_.mutant == Mutant::trim_before_confirm ? disk_.durable : std::min(disk_.durable, confirmed_);
-        if (until < disk_.first + 80 || until != disk_.last() || pump_->pending() != 0 || state().sequence() != until)
-            return;
-        disk_.snapshot.clear();
-        state().append_snapshot(disk_.snapshot);
-        disk_.records.clear();
-        disk_.first = until + 1;
-        world_.trace(fmt::format("{} cuts its journal at {}", name_, until));
+    void project(std::uint64_t& mark) {
+        if (!reader_ || reader_at_ != mark) {
+            auto opened = trade::JournalReader::open(disk_, mark + 1);
+            if (!opened) {
+                world_.violation(
+                    fmt::format("{}: the store needs what the journal has dropped: {}", name_, opened.error().message));
+                mark = journal_->durable();
+                return;
+            }
+            reader_ = *std::move(opened);
+            reader_at_ = mark;
+        }
+        std::uint64_t to = mark;
+        while (to < mark + 50) {
+            const auto record = reader_->next(journal_->durable());
+            if (!record) return world_.violation(name_ + ": the journal does not read: " + record.error().message);
+            if (!*record) break;
+            to = (*record)->sequence;
+            const auto fact = ledger::parse_fact((*record)->payload);
+            if (const auto* executed = std::get_if<ledger::OrderExecuted>(&fact->data))
+                store_.content.executions[executed->execution.id] = executed->execution;
+        }
+        reader_at_ = mark = to;
+        // Applied, and the answer lost: nothing is confirmed, and the same comes again or more.
+        if (!world_.fault(15)) confirmed_ = mark;
+    }
+    /// As trade::SnapshotKeeper: what is on the disk is replayed and saved; then what every store has may go.
+    void keep_snapshots() {
+        const ledger::Sequence durable = journal_->durable();
+        if (durable < snapshot_at_ + k_snapshot_every) return;
+        snapshot_at_ = durable;
+        if (world_.fault(20)) disk_.fail_power_after(world_.below(8));
+        const auto done = keep_snapshot(
+            durable, world_.mutant == Mutant::trim_before_confirm ? durable : std::min(durable, confirmed_));
+        if (!disk_.has_power()) return crash_and_come_back();
+        if (!done) {
+            world_.trace(fmt::format("{} keeps no snapshot: {}", name_, done.error().message));
+            if (done.error().code != ErrorCode::disk_full)
+                world_.violation(name_ + ": no snapshot can be kept: " + done.error().message);
+        }
+    }
+    Status keep_snapshot(ledger::Sequence durable, ledger::Sequence released) {
+        HF_TRY(const auto found, trade::newest_state_snapshot(disk_));
+        HF_TRY(const auto replayed, trade::replay_state(disk_, found, horizon(), durable));
+        Bytes bytes;
+        replayed.state.append_snapshot(bytes);
+        HF_DO(trade::save_state_snapshot(disk_, durable, bytes));
+        HF_TRY(const ledger::Sequence unneeded, trade::remove_old_snapshots(disk_, released));
+        for (const std::string& name : journal_->release(unneeded)) {
+            world_.trace(name_ + " releases " + name);
+            HF_DO(disk_.remove(name));
+            HF_DO(disk_.sync_names());
+        }
+        return {};
+    }
+    ledger::Horizon horizon() const {
+        ledger::Horizon horizon;
+        if (world_.mutant == Mutant::dedupe_by_time_only) horizon.orders_days = 0;
+        return horizon;
     }
 
     // broker::Broker
@@ -624,7 +685,6 @@ private:
         return broker_.query(session_, order.id, question);
     }
     void stop() override {}
-    std::string name() const override { return "simulated"; }
 
     // trade::Listener
     void answered(const ledger::Answer& answer) override {
@@ -637,15 +697,20 @@ private:
 
     World& world_;
     const std::string name_;
-    Disk& disk_;
+    SimDisk& disk_;
     HostClock& clock_;
     LeaseStore& lease_;
     SimBroker& broker_;
     Store& store_;
     Producer& producer_;
-    SimLog log_;
+    SimLog sim_log_;
+    std::unique_ptr<trade::JournalLog> journal_;
+    std::unique_ptr<trade::JournalAsLog<trade::JournalLog>> log_;
+    std::optional<trade::JournalReader> reader_;    // of the projection
     std::unique_ptr<trade::Pump> pump_;
     std::uint64_t life_ = 0, session_ = 0, confirmed_ = 0;
+    ledger::Sequence reader_at_ = 0, snapshot_at_ = 0;
+    ledger::Sequence promised_ = 0;    // durable when it last crashed
     bool paused_ = false, syncing_ = false, now_held_ = false;
     Instant held_until_{};
     std::optional<Instant> wake_at_;
@@ -661,10 +726,11 @@ public:
         : world_(world), number_(number), lease_{world, {}, 0, {}}, broker_(world) {
         const bool broken = world.mutant == Mutant::lease_by_wall_clock;
         for (int i = 0; i < 2; ++i) clocks_.push_back(std::make_unique<HostClock>(world, broken));
-        disks_.resize(two_hosts ? 2 : 1);
+        for (int i = 0; i < (two_hosts ? 2 : 1); ++i)
+            disks_.push_back(std::make_unique<SimDisk>(world.below(~std::uint64_t{0})));
         for (std::size_t i = 0; i < disks_.size(); ++i)
             instances_.push_back(std::make_unique<Instance>(world, fmt::format("{}{}", i == 0 ? 'A' : 'B', number),
-                                                            disks_[i], *clocks_[i], lease_, broker_, store_,
+                                                            *disks_[i], *clocks_[i], lease_, broker_, store_,
                                                             producer_));
         for (auto& instance : instances_) instance->start();
         produce();
@@ -672,7 +738,7 @@ public:
         // The end of all faults: everything runs, and each link is made anew, as every link is some day.
         world_.after(k_faults_end, [this] {
             for (auto& instance : instances_) {
-                instance->disk_full = false;
+                instance->mend_disk();
                 instance->pause(false);
                 instance->start();
                 instance->turn(true);
@@ -711,9 +777,11 @@ public:
             if (!executions.contains(id)) world_.violation("the store has an execution that never was: " + id);
         for (const Uuid& id : producer_.acknowledged) {
             bool known = false;
-            for (const auto& instance : instances_)
+            for (const auto& instance : instances_) {
+                if (!instance->alive()) continue;
                 known = known || instance->state().remembered().find_order(id) != nullptr ||
                         instance->state().book().find(id) != nullptr;
+            }
             if (!known && world_.mutant != Mutant::dedupe_by_time_only)
                 world_.violation("signal " + world_.name_of(id) + " was acknowledged and is gone");
         }
@@ -731,6 +799,8 @@ public:
                                     at == broker_.orders().end() ? "not" : ledger::name_of(at->second.front().state)));
             }
         }
+        for (const auto& instance : instances_)
+            if (!instance->alive()) world_.violation(instance->name() + " does not run at the end");
         if (std::ranges::none_of(instances_, [](const auto& i) { return i->holds_lease(); }))
             world_.violation("nobody holds the lease at the end");
     }
@@ -772,7 +842,7 @@ private:
         world_.after(world_.between(500ms, 12s), [this] {
             if (world_.now >= k_faults_end) return;
             Instance& one = *instances_[world_.below(instances_.size())];
-            switch (world_.below(9)) {
+            switch (world_.below(10)) {
                 case 0:
                 case 1:
                 case 2:
@@ -797,9 +867,12 @@ private:
                     one.turn(false);
                     world_.after(world_.between(1s, 10s), [&one] { one.turn(true); });
                     break;
+                case 9:
+                    store_.away_until = world_.now + world_.between(1s, 60s);
+                    break;
                 case 8:
-                    one.disk_full = true;
-                    world_.after(world_.between(100ms, 8s), [&one] { one.disk_full = false; });
+                    one.fill_disk(true);
+                    world_.after(world_.between(100ms, 8s), [&one] { one.fill_disk(false); });
                     break;
             }
             trouble();
@@ -813,7 +886,7 @@ private:
     Store store_;
     Producer producer_;
     std::vector<std::unique_ptr<HostClock>> clocks_;
-    std::vector<Disk> disks_;
+    std::vector<std::unique_ptr<SimDisk>> disks_;
     std::vector<std::unique_ptr<Instance>> instances_;
 };
 

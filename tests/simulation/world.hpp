@@ -1,7 +1,8 @@
 #pragma once
-// The trade path on virtual time, from one seed: the real ledger and the real pump over a disk that loses what was not
-// synced, a broker that answers late, twice, out of order or never, stores that time out after applying and forget their
-// last writes, clocks that jump, instances that stop and go on. All that is random comes from the seed, so the same seed
+// The trade path on virtual time, from one seed: the real ledger, the real pump and the real journal (its log, its
+// readers, its state snapshots and releases) over a disk that loses what was not synced, by sector and by name, a broker that
+// answers late, twice, out of order or never, stores that are away and time out after applying, clocks that jump, instances
+// that stop and go on. All that is random comes from the seed, so the same seed
 // gives the same trace.
 
 #include <cstdint>

@@ -50,7 +50,14 @@ public:
             node_->dirty.clear();
             return fail(ErrorCode::io, "the simulated disk cannot sync");
         }
-        node_->durable = node_->live;
+        Bytes& durable = node_->durable;
+        durable.resize(node_->live.size(), std::byte{0});
+        for (const std::size_t sector : node_->dirty) {
+            const std::size_t at = sector * k_sector;
+            if (at >= durable.size()) break;
+            std::copy_n(node_->live.begin() + static_cast<std::ptrdiff_t>(at), std::min(k_sector, durable.size() - at),
+                        durable.begin() + static_cast<std::ptrdiff_t>(at));
+        }
         node_->dirty.clear();
         return {};
     }
@@ -64,6 +71,7 @@ public:
         HF_ASSERT(writable_);
         if (!alive()) return no_power();
         HF_DO(disk_->spend());
+        for (std::size_t s = size / k_sector; s * k_sector < node_->live.size(); ++s) node_->dirty.insert(s);
         node_->live.resize(size, std::byte{0});
         return {};
     }
