@@ -14,6 +14,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(serve_command());
     all.push_back(heal_command());
     all.push_back(status_command());
+    all.push_back(doctor_command());
     for (auto& command : trade_commands()) all.push_back(std::move(command));
     all.push_back(trade_reconcile_command());
     all.push_back(trade_exposure_command());

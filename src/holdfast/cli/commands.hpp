@@ -19,6 +19,7 @@ std::unique_ptr<Command> check_command();
 std::unique_ptr<Command> serve_command();
 std::unique_ptr<Command> heal_command();
 std::unique_ptr<Command> status_command();
+std::unique_ptr<Command> doctor_command();
 std::vector<std::unique_ptr<Command>> trade_commands();
 std::unique_ptr<Command> trade_reconcile_command();
 std::unique_ptr<Command> trade_exposure_command();

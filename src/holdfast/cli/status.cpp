@@ -3,65 +3,18 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <map>
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/mirrors.hpp"
+#include "holdfast/cli/newest.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/policy/copies.hpp"
 #include "holdfast/policy/password_age.hpp"
-#include "holdfast/source/stack.hpp"
 #include "holdfast/vault/key_change.hpp"
 
 namespace holdfast::cli {
 namespace {
-
-// One row: a component of the stack, or the paths of plain backups.
-struct Saved {
-    std::string kind;
-    std::optional<vault::SnapshotEntry> complete;    // the newest that is whole
-    std::optional<vault::SnapshotEntry> incomplete;    // newer than that, and not whole
-    std::string why;
-};
-
-bool is_marked(const format::Snapshot& snapshot, std::string_view tag) {
-    return std::ranges::find(snapshot.tags, tag) != snapshot.tags.end();
-}
-
-// Newest first until every component that the newest stack snapshot knows has a whole one.
-std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
-                                            const std::vector<vault::SnapshotEntry>& snapshots) {
-    std::map<std::string, Saved> all;
-    const auto note = [&](const std::string& name, const std::string& kind, const vault::SnapshotEntry& entry,
-                          bool whole, const std::string& why) {
-        Saved& saved = all[name];
-        if (saved.kind.empty()) saved.kind = kind;
-        if (saved.complete) return;
-        if (whole)
-            saved.complete = entry;
-        else if (!saved.incomplete) {
-            saved.incomplete = entry;
-            saved.why = why;
-        }
-    };
-    for (auto entry = snapshots.rbegin(); entry != snapshots.rend(); ++entry) {
-        if (!is_marked(entry->snapshot, "holdfast")) {
-            std::string paths;
-            for (const std::string& path : entry->snapshot.paths) paths += (paths.empty() ? "" : ", ") + path;
-            note(entry->snapshot.hostname + ": " + paths, "paths", *entry, !is_marked(entry->snapshot, "incomplete"),
-                 "some files could not be read");
-            continue;
-        }
-        const auto manifest = source::read_manifest(repository, *entry);
-        if (!manifest) continue;
-        const std::string stack = (*manifest)["stack"].text();
-        for (const json::Value& component : (*manifest)["components"].items())
-            note(fmt::format("{}: {}", stack, component["name"].text()), component["kind"].text(), *entry,
-                 component["status"].text() == "complete", component["why"].text());
-    }
-    return all;
-}
 
 // Of the password that opened the repository (DD-06). Nullopt: its key file cannot be read any more.
 std::optional<policy::PasswordVerdict> judge(const vault::Repository& repository, const policy::Config& config,

@@ -14,10 +14,18 @@ namespace {
 
 constexpr int k_poll_ms = 100;
 
+// libpq breaks its sentences into lines and indents them; ours are one line.
 std::string trimmed(const char* text) {
-    std::string trimmed = text ? text : "";
-    while (!trimmed.empty() && (trimmed.back() == '\n' || trimmed.back() == ' ')) trimmed.pop_back();
-    return trimmed;
+    std::string line;
+    for (const char* c = text ? text : ""; *c != 0; ++c) {
+        const bool blank = *c == '\n' || *c == '\t' || *c == ' ';
+        if (!blank)
+            line += *c;
+        else if (!line.empty() && line.back() != ' ')
+            line += ' ';
+    }
+    if (line.ends_with(' ')) line.pop_back();
+    return line;
 }
 
 struct ResultCloser {

@@ -129,6 +129,9 @@ std::string duckdb_select_executions(std::string_view where) {
 }
 
 Status DuckDbSink::open() {
+    if (const std::string folder = os::parent_folder(options_.path); !os::exists(folder))
+        return fail(ErrorCode::not_found, fmt::format("the folder {} of the DuckDB file is not there", folder),
+                    fmt::format("mkdir -p {}, or correct `path` in [[duckdb]]", folder));
     if (os::exists(options_.path)) {
         HF_TRY(auto checker, db::DuckDbChecker::start(options_.path, {db::DuckDbCheck::Depth::catalog, false}));
         if (const auto checked = checker.finish(); !checked) {

@@ -50,6 +50,16 @@ protected:
     History history_;
 };
 
+TEST_F(DuckDbSinkTest, SaysWhatToDoAboutAFolderThatIsNotThere) {
+    DuckDbSink sink({folder_.path() + "/nowhere/trades.duckdb", "demo-1", "journal-1"}, clock_);
+    const auto told = sink.watermark();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, ErrorCode::not_found);
+    EXPECT_NE(told.error().hint.find("mkdir -p " + folder_.path() + "/nowhere"), std::string::npos)
+        << told.error().hint;
+    EXPECT_FALSE(os::exists(folder_.path() + "/nowhere"));
+}
+
 TEST_F(DuckDbSinkTest, KeepsOrdersExecutionsAndWhatFailed) {
     // Requirement: MT-04, EA-04
     DuckDbSink sink = this->sink();

@@ -1,0 +1,167 @@
+#include "holdfast/source/examine.hpp"
+
+#include <fmt/core.h>
+
+#include "holdfast/db/clickhouse.hpp"
+#include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/db/postgres.hpp"
+#include "holdfast/db/postgres_tools.hpp"
+#include "holdfast/db/secrets.hpp"
+#include "holdfast/os/file.hpp"
+
+namespace holdfast::source {
+namespace {
+
+using policy::Severity;
+
+/// HA-08 and EA-10: a log this long makes the next open slow, and says that nothing checkpoints.
+constexpr std::uint64_t k_duckdb_wal_max = std::uint64_t(256) << 20;
+/// Room that a journal wants for its next segments.
+constexpr std::uint64_t k_journal_room = std::uint64_t(512) << 20;
+
+std::string mib(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
+
+Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
+    Advices advices;
+    const auto say = [&](Severity severity, std::string text, std::string cure) {
+        advices.push_back({severity, config.name, std::move(text), std::move(cure), {}, {}});
+    };
+    HF_TRY(Secret password, db::read_secret(config.password));
+    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
+                                    std::move(password)};
+    HF_TRY(auto connection, access.connect(config.maintenance_database));
+    // A pg_dump that is older than the server refuses it: better known now than at the next backup.
+    if (const auto tool = db::find_postgres_tool("pg_dump", connection.server_major(), config.bin_folder); !tool)
+        advices.push_back(advice_of(config.name, tool.error()));
+    HF_TRY(const auto rights,
+           connection.query("SELECT rolsuper OR (EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_read_all_data') AND "
+                            "pg_has_role(current_user, 'pg_read_all_data', 'MEMBER')), current_user "
+                            "FROM pg_roles WHERE rolname = current_user"));
+    if (!rights.empty() && !rights[0].boolean(0))
+        say(Severity::warning,
+            fmt::format("user {} may not read everything: a backup may stop at a table", rights[0].text(1)),
+            fmt::format("GRANT pg_read_all_data TO {};", db::quote_identifier(rights[0].text(1))));
+    HF_TRY(const auto age, connection.query("SELECT datname, age(datfrozenxid) FROM pg_database "
+                                            "WHERE age(datfrozenxid) > 1000000000 ORDER BY 2 DESC LIMIT 1"));
+    if (!age.empty())
+        say(Severity::warning,
+            fmt::format("database {} has not been vacuumed for {} transactions: at 2 billion it stops taking writes",
+                        age[0].text(0), age[0].integer(1)),
+            fmt::format("vacuumdb --freeze {}", age[0].text(0)));
+    return advices;
+}
+
+Result<Advices> ask_clickhouse(const policy::ClickHouseConfig& config) {
+    Advices advices;
+    const auto say = [&](Severity severity, std::string text, std::string cure) {
+        advices.push_back({severity, config.name, std::move(text), std::move(cure), {}, {}});
+    };
+    db::clickhouse::Server server;
+    server.url = config.url;
+    server.user = config.user;
+    HF_TRY(server.password, db::read_secret(config.password));
+    HF_TRY(auto client, db::clickhouse::Client::connect(std::move(server)));
+    // Each of these tables needs a right of its own; who may only read data is not asked about the server.
+    if (const auto disks = client.rows("SELECT name, free_space, total_space FROM system.disks"))
+        for (const auto& disk : *disks) {
+            const auto free = std::strtoull(disk[1].c_str(), nullptr, 10),
+                       total = std::strtoull(disk[2].c_str(), nullptr, 10);
+            if (total != 0 && free < total / 10)
+                say(Severity::warning, fmt::format("its disk '{}' has {} left of {}", disk[0], mib(free), mib(total)),
+                    "drop old partitions, or give it room: merges and inserts stop when it is full");
+        }
+    if (const auto replicas = client.rows("SELECT database, table FROM system.replicas WHERE is_readonly"))
+        for (const auto& replica : *replicas)
+            say(Severity::trouble,
+                fmt::format("{}.{} is read-only: its replica has lost ZooKeeper", replica[0], replica[1]),
+                "SYSTEM RESTART REPLICA " + db::clickhouse::quoted_name(replica[0], replica[1]));
+    if (const auto broken = client.rows("SELECT database, table, count() FROM system.detached_parts "
+                                        "WHERE reason LIKE 'broken%' GROUP BY database, table"))
+        for (const auto& table : *broken)
+            say(Severity::warning,
+                fmt::format("{} damaged parts of {}.{} were set aside", table[2], table[0], table[1]),
+                fmt::format("holdfast restore latest --only {} --dry-run", config.name));
+    return advices;
+}
+
+}    // namespace
+
+policy::Advice advice_of(const std::string& subject, const Error& error, Severity severity) {
+    return {severity, subject, error.message, error.hint, {}, {}};
+}
+
+Advices examine_postgres(const policy::PostgresConfig& config) {
+    auto asked = ask_postgres(config);
+    return asked ? *std::move(asked) : Advices{advice_of(config.name, asked.error())};
+}
+
+Advices examine_clickhouse(const policy::ClickHouseConfig& config) {
+    auto asked = ask_clickhouse(config);
+    return asked ? *std::move(asked) : Advices{advice_of(config.name, asked.error())};
+}
+
+Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch) {
+    Advices advices;
+    const auto file = os::status_of(config.path);
+    if (!file)
+        return {{policy::Severity::trouble,
+                 config.name,
+                 file.error().message,
+                 "correct `path` in [[duckdb]] of holdfast.toml, or: holdfast restore latest --only " + config.name,
+                 {},
+                 {}}};
+    if (const auto library = db::duckdb_library_version(); !library)
+        advices.push_back(advice_of(config.name, library.error(), Severity::warning));
+    if (const auto log = os::status_of(config.path + ".wal");
+        log && static_cast<std::uint64_t>(log->st_size) > k_duckdb_wal_max)
+        advices.push_back(
+            {Severity::warning,
+             config.name,
+             fmt::format("its log has {}: nothing checkpoints it", mib(static_cast<std::uint64_t>(log->st_size))),
+             "CHECKPOINT; in the program that has it open",
+             {},
+             {}});
+    // A copy of the file, and of its log, is opened to prove that it is whole.
+    const auto needed = static_cast<std::uint64_t>(file->st_size);
+    if (const auto room = os::free_space(scratch); room && *room < needed + needed / 4)
+        advices.push_back(
+            {Severity::trouble,
+             config.name,
+             fmt::format("{} has {} free, and its copy of {} is checked there", scratch, mib(*room), mib(needed)),
+             "scratch_folder = \"…\" in holdfast.toml, on a disk with room",
+             {},
+             {}});
+    return advices;
+}
+
+Advices examine_journal(const policy::JournalConfig& config) {
+    Advices advices;
+    if (const auto names = os::list_folder(config.path); !names) return {advice_of(config.name, names.error())};
+    if (const auto room = os::free_space(config.path); room && *room < k_journal_room)
+        advices.push_back({Severity::trouble,
+                           config.name,
+                           fmt::format("its disk has {} left: without room the engine takes no signal", mib(*room)),
+                           "make room on the disk of " + config.path,
+                           {},
+                           {}});
+    if (os::exists(config.path + "/restored"))
+        advices.push_back(
+            {Severity::warning,
+             config.name,
+             "it came out of a backup, and no engine has settled with stores and broker since what happened later",
+             "holdfast trade run",
+             {},
+             {}});
+    return advices;
+}
+
+Advices examine_files(const policy::FilesConfig& config) {
+    Advices advices;
+    for (const std::string& path : config.paths)
+        if (const auto there = os::status_of(path, false); !there)
+            advices.push_back(advice_of(config.name, there.error()));
+    return advices;
+}
+
+}    // namespace holdfast::source
