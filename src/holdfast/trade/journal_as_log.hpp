@@ -31,7 +31,7 @@ public:
     ledger::Sequence durable() const override { return journal_.durable(); }
     std::optional<std::string> trouble() const override {
         if (const auto& failure = journal_.failure()) return failure->message;
-        if (const auto& trouble = journal_.trouble()) return trouble->message;
+        if (const auto& trouble = journal_.trouble()) return "the journal's disk has no room: " + trouble->message;
         if (!waiting_.empty()) return "the journal's disk has no room";
         return std::nullopt;
     }
