@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "holdfast/broker/paper.hpp"
+#include "holdfast/http/line.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/socket.hpp"
 #include "scenario.hpp"
@@ -154,6 +155,32 @@ TEST_F(TradeCommands, PausedItTakesSignalsAndSendsNone) {
     stop();
     start();
     wait_until("the pause", [](const json::Value& status) { return !status["trading"].boolean(true); });
+    stop();
+}
+
+// Requirement: EA-02. Prices go to the market and nowhere else: nothing of them is kept that a restart or a backup could repeat.
+TEST_F(TradeCommands, TicksAreNeitherKeptNorBackedUp) {
+    start();
+    wait_for_gate();
+    const auto facts = [&] { return trade({"status", "--json"}).json()["journal"]["last"].natural(); };
+    const std::uint64_t before = facts();
+    http::Line line({at("journal/engine.sock"), {}, 0}, {});
+    for (int i = 0; i < 100; ++i) {
+        const auto taken = line.ask("POST", "/v1/ticks", R"([{"symbol":"TICKONLY","bid":"1.1","ask":"1.2"}])", 10s);
+        ASSERT_TRUE(taken) << taken.error().message;
+        ASSERT_EQ(taken->status, 200) << taken->body;
+    }
+    EXPECT_EQ(facts(), before);
+    make_cheap_repository();
+    ASSERT_EQ(holdfast({"backup", "--config", at("holdfast.toml")}).exit, 0);
+    ASSERT_EQ(holdfast({"restore", "latest", "--target", at("back")}).exit, 0);
+    stop();
+    // grep finds nothing: 1.
+    for (const std::string& folder : {at("journal"), at("back")})
+        EXPECT_EQ(run({"grep", "-r", "-a", "-q", "TICKONLY", folder}).exit, 1) << folder;
+    start();
+    wait_for_gate();
+    EXPECT_EQ(run({"grep", "-r", "-a", "-q", "TICKONLY", at("journal")}).exit, 1);
     stop();
 }
 

@@ -179,14 +179,14 @@ private:
         if (!status) return advices.push_back(source::advice_of(trade.account, status.error(), Severity::warning));
         for (const json::Value& waits : (*status)["waits_for"].items())
             say(Severity::warning, trade.account, "no new order leaves: it waits for " + waits.text(),
-                fmt::format("holdfast trade status {}", trade.account));
+                fmt::format("holdfast trade status --account {}", trade.account));
         for (const json::Value& store : (*status)["stores"].items()) {
             const std::string state = store["state"].text();
             if (state == "suspended")
                 say(Severity::trouble, trade.account,
                     fmt::format("{} gets nothing any more: {}", store["store"].text(),
                                 printable(store["error"].text())),
-                    "holdfast trade resume-sync");
+                    fmt::format("holdfast trade resume-sync --account {}", trade.account));
             else if (store["attempts"].integer(0) > 0)
                 say(Severity::warning, trade.account,
                     fmt::format("{} is behind by {}: {}", store["store"].text(), store["backlog"].integer(0),

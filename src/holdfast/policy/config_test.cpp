@@ -239,6 +239,7 @@ signal_ttl_seconds = 10
 retry_max_seconds = 600
 duplicates_days = 30
 resume_remainder = false
+realtime_priority = 10
 [trade.broker]
 kind = "fix"
 host = "fix.example"
@@ -261,6 +262,7 @@ token_file = "/etc/holdfast/token"
     EXPECT_THAT(trade.redis_sentinels, ElementsAre("10.0.0.1:26379"));
     EXPECT_EQ(trade.lease_seconds, 20u);
     EXPECT_FALSE(trade.resume_remainder);
+    EXPECT_EQ(trade.realtime_priority, 10u);
     EXPECT_EQ(trade.broker.port, 9880);
     EXPECT_EQ(trade.broker.password.file, "/etc/holdfast/fix");
     EXPECT_EQ(trade.http.token.file, "/etc/holdfast/token");
