@@ -44,8 +44,8 @@ constexpr std::string_view k_users = R"(<yandex>
 ClickHouseServer::ClickHouseServer(os::TempFolder folder, std::uint16_t port)
     : folder_(std::move(folder)), data_(folder_.path() + "/data"), port_(port) {}
 
-Result<ClickHouseServer> ClickHouseServer::start() {
-    HF_TRY(auto folder, os::TempFolder::create("hf-clickhouse-"));
+Result<ClickHouseServer> ClickHouseServer::start(const std::string& in) {
+    HF_TRY(auto folder, os::TempFolder::create("hf-clickhouse-", in));
     HF_TRY(const auto http, os::free_port());
     HF_TRY(const auto tcp, os::free_port());
     HF_TRY(const auto interserver, os::free_port());

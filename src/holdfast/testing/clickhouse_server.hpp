@@ -15,7 +15,8 @@ namespace holdfast::testing {
 
 class ClickHouseServer {
 public:
-    static Result<ClickHouseServer> start();
+    /// `in`: the folder for its data; empty: $TMPDIR, else /tmp.
+    static Result<ClickHouseServer> start(const std::string& in = {});
 
     std::string url() const;
     const std::string& data_folder() const { return data_; }
