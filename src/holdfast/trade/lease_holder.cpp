@@ -27,6 +27,7 @@ struct LeaseHolder::State {
         auto answer = token ? store->renew(*token) : store->acquire(own);
         const Instant now = clock.instant();
         std::string holder, trouble;
+        Instant holder_until;
         if (!answer) {
             keeper.failed(now);
             trouble = answer.error().message;
@@ -38,6 +39,7 @@ struct LeaseHolder::State {
         } else {
             const auto& held = std::get<LeaseHeld>(*answer);
             holder = held.holder;
+            holder_until = now + held.left;
             if (token)
                 keeper.lost(*token, now);
             else
@@ -47,6 +49,7 @@ struct LeaseHolder::State {
         if (!trouble.empty() && status.trouble.empty())
             log_warning("the lease cannot be asked for", {{"store", store->name()}, {"why", trouble}});
         status.holder = std::move(holder);
+        status.holder_until = holder_until;
         status.trouble = std::move(trouble);
     }
 

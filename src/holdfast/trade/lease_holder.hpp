@@ -24,6 +24,7 @@ struct LeaseView {
 struct LeaseStatus {
     LeaseView view;
     std::string holder;    // another one's name, while that has it
+    Instant holder_until;    // when that ends unless it is renewed; meaningful with a holder
     std::string trouble;    // why the store was not asked with success the last time; empty: it was
 };
 

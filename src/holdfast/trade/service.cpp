@@ -263,7 +263,10 @@ ServiceStatus Service::status() {
     else if (!lease.trouble.empty())
         status.lease = "no answer: " + lease.trouble;
     else
-        status.lease = lease.holder.empty() ? "free" : "held by " + lease.holder;
+        status.lease = lease.holder.empty()
+                           ? "free"
+                           : fmt::format("held by {}, for {:.0f} s unless renewed", lease.holder,
+                                         std::max(0.0, seconds(lease.holder_until - clock_.instant())));
     return status;
 }
 
