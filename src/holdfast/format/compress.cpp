@@ -90,7 +90,12 @@ Status Decompressor::decompress_unknown(ByteView frames, std::size_t size_max, B
     std::size_t produced = 0;
     // One byte more than allowed, so that too much is seen without a second buffer.
     const auto grow = [&] { to.resize(std::min(size_max + 1, std::max<std::size_t>(to.size() * 2, 64 << 10))); };
-    grow();
+    // What the frame says about its size, if it can be true, spares growing; it is not believed.
+    const unsigned long long said = ZSTD_getFrameContentSize(frames.data(), frames.size());
+    if (said > 0 && said <= size_max && may_hold(frames.size(), said))
+        to.resize(said);
+    else
+        grow();
     for (;;) {
         if (produced == to.size()) grow();
         ZSTD_outBuffer out{to.data() + produced, to.size() - produced, 0};

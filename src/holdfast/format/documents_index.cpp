@@ -1,12 +1,22 @@
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "holdfast/format/documents.hpp"
 #include "holdfast/format/go_json.hpp"
+#include "holdfast/format/json_scan.hpp"
 
 namespace holdfast::format {
 namespace {
 
 constexpr std::string_view type_name(BlobType type) { return type == BlobType::tree ? "tree" : "data"; }
+
+Status check(const PackedBlob& blob, std::string_view what) {
+    if (blob.length < k_envelope_overhead) return wrong_field({what, "length"}, "is too short for an envelope");
+    if (!has_sane_length(blob)) return wrong_field({what, "length"}, "is longer than any blob");
+    if (blob.offset > UINT32_MAX - blob.length) return wrong_field({what, "offset"}, "lies beyond 4 GiB");
+    return {};
+}
 
 Status read_blob(simdjson::dom::element from, std::string_view what, PackedBlob& blob) {
     simdjson::dom::object object;
@@ -32,10 +42,7 @@ Status read_blob(simdjson::dom::element from, std::string_view what, PackedBlob&
         }
     }
     if (!has_id || !has_type) return wrong_field({what, "blobs"}, "holds a blob without ID or type");
-    if (blob.length < k_envelope_overhead) return wrong_field({what, "length"}, "is too short for an envelope");
-    if (!has_sane_length(blob)) return wrong_field({what, "length"}, "is longer than any blob");
-    if (blob.offset > UINT32_MAX - blob.length) return wrong_field({what, "offset"}, "lies beyond 4 GiB");
-    return {};
+    return check(blob, what);
 }
 
 Status read_pack(simdjson::dom::element from, std::string_view what, IndexPack& pack) {
@@ -57,6 +64,40 @@ Status read_pack(simdjson::dom::element from, std::string_view what, IndexPack& 
     }
     if (!has_id) return wrong_field({what, "packs"}, "holds a pack without ID");
     return {};
+}
+
+bool scan_blob(JsonScan& scan, PackedBlob& blob) {
+    bool has_id = false, has_type = false;
+    const bool read = scan.object([&](std::string_view key) {
+        if (key == "id") return has_id = scan.id(blob.id);
+        if (key == "type") {
+            blob.type = scan.take("\"data\"") ? BlobType::data : BlobType::tree;
+            return has_type = blob.type == BlobType::data || scan.take("\"tree\"");
+        }
+        if (key == "offset") return scan.number(blob.offset);
+        if (key == "length") return scan.number(blob.length);
+        return key == "uncompressed_length" && scan.number(blob.uncompressed_length);
+    });
+    return read && has_id && has_type && check(blob, "");
+}
+
+bool scan_pack(JsonScan& scan, IndexPack& pack) {
+    bool has_id = false;
+    const bool read = scan.object([&](std::string_view key) {
+        if (key == "id") return has_id = scan.id(pack.id);
+        pack.blobs.clear();
+        return key == "blobs" && scan.array([&] { return scan_blob(scan, pack.blobs.emplace_back()); });
+    });
+    return read && has_id;
+}
+
+std::optional<std::vector<IndexPack>> scan_index(std::string_view json) {
+    JsonScan scan(json);
+    std::vector<IndexPack> packs;
+    if (scan.take("{\"packs\":") && scan.array([&] { return scan_pack(scan, packs.emplace_back()); }) &&
+        scan.take("}") && scan.done())
+        return packs;
+    return std::nullopt;
 }
 
 }    // namespace
@@ -93,6 +134,7 @@ std::string encode_index(const std::vector<IndexPack>& packs) {
 }
 
 Result<std::vector<IndexPack>> decode_index(std::string_view json, std::string_view what) {
+    if (auto packs = scan_index(json)) return *std::move(packs);
     HF_TRY(const simdjson::dom::object root, parse_object(json, what));
     std::vector<IndexPack> packs;
     bool has_packs = false;

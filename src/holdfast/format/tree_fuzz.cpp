@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "holdfast/format/tree.hpp"
 
@@ -12,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     const auto tree = decode_tree(text, "fuzz");
     if (!tree && tree.error().code != ErrorCode::corrupt) __builtin_trap();
+    // With a space in front the general parser reads it: both must say the same.
+    const auto general = decode_tree(" " + std::string(text), "fuzz");
+    if (tree.has_value() != general.has_value() || (tree && encode(*tree) != encode(*general))) __builtin_trap();
     if (!tree) return 0;
     const std::string written = encode(*tree);
     const auto again = decode_tree(written, "again");

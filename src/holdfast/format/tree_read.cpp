@@ -6,6 +6,7 @@
 
 #include "holdfast/format/documents.hpp"
 #include "holdfast/format/go_json.hpp"
+#include "holdfast/format/json_scan.hpp"
 #include "holdfast/format/tree.hpp"
 
 // The reading half of tree.hpp.
@@ -109,11 +110,27 @@ Status check_name(std::string_view name, std::string_view what) {
                 fmt::format("{}: '{}' cannot be the name of a file", what, quote_name(name.substr(0, 80))));
 }
 
+struct Present {
+    bool type = false, content = false, subtree = false;
+};
+
+Status check(const Node& node, const Present& has, std::string_view what) {
+    HF_DO(check_name(node.name, what));
+    const auto lacks = [&](std::string_view field) {
+        return fail(ErrorCode::corrupt,
+                    fmt::format("{}: '{}' has no {}", what, quote_name(node.name.substr(0, 80)), field));
+    };
+    if (!has.type) return lacks("type");
+    if (node.type == NodeType::file && !has.content) return lacks("content");
+    if (node.type == NodeType::dir && !has.subtree) return lacks("subtree");
+    return {};
+}
+
 Result<Node> read_node(simdjson::dom::element from, std::string_view what) {
     simdjson::dom::object object;
     if (from.get(object)) return wrong_field({what, "nodes"}, "holds something else than objects");
     Node node;
-    bool has_type = false, has_content = false, has_subtree = false;
+    Present has;
     std::string target;
     Bytes raw_target;
     for (const auto [key, value] : object) {
@@ -130,48 +147,133 @@ Result<Node> read_node(simdjson::dom::element from, std::string_view what) {
             if (!value.get(name)) type = parse_type(name);
             if (!type) return wrong_field(place, "is no known type of file");
             node.type = *type;
-            has_type = true;
+            has.type = true;
         } else if (key == "linktarget") {
             HF_DO(read(value, place, target));
         } else if (key == "linktarget_raw") {
             HF_DO(read(value, place, raw_target));
         } else {
             HF_DO(read_field(value, place, node));
-            if (key == "content") has_content = !value.is_null();
-            if (key == "subtree") has_subtree = !value.is_null();
+            if (key == "content") has.content = !value.is_null();
+            if (key == "subtree") has.subtree = !value.is_null();
         }
     }
-    HF_DO(check_name(node.name, what));
     node.link_target = raw_target.empty() ? std::move(target) : std::string(as_text(raw_target));
-    const auto lacks = [&](std::string_view field) {
-        return fail(ErrorCode::corrupt,
-                    fmt::format("{}: '{}' has no {}", what, quote_name(node.name.substr(0, 80)), field));
-    };
-    if (!has_type) return lacks("type");
-    if (node.type == NodeType::file && !has_content) return lacks("content");
-    if (node.type == NodeType::dir && !has_subtree) return lacks("subtree");
+    HF_DO(check(node, has, what));
     return node;
 }
 
-}    // namespace
+bool scan_text(JsonScan& scan, std::string& to) {
+    std::string_view text;
+    if (!scan.string(text)) return false;
+    to = text;
+    return true;
+}
 
-Result<Tree> decode_tree(std::string_view json, std::string_view what) {
+bool scan_time(JsonScan& scan, Timestamp& to) {
+    std::string_view text;
+    if (!scan.string(text)) return false;
+    const auto time = parse_rfc3339(text);
+    if (time) to = *time;
+    return time.has_value();
+}
+
+bool scan_attribute(JsonScan& scan, std::pair<std::string, Bytes>& attribute) {
+    const bool read = scan.object([&](std::string_view key) {
+        if (key == "name") return scan_text(scan, attribute.first);
+        std::string_view value;
+        return key == "value" && scan.string(value) && from_base64(value, attribute.second);
+    });
+    return read && !attribute.first.empty();
+}
+
+bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) {
+    std::string_view text;
+    if (key == "name") {
+        if (!scan.string(text)) return false;
+        auto name = unquote_name(text);
+        if (name) node.name = *std::move(name);
+        return name.has_value();
+    }
+    if (key == "type") {
+        if (!scan.string(text)) return false;
+        const auto type = parse_type(text);
+        node.type = type.value_or(NodeType::file);
+        return has.type = type.has_value();
+    }
+    if (key == "mode") return scan.number(node.mode);
+    if (key == "mtime") return scan_time(scan, node.mtime);
+    if (key == "atime") return scan_time(scan, node.atime);
+    if (key == "ctime") return scan_time(scan, node.ctime);
+    if (key == "uid") return scan.number(node.uid);
+    if (key == "gid") return scan.number(node.gid);
+    if (key == "user") return scan_text(scan, node.user);
+    if (key == "group") return scan_text(scan, node.group);
+    if (key == "inode") return scan.number(node.inode);
+    if (key == "device_id") return scan.number(node.device_id);
+    if (key == "size") return scan.number(node.size);
+    if (key == "links") return scan.number(node.links);
+    if (key == "device") return scan.number(node.device);
+    if (key == "linktarget") return scan_text(scan, node.link_target);
+    if (key == "error") return scan_text(scan, node.error);
+    if (key == "subtree") return has.subtree = scan.id(node.subtree);
+    if (key == "content") {
+        if (scan.take("null")) return !has.content;
+        constexpr std::size_t k_item = sizeof(R"("",)") - 1 + 2 * sizeof(Id::bytes);
+        node.content.clear();
+        node.content.reserve(scan.distance_to(']') / k_item + 1);
+        return has.content = scan.array([&] { return scan.id(node.content.emplace_back()); });
+    }
+    if (key == "extended_attributes") {
+        node.extended_attributes.clear();
+        return scan.array([&] { return scan_attribute(scan, node.extended_attributes.emplace_back()); });
+    }
+    return false;
+}
+
+std::optional<std::vector<Node>> scan_tree(std::string_view json) {
+    if (!simdjson::validate_utf8(json.data(), json.size())) return std::nullopt;
+    JsonScan scan(json);
+    std::vector<Node> nodes;
+    const auto node = [&] {
+        Node& one = nodes.emplace_back();
+        Present has;
+        return scan.object([&](std::string_view key) { return scan_field(scan, key, one, has); }) &&
+               check(one, has, "");
+    };
+    if (scan.take("{\"nodes\":") && scan.array(node) && scan.take("}") && scan.done()) return nodes;
+    return std::nullopt;
+}
+
+Result<std::vector<Node>> parse_tree(std::string_view json, std::string_view what) {
     HF_TRY(const simdjson::dom::object root, parse_object(json, what));
-    Tree tree;
+    std::vector<Node> nodes;
     bool has_nodes = false;
     for (const auto [key, value] : root) {
         if (key != "nodes") continue;
         simdjson::dom::array array;
         if (value.get(array)) return wrong_field({what, key}, "is not a list");
         has_nodes = true;
-        tree.nodes.clear();
-        tree.nodes.reserve(array.size());
+        nodes.clear();
+        nodes.reserve(array.size());
         for (const simdjson::dom::element item : array) {
             HF_TRY(Node node, read_node(item, what));
-            tree.nodes.push_back(std::move(node));
+            nodes.push_back(std::move(node));
         }
     }
     if (!has_nodes) return fail(ErrorCode::corrupt, fmt::format("{}: the field 'nodes' is missing", what));
+    return nodes;
+}
+
+}    // namespace
+
+Result<Tree> decode_tree(std::string_view json, std::string_view what) {
+    Tree tree;
+    if (auto nodes = scan_tree(json)) {
+        tree.nodes = *std::move(nodes);
+    } else {
+        HF_TRY(tree.nodes, parse_tree(json, what));
+    }
     const auto by_name = [](const Node& a, const Node& b) { return a.name < b.name; };
     if (!std::is_sorted(tree.nodes.begin(), tree.nodes.end(), by_name))
         std::sort(tree.nodes.begin(), tree.nodes.end(), by_name);

@@ -69,6 +69,11 @@ Result<Bytes> BlobOpener::open_document(ByteSpan envelope) {
     return format::decode_unpacked(plain, decompressor_);
 }
 
+void BlobOpener::shrink(std::size_t kept) {
+    for (Bytes* buffer : {&scratch_, &plain_})
+        if (buffer->capacity() > kept) Bytes().swap(*buffer);
+}
+
 OpenerPool::Lease OpenerPool::get() {
     std::unique_ptr<BlobOpener> opener;
     {
@@ -83,8 +88,8 @@ OpenerPool::Lease OpenerPool::get() {
 }
 
 OpenerPool::Lease::~Lease() {
-    // A buffer that once held a huge blob is not kept for small ones.
-    if (opener_->scratch().capacity() > std::size_t(16) << 20) return;
+    // Buffers that once held a huge blob are not kept for small ones.
+    opener_->shrink(std::size_t(16) << 20);
     const std::scoped_lock lock(pool_.mutex_);
     pool_.idle_.push_back(std::move(opener_));
 }

@@ -34,6 +34,8 @@ public:
     Result<Bytes> open_document(ByteSpan envelope);
     /// A scratch buffer for the envelope.
     Bytes& scratch() { return scratch_; }
+    /// Buffers of more than `kept` bytes go; what was returned from them with them.
+    void shrink(std::size_t kept);
     format::Cipher& cipher() { return cipher_; }
 
 private:

@@ -192,26 +192,42 @@ std::vector<BlobPlace> Repository::places(format::BlobType type, const Id& id) c
     return state_->index.places(type, id);
 }
 
-Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
+namespace {
+
+// `use(content)` with the blob as it lies in a buffer that others use afterwards, or the error of the last copy.
+template <class Use>
+auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Use use) -> decltype(use(ByteView())) {
     const char* kind = type == format::BlobType::tree ? "tree" : "data";
     Error error{ErrorCode::corrupt, fmt::format("{} blob {} is in no index", kind, id.brief()),
                 "run `holdfast check`; if packs are there that no index names, `holdfast repair index` finds them"};
-    const auto opener = state_->openers.get();
-    for (const BlobPlace& place : places(type, id)) {
+    const auto opener = state.openers.get();
+    for (const BlobPlace& place : state.index.places(type, id)) {
         Bytes& envelope = opener->scratch();
         envelope.resize(place.blob.length);
-        auto read = state_->backend->read_at({FileKind::pack, place.pack}, place.blob.offset, envelope);
+        auto read = state.backend->read_at({FileKind::pack, place.pack}, place.blob.offset, envelope);
         auto plain = read ? opener->open(envelope, place.blob) : Result<ByteView>(fail(std::move(read).error()));
-        if (plain) return Bytes(plain->begin(), plain->end());
+        if (plain) {
+            auto used = use(*plain);
+            // The tree of a folder with huge files is megabytes, and comes once.
+            if (type == format::BlobType::tree) opener->shrink(1u << 20);
+            return used;
+        }
         error = std::move(plain).error().within("pack " + place.pack.brief());
         if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;    // the index promised it
     }
     return fail(std::move(error));
 }
 
+}    // namespace
+
+Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
+    return with_blob(*state_, type, id,
+                     [](ByteView plain) -> Result<Bytes> { return Bytes(plain.begin(), plain.end()); });
+}
+
 Result<format::Tree> Repository::read_tree(const Id& id) const {
-    HF_TRY(const Bytes json, read_blob(format::BlobType::tree, id));
-    return format::decode_tree(as_text(json), "tree " + id.brief());
+    return with_blob(*state_, format::BlobType::tree, id,
+                     [&](ByteView json) { return format::decode_tree(as_text(json), "tree " + id.brief()); });
 }
 
 Result<Id> Repository::write_document(FileKind kind, std::string_view json) {

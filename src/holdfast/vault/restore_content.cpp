@@ -28,6 +28,8 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 // Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
 constexpr std::size_t k_together_max = 31;
 constexpr std::size_t k_room_max = 4u << 20;
+// Most chunks that are longer than that fit in here: a buffer of this size is kept, as new memory costs more than the copying.
+constexpr std::size_t k_kept_max = 6u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -122,9 +124,17 @@ private:
     struct Buffers {
         Bytes envelopes, room;
         std::array<format::Sha256, k_together_max> sums;
+        static void fit(Bytes& buffer, std::size_t usual, std::size_t size) {
+            if (buffer.capacity() < size) {
+                Bytes().swap(buffer);    // growing would hold both, and copy
+                buffer.reserve(size <= usual ? usual : std::max(size, k_kept_max));
+            }
+            buffer.resize(size);
+        }
+        // A huge blob's room is not kept for small ones.
         void give_back() {
-            if (envelopes.capacity() > k_read_max) Bytes().swap(envelopes);
-            if (room.capacity() > k_room_max) Bytes().swap(room);
+            for (Bytes* buffer : {&envelopes, &room})
+                if (buffer->capacity() > k_kept_max) Bytes().swap(*buffer);
         }
     };
 
@@ -135,8 +145,7 @@ private:
         for (std::size_t i = run.from; i < run.to; ++i)
             end = std::max(end, std::uint64_t(pieces_[i].place.offset) + pieces_[i].place.length);
         thread_local Buffers buffers;
-        buffers.envelopes.clear();    // growing need not copy
-        buffers.envelopes.resize(end - first.offset);
+        Buffers::fit(buffers.envelopes, k_read_max, end - first.offset);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
         const bool read = job_.repository.backend()
                               .read_at({storage::FileKind::pack, pack}, first.offset, buffers.envelopes)
@@ -145,8 +154,7 @@ private:
         std::vector<format::HashWork> work;
         for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
             wanted = some_from(i, run.to);
-            buffers.room.clear();
-            buffers.room.resize(wanted.back().room + wanted.back().blob.uncompressed_length);
+            Buffers::fit(buffers.room, k_room_max, wanted.back().room + wanted.back().blob.uncompressed_length);
             work.clear();
             for (Wanted& one : wanted) {
                 if (!read) break;
@@ -170,7 +178,6 @@ private:
             }
             write(adjoining);
         }
-        // A huge blob's room is not kept for small ones.
         buffers.give_back();
     }
 
