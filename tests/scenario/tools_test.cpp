@@ -1,9 +1,13 @@
 // The repository's tools, as a user would use them: look, copy, mend, unlock.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 
 #include "scenario.hpp"
@@ -86,6 +90,27 @@ TEST_F(Tools, DumpLeavesNoTargetWhenItFails) {
     const Answer damaged = holdfast({"dump", "--target", at("broken.tar"), "latest", at("source")});
     EXPECT_EQ(damaged.exit, 1);
     EXPECT_FALSE(os::exists(at("broken.tar")));
+}
+
+// The reader of a pipe sleeps, and the pipe is full: the write waits. One signal ends it, whatever it passed on before.
+TEST_F(Tools, ASignalEndsAWriteThatNobodyReads) {
+    write(at("large"), std::string(8u << 20, 'x'));
+    ASSERT_EQ(holdfast({"backup", at("large"), at("source")}).exit, 0);
+    for (const auto& arguments :
+         {std::vector<std::string>{"dump", "latest", at("source")}, {"dump", "latest", at("large")}}) {
+        auto dump = os::Process::start(
+            command(arguments, {{"HOLDFAST_REPOSITORY", repository()}, {"HOLDFAST_PASSWORD_FILE", password_file()}}));
+        ASSERT_TRUE(dump.has_value()) << dump.error().message;
+        const int room = ::fcntl(dump->output(), F_GETPIPE_SZ);
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        for (int held = 0; held <= room - PIPE_BUF && std::chrono::steady_clock::now() < limit; ::usleep(1000))
+            ASSERT_EQ(::ioctl(dump->output(), FIONREAD, &held), 0);
+        dump->kill(SIGTERM);
+        const auto ended = dump->wait(std::chrono::seconds(60));
+        ASSERT_TRUE(ended.has_value()) << "it did not end";
+        EXPECT_EQ(ended->code, 130) << ended->text() << dump->errors();
+        EXPECT_THAT(dump->errors(), HasSubstr("stopped"));
+    }
 }
 
 TEST_F(Tools, CatAndListShowObjectsAndKeepTheMasterKey) {

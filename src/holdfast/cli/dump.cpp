@@ -6,6 +6,7 @@
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
 #include "holdfast/vault/dump_archive.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -52,6 +53,7 @@ Examples
         const auto sink = [&](ByteView bytes) -> Status {
             if (file) return file->write(bytes);
             if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size()) return {};
+            if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing to standard output");
             return fail(errno_error(errno, "cannot write to standard output"));
         };
         HF_DO(node.type == format::NodeType::file
