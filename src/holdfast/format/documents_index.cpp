@@ -81,12 +81,17 @@ bool scan_blob(JsonScan& scan, PackedBlob& blob) {
     return read && has_id && has_type && check(blob, "");
 }
 
+// Of a blob's entry: the list grows once at most.
+constexpr std::size_t k_usual_length = 145;
+
 bool scan_pack(JsonScan& scan, IndexPack& pack) {
     bool has_id = false;
     const bool read = scan.object([&](std::string_view key) {
         if (key == "id") return has_id = scan.id(pack.id);
+        if (key != "blobs") return false;
         pack.blobs.clear();
-        return key == "blobs" && scan.array([&] { return scan_blob(scan, pack.blobs.emplace_back()); });
+        pack.blobs.reserve(scan.distance_to(']') / k_usual_length + 1);
+        return scan.array([&] { return scan_blob(scan, pack.blobs.emplace_back()); });
     });
     return read && has_id;
 }

@@ -70,7 +70,10 @@ struct DiskWalk::Listing {
     format::Tree before;
 
     std::string path(std::size_t place) const { return names[place] == "." ? prefix : prefix + names[place]; }    // "/"
-    const format::Node* node_before(std::size_t place) const { return before.find(names[place]); }
+    format::Node* node_before(std::size_t place) {
+        const format::Node* const found = before.find(names[place]);
+        return found ? &before.nodes[static_cast<std::size_t>(found - before.nodes.data())] : nullptr;
+    }
 };
 
 DiskWalk::DiskWalk(Repository& repository, Pipeline& pipeline, FileReaders& readers, WalkCounters& counters,
@@ -307,10 +310,10 @@ bool DiskWalk::has_content(const format::Node& file) const {
                        [&](const Id& id) { return repository_.has_blob(format::BlobType::data, id); });
 }
 
-void DiskWalk::walk_file(const Listing& in, std::size_t place, const struct stat& st) {
+void DiskWalk::walk_file(Listing& in, std::size_t place, const struct stat& st) {
     const std::string& name = in.names[place];
     const FolderPtr& folder = in.folder;
-    const format::Node* const before = in.node_before(place);
+    format::Node* const before = in.node_before(place);
     const auto size = static_cast<std::uint64_t>(st.st_size);
     counters_.files_found += 1;
     counters_.bytes_found += size;
@@ -323,7 +326,10 @@ void DiskWalk::walk_file(const Listing& in, std::size_t place, const struct stat
     };
     if (before && is_unchanged(*before, st) && has_content(*before)) {
         // An unchanged ctime says that owner, mode and attributes are as they were, too.
+        std::vector<Id> content =
+            std::move(before->content);    // of a huge file it is megabytes, and nobody asks again
         format::Node node = *before;
+        node.content = std::move(content);
         node.device_id = st.st_dev;
         if (with_atime_) node.atime = timestamp_of(st.st_atim);
         counters_.bytes_unchanged += size;

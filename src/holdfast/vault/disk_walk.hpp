@@ -49,7 +49,7 @@ private:
     // Every name that comes in is settled in its folder, whatever becomes of it.
     Status walk_entry(const std::shared_ptr<Listing>& in, std::size_t place);
     Status walk_folder(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st);
-    void walk_file(const Listing& in, std::size_t place, const struct stat& st);
+    void walk_file(Listing& in, std::size_t place, const struct stat& st);
     /// Leaves a folder to another thread if one has too little to do; else it is for the caller.
     bool hand_over(const std::shared_ptr<Listing>& in, std::size_t place, const struct stat& st);
     /// Walks folders that were handed over until there will be none any more.
