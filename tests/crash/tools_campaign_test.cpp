@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 #include "campaign.hpp"
 #include "holdfast/format/documents.hpp"
@@ -25,9 +26,31 @@ protected:
         return vault::Repository::open(storage::local_backend(where), Secret(std::string(password)), clock_)
             .has_value();
     }
-    void copy_of_repository(const std::string& to) {
+    static void copy_repository(const std::string& from, const std::string& to) {
         ASSERT_TRUE(os::remove_tree(to).has_value());
-        fs::copy(repo(), to, fs::copy_options::recursive);
+        fs::copy(from, to, fs::copy_options::recursive);
+    }
+    std::vector<vault::SnapshotEntry> snapshots_there() {
+        const auto repository = open();
+        EXPECT_TRUE(repository.has_value());
+        if (!repository) return {};
+        auto entries = (*repository)->snapshots();
+        EXPECT_TRUE(entries.has_value());
+        return entries.value_or(std::vector<vault::SnapshotEntry>{});
+    }
+    // Of three processes of another host.
+    void leave_locks(Duration age, const std::function<bool(int)>& exclusive) {
+        const auto repository = open();
+        ASSERT_TRUE(repository.has_value());
+        for (int i = 0; i < 3; ++i) {
+            format::Lock lock;
+            lock.time = clock_.now() - age;
+            lock.exclusive = exclusive(i);
+            lock.hostname = "elsewhere";
+            lock.username = "trader";
+            lock.pid = 17 + i;
+            ASSERT_TRUE((*repository)->write_document(FileKind::lock, format::encode(lock)).has_value());
+        }
     }
     static std::vector<std::string> files_below(const std::string& folder) {
         std::vector<std::string> files;
@@ -65,13 +88,7 @@ TEST_F(ToolsUnderFire, Copy) {
     target.name = "copy";
     target.points_step = 2;
     target.arguments = {"copy", "--from-repo", at("other"), "--from-password-file", at("password")};
-    target.expect_done = [&] {
-        const auto repository = open();
-        ASSERT_TRUE(repository.has_value());
-        const auto entries = (*repository)->snapshots();
-        ASSERT_TRUE(entries.has_value());
-        EXPECT_EQ(entries->size(), 8u);    // none twice
-    };
+    target.expect_done = [&] { EXPECT_EQ(snapshots_there().size(), 8u); };    // none twice
     target.random_kills = 8;
     fire(target);
 }
@@ -89,10 +106,7 @@ TEST_F(ToolsUnderFire, Rekey) {
     target.name = "rekey";
     target.points_step = 3;
     target.arguments = {"rekey", "--to", at("fresh"), "--new-password-file", at("new-password")};
-    target.prepare = [&] {
-        ASSERT_TRUE(os::remove_tree(at("fresh")).has_value());
-        fs::copy(at("begun"), at("fresh"), fs::copy_options::recursive);
-    };
+    target.prepare = [&] { copy_repository(at("begun"), at("fresh")); };
     target.expect_done = [&] {
         const auto fresh = vault::Repository::open(storage::local_backend(at("fresh")), Secret("a new one"), clock_);
         ASSERT_TRUE(fresh.has_value()) << fresh.error().message;
@@ -210,22 +224,16 @@ TEST_F(ToolsUnderFire, RepairSnapshots) {
     for (const std::string& file : files_below(repo() + "/data"))
         if (fs::file_size(file) > 80'000 && std::ranges::find(before, file) == before.end()) fs::remove(file);
     ASSERT_EQ(run({"repair", "index"}).exit, 0);
-    copy_of_repository(at("damaged"));
+    copy_repository(repo(), at("damaged"));
     Target target;
     target.name = "repair snapshots";
     target.arguments = {"repair", "snapshots", "--forget"};
     target.good_exits = {0, 3};
-    target.prepare = [&] {
-        ASSERT_TRUE(os::remove_tree(repo()).has_value());
-        fs::copy(at("damaged"), repo(), fs::copy_options::recursive);
-    };
+    target.prepare = [&] { copy_repository(at("damaged"), repo()); };
     target.expect_done = [&] {
-        const auto repository = open();
-        ASSERT_TRUE(repository.has_value());
-        const auto entries = (*repository)->snapshots();
-        ASSERT_TRUE(entries.has_value());
-        EXPECT_EQ(entries->size(), 5u);    // the one that a killed run wrote is not written again
-        EXPECT_EQ(std::ranges::count_if(*entries, [](const auto& e) { return e.snapshot.original.has_value(); }), 1);
+        const auto entries = snapshots_there();
+        EXPECT_EQ(entries.size(), 5u);    // the one that a killed run wrote is not written again
+        EXPECT_EQ(std::ranges::count_if(entries, [](const auto& e) { return e.snapshot.original.has_value(); }), 1);
     };
     target.mends = true;
     target.random_kills = 6;
@@ -235,19 +243,7 @@ TEST_F(ToolsUnderFire, RepairSnapshots) {
 TEST_F(ToolsUnderFire, Unlock) {
     make_template();
     reset();
-    {
-        auto repository = open();
-        ASSERT_TRUE(repository.has_value());
-        for (int i = 0; i < 3; ++i) {
-            format::Lock lock;
-            lock.time = clock_.now() - std::chrono::hours(1);
-            lock.exclusive = true;
-            lock.hostname = "elsewhere";
-            lock.username = "trader";
-            lock.pid = 17 + i;
-            ASSERT_TRUE((*repository)->write_document(FileKind::lock, format::encode(lock)).has_value());
-        }
-    }
+    leave_locks(std::chrono::hours(1), [](int) { return true; });
     keep_as_template();
     Target target;
     target.name = "unlock";
@@ -260,19 +256,7 @@ TEST_F(ToolsUnderFire, Unlock) {
 TEST_F(ToolsUnderFire, UnlockRemoveAll) {
     make_template();
     reset();
-    {
-        auto repository = open();
-        ASSERT_TRUE(repository.has_value());
-        for (int i = 0; i < 3; ++i) {
-            format::Lock lock;
-            lock.time = clock_.now();
-            lock.exclusive = i > 0;
-            lock.hostname = "elsewhere";
-            lock.username = "trader";
-            lock.pid = 17 + i;
-            ASSERT_TRUE((*repository)->write_document(FileKind::lock, format::encode(lock)).has_value());
-        }
-    }
+    leave_locks({}, [](int i) { return i > 0; });
     write(repo() + "/locks/" + std::string(64, 'a'), "half of a lo");
     keep_as_template();
     Target target;
@@ -313,11 +297,8 @@ TEST_F(ToolsUnderFire, Recover) {
     };
     target.may_go = {snapshots_.back().id};
     target.expect_done = [&] {
-        const auto repository = open();
-        ASSERT_TRUE(repository.has_value());
-        const auto entries = (*repository)->snapshots();
-        ASSERT_TRUE(entries.has_value());
-        EXPECT_EQ(std::ranges::count_if(*entries,
+        const auto entries = snapshots_there();
+        EXPECT_EQ(std::ranges::count_if(entries,
                                         [](const auto& e) { return std::ranges::count(e.snapshot.tags, "recovered"); }),
                   1);
     };
@@ -328,7 +309,7 @@ TEST_F(ToolsUnderFire, Recover) {
 TEST_F(ToolsUnderFire, Heal) {
     make_template();
     reset();
-    copy_of_repository(at("good"));
+    copy_repository(repo(), at("good"));
     Target target;
     target.name = "heal";
     target.points_step = 3;
