@@ -56,6 +56,7 @@ public:
     std::string name() const override;
 
 private:
+    friend struct FixTexts;    // fix_fuzz: hands over messages without a session
     struct Question {
         std::uint64_t number = 0;
         Decimal filled;    // as the engine knew it

@@ -9,6 +9,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/storage/credentials_text.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -30,20 +31,9 @@ public:
                 "chmod 600 " + file);
         HF_TRY(const std::string text, os::read_text(file, 1 << 20));
         for (const char* name : k_key_variables) set(name, nullptr);
-        unsigned number = 0;
-        for (std::size_t at = 0; at < text.size();) {
-            const std::size_t end = std::min(text.find('\n', at), text.size());
-            std::string line = text.substr(at, end - at);
-            at = end + 1;
-            ++number;
-            if (line.ends_with('\r')) line.pop_back();
-            if (line.empty() || line[0] == '#') continue;
-            const std::size_t equals = line.find('=');
-            if (equals == std::string::npos || equals == 0)
-                return fail(ErrorCode::config, fmt::format("{}:{} is not NAME=value", file, number),
-                            "write lines as AWS_ACCESS_KEY_ID=…");
-            set(line.substr(0, equals), line.c_str() + equals + 1);
-        }
+        auto lines = storage::parse_credentials(text);
+        if (!lines) return fail(std::move(lines).error().within(file));
+        for (const auto& [name, value] : *lines) set(name, value.c_str());
         return {};
     }
     ~ScopedEnvironment() {

@@ -79,16 +79,20 @@ Result<Answer> Line::exchange(std::string_view request, Duration timeout, bool& 
         if (input.size() > k_head_max) return fail(ErrorCode::corrupt, "what answers there is no holdfast engine");
         HF_DO(more());
     }
-    const std::string head = input.substr(0, end + 2);
-    const auto status = head.starts_with("HTTP/1.1 ") ? number<int>(std::string_view(head).substr(9, 3)) : std::nullopt;
+    HF_TRY(const AnswerHead head, parse_answer_head(std::string_view(input).substr(0, end + 2)));
+    input.erase(0, end + 4);
+    while (input.size() < head.body_size) HF_DO(more());
+    if (input.size() > head.body_size) return fail(ErrorCode::corrupt, "the engine said more than it announced");
+    if (head.closes) socket_.reset();
+    return Answer{head.status, std::move(input)};
+}
+
+Result<AnswerHead> parse_answer_head(std::string_view head) {
+    const auto status = head.starts_with("HTTP/1.1 ") ? number<unsigned>(head.substr(9, 3)) : std::nullopt;
     const auto size = number<std::size_t>(header(head, "content-length"));
     if (!status || !size || *size > k_body_max)
         return fail(ErrorCode::corrupt, "what answers there is no holdfast engine");
-    input.erase(0, end + 4);
-    while (input.size() < *size) HF_DO(more());
-    if (input.size() > *size) return fail(ErrorCode::corrupt, "the engine said more than it announced");
-    if (header(head, "connection") == "close") socket_.reset();
-    return Answer{*status, std::move(input)};
+    return AnswerHead{static_cast<int>(*status), *size, header(head, "connection") == "close"};
 }
 
 Result<Answer> Line::ask(std::string_view method, std::string_view path, std::string_view body, Duration timeout) {

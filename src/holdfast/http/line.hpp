@@ -27,6 +27,14 @@ struct Answer {
     std::string body;
 };
 
+/// What an engine's answer begins with; `head` is its status line and headers, each with its line end. corrupt: no engine's.
+struct AnswerHead {
+    int status = 0;
+    std::size_t body_size = 0;    // at most 8 MiB
+    bool closes = false;
+};
+Result<AnswerHead> parse_answer_head(std::string_view head);
+
 class Line {
 public:
     Line(Place place, std::string token) : place_(std::move(place)), token_(std::move(token)) {}
