@@ -128,6 +128,10 @@ TEST(Index, ReadsResticsAndWritesItInTheSameForm) {
         const auto index = decode_index(text.text(), id);
         ASSERT_TRUE(index) << index.error().message;
         EXPECT_EQ(encode_index(*index), text.text());    // the order of blobs is the file's
+        // With a space in front it is read the general way.
+        const auto general = decode_index(" " + text.text(), id);
+        ASSERT_TRUE(general) << general.error().message;
+        EXPECT_EQ(encode_index(*general), text.text());
     }
 }
 

@@ -32,6 +32,10 @@ TEST(Tree, GivesResticsTreesBackByteForByte) {
             const auto tree = decode_tree(text.text(), id);
             ASSERT_TRUE(tree) << tree.error().message;
             EXPECT_EQ(encode(*tree), text.text());
+            // With a space in front it is read the general way.
+            const auto general = decode_tree(" " + text.text(), id);
+            ASSERT_TRUE(general) << general.error().message;
+            EXPECT_EQ(encode(*general), text.text());
             EXPECT_EQ(sha256(as_bytes(encode(*tree))).hex(), id);
             ++trees;
         }

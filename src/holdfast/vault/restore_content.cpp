@@ -27,9 +27,8 @@ constexpr std::uint64_t k_writeback_min = 1u << 20;
 constexpr std::uint64_t k_writeback_step = 32u << 20;
 // Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
 constexpr std::size_t k_together_max = 31;
-constexpr std::size_t k_room_max = 4u << 20;
-// Most chunks that are longer than that fit in here: a buffer of this size is kept, as new memory costs more than the copying.
-constexpr std::size_t k_kept_max = 6u << 20;
+// Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
+constexpr std::size_t k_room_max = 6u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -127,14 +126,14 @@ private:
         static void fit(Bytes& buffer, std::size_t usual, std::size_t size) {
             if (buffer.capacity() < size) {
                 Bytes().swap(buffer);    // growing would hold both, and copy
-                buffer.reserve(size <= usual ? usual : std::max(size, k_kept_max));
+                buffer.reserve(size <= usual ? usual : std::max(size, k_room_max));
             }
             buffer.resize(size);
         }
         // A huge blob's room is not kept for small ones.
         void give_back() {
             for (Bytes* buffer : {&envelopes, &room})
-                if (buffer->capacity() > k_kept_max) Bytes().swap(*buffer);
+                if (buffer->capacity() > k_room_max) Bytes().swap(*buffer);
         }
     };
 
