@@ -23,7 +23,7 @@ struct BackupArguments {
     std::vector<std::string> paths;    // not empty: plain paths, no configuration
     std::vector<std::string> only, without, tags, exclude;
     std::string host, parent;
-    bool one_file_system = false, force = false, no_mirror = false;
+    bool one_file_system = false, force = false, full = false, no_mirror = false;
 };
 
 using namespace std::chrono_literals;
@@ -108,6 +108,7 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
     options.without = arguments.without;
     options.tags = arguments.tags;
     options.program_version = program_version();
+    options.full = arguments.full;
     options.progress = [&](const vault::BackupProgress& now) { progress.show(progress_state(now)); };
     options.say = [&](std::string_view component, std::string_view event) {
         if (session.people()) progress.above(fmt::format("{}: {}", component, event));
@@ -203,6 +204,9 @@ int print_paths_report(const Session& session, const PathsReport& report, const 
 }
 
 Result<int> backup_paths(const Session& session, const BackupArguments& arguments) {
+    if (arguments.full)
+        return fail(ErrorCode::usage, "--full is about the stores of holdfast.toml, not PATHs",
+                    "--force reads every file anew");
     if (!arguments.only.empty() || !arguments.without.empty())
         return fail(ErrorCode::usage, "--only and --without choose components of holdfast.toml, not PATHs",
                     "leave out the paths, or use --exclude");
@@ -266,6 +270,7 @@ class BackupCommand final : public Command {
         return R"(Examples
   holdfast backup                                  everything in holdfast.toml
   holdfast backup --only redis --tag before-deploy
+  holdfast backup --full                           no increments: every store is copied whole
   holdfast backup --without clickhouse --without logs
   holdfast backup /etc /home --exclude '*.tmp'     plain paths, as restic does
 
@@ -286,6 +291,7 @@ not sent, or it is further behind than its lag_max_hours. A mirror that merely d
         options.value("--parent", arguments_.parent, "SNAPSHOT",
                       "snapshot to compare with (default: the newest of these paths)");
         options.flag("-f,--force", arguments_.force, "read every file, also unchanged ones");
+        options.flag("--full", arguments_.full, "copy every store whole, also where only what changed would do");
         options.flag("--no-mirror", arguments_.no_mirror, "send nothing to the mirrors now");
     }
     Result<int> run(const Session& session) override { return run_backup(session, arguments_); }

@@ -46,7 +46,17 @@ std::optional<RdbFraming> parse_rdb_framing(std::string_view line) {
     return framing;
 }
 
-Result<RedisReplica> RedisReplica::attach(RedisClient client, std::string_view user) {
+std::optional<std::string> parse_continue(std::string_view line) {
+    constexpr std::string_view k_continue = "+CONTINUE";
+    if (!line.starts_with(k_continue)) return std::nullopt;
+    line.remove_prefix(k_continue.size());
+    if (line.empty()) return std::string();
+    if (line.size() != 41 || line.front() != ' ') return std::nullopt;
+    return std::string(line.substr(1));
+}
+
+Result<RedisReplica> RedisReplica::attach(RedisClient client, std::string_view user,
+                                          const std::optional<ReplicationPosition>& held) {
     const auto say = [&](std::initializer_list<std::string_view> arguments) -> Status {
         auto reply = client.command(arguments);
         if (!reply) return fail(explain(std::move(reply).error(), user));
@@ -55,13 +65,14 @@ Result<RedisReplica> RedisReplica::attach(RedisClient client, std::string_view u
     HF_DO(say({"PING"}));
     HF_DO(say({"REPLCONF", "listening-port", "0"}));
     HF_DO(say({"REPLCONF", "capa", "eof", "capa", "psync2"}));
-    HF_DO(client.send({"PSYNC", "?", "-1"}));
+    const std::string id = held ? held->replication_id : "?", from = held ? std::to_string(held->offset + 1) : "-1";
+    HF_DO(client.send({"PSYNC", id, from}));
     RedisReplica replica(std::move(client));
-    if (auto head = replica.receive_head(); !head) return fail(explain(std::move(head).error(), user));
+    if (auto head = replica.receive_head(held); !head) return fail(explain(std::move(head).error(), user));
     return replica;
 }
 
-Status RedisReplica::receive_head() {
+Status RedisReplica::receive_head(const std::optional<ReplicationPosition>& held) {
     const std::string& peer = client_.peer();
     // Empty lines say "still at work".
     const auto next_line = [&]() -> Result<std::string> {
@@ -75,6 +86,12 @@ Status RedisReplica::receive_head() {
     };
 
     HF_TRY(const std::string line, next_line());
+    if (const auto goes_on = parse_continue(line); goes_on && held) {
+        resumed_ = true;
+        replication_id_ = goes_on->empty() ? held->replication_id : *goes_on;
+        offset_ = held->offset;
+        return {};
+    }
     auto answer = parse_full_resync(line);
     if (!answer) return not_psync(line);
     replication_id_ = std::move(answer->replication_id);
@@ -93,7 +110,8 @@ Result<std::size_t> RedisReplica::receive(ByteSpan to) {
     HF_TRY(const std::size_t n, client_.receive_some(to, k_silence_max));
     if (n == 0)
         return fail(ErrorCode::unreachable,
-                    fmt::format("{} went away after {} of its RDB", client_.peer(), human_size(bytes_)),
+                    fmt::format("{} went away after {} of its {}", client_.peer(), human_size(bytes_),
+                                resumed_ ? "commands" : "RDB"),
                     "see the server's log, then try again");
     return n;
 }
@@ -117,6 +135,14 @@ Result<std::size_t> RedisReplica::read(ByteSpan to) {
     std::memmove(held_.data(), held_.data() + n, held_size_ - n);
     held_size_ -= n;
     bytes_ += n;
+    return n;
+}
+
+Result<std::size_t> RedisReplica::read_commands(ByteSpan to) {
+    HF_ASSERT(resumed_);
+    HF_TRY(const std::size_t n, receive(to));
+    bytes_ += n;
+    offset_ += n;
     return n;
 }
 

@@ -263,6 +263,8 @@ void read(Reader& in, RedisConfig& to) {
     in.texts("stop_command", to.stop_command);
     in.texts("start_command", to.start_command);
     in.text("owner", to.owner);
+    in.number("full_every_hours", to.full_every_hours, 0, 8760);
+    in.number("increments_max_percent", to.increments_max_percent, 1, 1000);
 }
 
 void read(Reader& in, DuckDbConfig& to) {

@@ -83,6 +83,9 @@ struct RedisConfig {
     std::string append_file_name = "appendonly.aof";
     std::vector<std::string> stop_command, start_command;    // argv; empty: the user stops and starts it
     std::string owner;    // files are given to this user; empty: kept as the folder's owner
+    // For backups: increments by the replication stream in between.
+    std::uint32_t full_every_hours = 24;    // 0: every backup is a full one
+    std::uint32_t increments_max_percent = 50;    // of the RDB they began with
 };
 
 struct DuckDbConfig {

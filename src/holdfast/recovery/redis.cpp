@@ -1,5 +1,5 @@
-// Redis out of the vault: the RDB is written beside the live files and checked, then the server is stopped, the files are
-// switched, and the server that comes up is compared key by key. Where nobody told us how to start it, a server of our own
+// Redis out of the vault: one RDB is made beside the live files (for which increments are replayed) and checked, then the
+// server is stopped, the files are switched, and the server that comes up is compared key by key. Where nobody told us how to start it, a server of our own
 // proves the file, and the user starts the instance.
 
 #include <fcntl.h>
@@ -14,22 +14,14 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_compare.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
+#include "holdfast/recovery/redis_saved.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
 namespace {
 
 // Ours, in the data folder: on the same file system, so that the switch is a rename.
 constexpr std::string_view k_staging = ".holdfast-restore";
-
-Result<format::Node> find_saved(const RestoreContext& context) {
-    HF_TRY(format::Node node,
-           context.repository.find_node(context.snapshot.snapshot.tree, "/" + context.folder + "/dump.rdb"));
-    if (node.type != format::NodeType::file)
-        return fail(ErrorCode::corrupt, fmt::format("{}/dump.rdb in the snapshot is no file", context.folder));
-    return node;
-}
 
 // What plan and restore refuse, before anything is done.
 Status check_instance(const policy::RedisConfig& config, const RedisInstance& instance, WhenExisting existing) {
@@ -88,28 +80,6 @@ private:
     std::string staging_;
 };
 
-Status write_content(const RestoreContext& context, const format::Node& node, const std::string& path) {
-    HF_TRY(const os::Fd file, os::open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
-    HF_DO(vault::read_content(context.repository, node, [&](ByteView bytes) -> Status {
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + path);
-        return os::write_all(file.get(), bytes);
-    }));
-    return os::sync_fd(file.get(), path);
-}
-
-// Whole, with a right checksum, and the content that the manifest names.
-Result<db::RdbSummary> check_file(const RestoreContext& context, const std::string& path) {
-    HF_TRY(db::RdbSummary summary, db::read_rdb_file(path));
-    const std::uint64_t keys = context.facts["keys"].natural();
-    const std::string digest = context.facts["digest"].text();
-    if (summary.keys == keys && summary.digest() == digest) return summary;
-    return fail(
-        ErrorCode::mismatch,
-        fmt::format("{}/dump.rdb in the snapshot holds {} keys with digest {}, its manifest says {} keys and {}",
-                    context.folder, summary.keys, summary.digest().substr(0, 8), keys, digest.substr(0, 8)),
-        "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced");
-}
-
 // A server that came up with nothing has read other files than those we wrote: the usual cause has a remedy.
 Error explain(Error error, const RedisInstance& instance, const std::optional<std::string>& aside) {
     auto now = db::RedisClient::connect(instance.login);
@@ -132,6 +102,7 @@ json::Value make_result(const RestoreContext& context, const RedisInstance& inst
                                               {"expired_since", comparison.expired},
                                               {"functions", comparison.server.functions},
                                               {"bytes", context.facts["bytes"].natural()},
+                                              {"increments", context.facts["increments"].items().size()},
                                               {"append_only", instance.files.append_only},
                                               {"started", started},
                                               {"compared_in", started ? "the instance" : "a server of our own"},
@@ -148,17 +119,20 @@ json::Value make_result(const RestoreContext& context, const RedisInstance& inst
 }    // namespace
 
 Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, const RestoreContext& context) {
-    HF_TRY(const format::Node saved, find_saved(context));
+    HF_TRY(const RedisSaved saved, find_redis_saved(context));
     HF_TRY(const RedisInstance instance, look_at_redis(config));
     HF_DO(check_instance(config, instance, context.existing));
     HF_TRY([[maybe_unused]] const Owner owner, redis_owner(config.owner, instance.files.folder));
-    HF_DO(check_space(instance, saved.size));
+    HF_DO(check_space(instance, saved.space()));
 
     const std::string data = redis_data_in(instance.files);
     std::vector<PlanStep> steps;
     steps.push_back(
-        {fmt::format("restore {} beside the data in {} and check it", human_size(saved.size), instance.files.folder),
-         saved.size, false});
+        {fmt::format("restore {} beside the data in {} and check it", human_size(saved.bytes), instance.files.folder),
+         saved.bytes, false});
+    if (saved.manifest)
+        steps.push_back(
+            {fmt::format("replay {} increments in a server of our own", saved.increments.size()), 0, false});
     if (config.start_command.empty())
         steps.push_back({"load it in a server of our own and compare every key", 0, false});
     if (instance.running)
@@ -177,18 +151,17 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
 }
 
 Result<json::Value> restore_redis(const policy::RedisConfig& config, const RestoreContext& context) {
-    HF_TRY(const format::Node saved, find_saved(context));
+    HF_TRY(const RedisSaved saved, find_redis_saved(context));
     HF_TRY(const RedisInstance instance, look_at_redis(config));
     HF_DO(check_instance(config, instance, context.existing));
     HF_TRY(const Owner owner, redis_owner(config.owner, instance.files.folder));
-    HF_DO(check_space(instance, saved.size));
+    HF_DO(check_space(instance, saved.space()));
 
     HF_TRY(const Workplace workplace, Workplace::enter(instance.files.folder, owner));
     // Two names of one file: one for the switch, one to compare with afterwards.
     const std::string staged = workplace.staging() + "/dump.rdb", kept = workplace.staging() + "/compare.rdb";
-    context.say(fmt::format("writing {} beside the data in {}", human_size(saved.size), instance.files.folder));
-    HF_DO(write_content(context, saved, staged));
-    HF_TRY([[maybe_unused]] const db::RdbSummary summary, check_file(context, staged));
+    context.say(fmt::format("writing {} beside the data in {}", human_size(saved.bytes), instance.files.folder));
+    HF_DO(make_redis_rdb(context, saved, workplace.staging(), staged));
     if (::link(staged.c_str(), kept.c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot link {} to {}", staged, kept)));
 

@@ -10,7 +10,7 @@
 #include "holdfast/db/redis_replica.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/os/process.hpp"
+#include "holdfast/recovery/redis_scratch.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -93,45 +93,20 @@ Status wait_for_redis(const db::RedisLogin& login, Clock& clock, Duration silenc
 }
 
 Result<RedisComparison> prove_redis_file(const std::string& rdb_file, const std::string& folder, Clock& clock) {
-    const std::string program = os::find_program("redis-server", {"/usr/bin", "/usr/local/bin", "/usr/sbin"});
-    if (program.empty())
-        return fail(ErrorCode::not_found, "there is no redis-server on this machine that could load the restored file",
-                    "install it, or set start_command in [[redis]]: the restored instance itself is then compared");
     HF_TRY(const db::RdbSummary file, db::read_rdb_file(rdb_file));
     const std::uint64_t databases =
         file.databases.empty() ? 16 : std::max<std::uint64_t>(16, file.databases.rbegin()->first + 1);
-
-    // A path for the socket that is short enough: 107 bytes is all that the kernel takes.
-    HF_TRY(const os::TempFolder sockets, os::TempFolder::create("hf-redis-", "/tmp"));
     HF_DO(os::make_folders(folder));
-    if (::link(rdb_file.c_str(), (folder + "/proof.rdb").c_str()) != 0)
+    const std::string proof = folder + "/proof.rdb";
+    if (::link(rdb_file.c_str(), proof.c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot link {} into {}", rdb_file, folder)));
-    const std::string socket = sockets.path() + "/s", log = sockets.path() + "/log",
-                      settings = sockets.path() + "/conf";
-    HF_DO(os::write_file(settings, as_bytes(fmt::format("port 0\nunixsocket {}\nunixsocketperm 700\ndir \"{}\"\n"
-                                                        "dbfilename proof.rdb\nsave \"\"\nappendonly no\nmaxmemory 0\n"
-                                                        "databases {}\nrepl-diskless-sync yes\n"
-                                                        "repl-diskless-sync-delay 0\ndaemonize no\n",
-                                                        socket, folder, databases))));
-    os::Command command;
-    command.arguments = {program, settings};
-    command.output_file = log;
-    command.errors = os::Stream::null;
-    HF_TRY(os::Process server, os::Process::start(command));
-    db::RedisLogin login;
-    login.socket = socket;
-    // It is not up at once, and it may end instead of coming up: a file that it does not take.
-    Status up;
-    do up = wait_for_redis(login, clock, 1s);
-    while (!up && up.error().code == ErrorCode::unreachable && !server.wait(Duration::zero()));
-    Result<RedisComparison> compared = up ? compare_redis(login, rdb_file, clock) : fail(up.error());
-    if (!up && up.error().code == ErrorCode::unreachable) {
-        const auto text = os::read_text(log);
-        const std::string tail = text ? text->substr(text->size() > 600 ? text->size() - 600 : 0) : "";
-        compared = fail(ErrorCode::store, "redis-server does not load the restored file: " + tail,
-                        "is it older than the server that was backed up?");
-    }
-    ::unlink((folder + "/proof.rdb").c_str());
+    const auto server =
+        ScratchRedis::start(fmt::format("dir \"{}\"\ndbfilename proof.rdb\nappendonly no\ndatabases {}\n"
+                                        "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n",
+                                        folder, databases),
+                            clock);
+    Result<RedisComparison> compared = server ? compare_redis(server->login(), rdb_file, clock) : fail(server.error());
+    ::unlink(proof.c_str());
     return compared;
 }
 

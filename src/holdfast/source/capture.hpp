@@ -6,6 +6,7 @@
 //   threads    captures of different components may run at once; one capture is one thread
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "holdfast/base/clock.hpp"
@@ -15,11 +16,19 @@
 
 namespace holdfast::source {
 
+/// The newest snapshot in which a component is whole.
+struct EarlierCopy {
+    Id tree;    // its root
+    json::Value facts;    // of the component
+};
+
 struct CaptureContext {
     vault::Backup& backup;
     Clock& clock;
     std::string folder;    // of this component in the snapshot: "postgres"
     std::string scratch;    // a folder for verification copies, on a disk
+    /// Looks for the copy that an increment may begin with; empty: take all anew.
+    std::function<std::optional<EarlierCopy>()> earlier{};
 };
 
 /// Each returns the component's facts: versions, positions, counts and digests, as docs/formats/manifest.md lists them.

@@ -1,6 +1,6 @@
-// Redis into the vault: we attach as a replica and hand the RDB on while it comes, through the reader that checks it. The
-// server's files are not touched, and no SAVE of it is asked for. What replication does not carry, its settings and its
-// users, is asked for where this user may.
+// Redis into the vault: we attach as a replica and hand on what comes, the RDB through the reader that checks it, or only the
+// commands since the last copy. The server's files are not touched, and no SAVE of it is asked for. What replication does not
+// carry, its settings and its users, is asked for where this user may.
 
 #include <fmt/core.h>
 
@@ -9,6 +9,7 @@
 #include "holdfast/db/redis_replica.hpp"
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/source/capture.hpp"
+#include "holdfast/source/redis_increment.hpp"
 #include "holdfast/source/redis_login.hpp"
 
 namespace holdfast::source {
@@ -17,6 +18,7 @@ namespace {
 // What a server tells of itself, as far as this user may ask.
 struct Extras {
     std::string run_id, mode;
+    std::optional<RedisMoment> moment;
     std::string settings, users;    // config.json, acl.txt; empty: not allowed
     std::vector<std::string> notes;
 };
@@ -53,10 +55,11 @@ Result<Extras> ask_extras(db::RedisClient& client) {
         extras.notes.push_back(fmt::format("{} not saved: the server refuses {}", what, *command.begin()));
         return std::nullopt;
     };
-    HF_TRY(const auto info, ask({"INFO", "server"}, "run id"));
+    HF_TRY(const auto info, ask({"INFO"}, "run id and position"));
     if (info) {
         extras.run_id = db::info_field(info->text(), "run_id");
         extras.mode = db::info_field(info->text(), "redis_mode");
+        extras.moment = parse_redis_moment(info->text());
     }
     HF_TRY(const auto settings, ask({"CONFIG", "GET", "*"}, "settings"));
     if (settings) extras.settings = settings_json(*settings);
@@ -66,9 +69,8 @@ Result<Extras> ask_extras(db::RedisClient& client) {
     return extras;
 }
 
-json::Value make_facts(const db::RdbSummary& summary, const db::RedisReplica& replica, const Extras& extras) {
+json::Value make_facts(const db::RdbSummary& summary, const db::RedisReplica& replica) {
     json::Value facts = json::Value::object({{"version", summary.server_version},
-                                             {"run_id", extras.run_id},
                                              {"replication_id", replica.replication_id()},
                                              {"offset", replica.offset()},
                                              {"rdb_version", summary.version},
@@ -78,9 +80,7 @@ json::Value make_facts(const db::RdbSummary& summary, const db::RedisReplica& re
                                              {"keys", summary.keys},
                                              {"expires", summary.expires},
                                              {"functions", summary.functions},
-                                             {"digest", summary.digest()},
-                                             {"settings", !extras.settings.empty()},
-                                             {"users", !extras.users.empty()}});
+                                             {"digest", summary.digest()}});
     json::Value databases = json::Value::array();
     for (const auto& [number, database] : summary.databases)
         databases.push(json::Value::object({{"db", number}, {"keys", database.keys}, {"expires", database.expires}}));
@@ -88,9 +88,6 @@ json::Value make_facts(const db::RdbSummary& summary, const db::RedisReplica& re
     json::Value types = json::Value::object();
     for (const auto& [name, count] : summary.types) types.set(name, count);
     facts.set("types", std::move(types));
-    json::Value notes = json::Value::array();
-    for (const std::string& note : extras.notes) notes.push(note);
-    facts.set("notes", std::move(notes));
     return facts;
 }
 
@@ -106,12 +103,9 @@ Result<db::RedisLogin> redis_login(const policy::RedisConfig& config) {
     return login;
 }
 
-Result<json::Value> capture_redis(const policy::RedisConfig& config, CaptureContext& context) {
-    HF_TRY(const db::RedisLogin login, redis_login(config));
-    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
-    HF_TRY(Extras extras, ask_extras(client));
-    HF_TRY(db::RedisReplica replica, db::RedisReplica::attach(std::move(client), config.user));
+namespace {
 
+Result<json::Value> capture_whole(db::RedisReplica& replica, Extras& extras, CaptureContext& context) {
     vault::StreamOptions options;
     options.cut = vault::Cut::dump();
     options.mode = 0600;
@@ -123,14 +117,92 @@ Result<json::Value> capture_redis(const policy::RedisConfig& config, CaptureCont
            }));
     if (!summary.has_checksum) extras.notes.push_back("the server runs with rdbchecksum no: only the form was checked");
     HF_TRY([[maybe_unused]] const auto receipt, writer->finish());
+    // The copy is whole; that the server has already forgotten us does not change it.
+    if (auto left = replica.leave(); !left) log_debug("cannot take leave of redis", {{"why", left.error().message}});
+    return make_facts(summary, replica);
+}
+
+// The copy that an increment begins with, or why there is none.
+struct Beginning {
+    std::optional<RedisChain> chain;
+    Id tree;
+    std::string why_not;
+};
+
+Beginning find_beginning(const policy::RedisConfig& config, const Extras& extras, const CaptureContext& context,
+                         Timestamp now) {
+    if (!context.earlier) return {std::nullopt, {}, "asked for"};
+    if (!extras.moment) return {std::nullopt, {}, "this user may not ask for INFO"};
+    const std::optional<EarlierCopy> earlier = context.earlier();
+    if (!earlier) return {std::nullopt, {}, "the first of this server"};
+    auto chain = parse_redis_chain(earlier->facts);
+    if (!chain) return {std::nullopt, {}, chain.error().message};
+    std::string why_not = why_whole(config, *chain, *extras.moment, now);
+    if (!why_not.empty()) return {std::nullopt, {}, std::move(why_not)};
+    return {*std::move(chain), earlier->tree, {}};
+}
+
+// Errors of an increment that a whole copy does not have.
+bool whole_may_do(ErrorCode code) {
+    return code == ErrorCode::corrupt || code == ErrorCode::unsupported || code == ErrorCode::changed ||
+           code == ErrorCode::not_found;
+}
+
+}    // namespace
+
+Result<json::Value> capture_redis(const policy::RedisConfig& config, CaptureContext& context) {
+    HF_TRY(const db::RedisLogin login, redis_login(config));
+    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
+    const Timestamp now = context.clock.now();
+    HF_TRY(Extras extras, ask_extras(client));
+    Beginning beginning = find_beginning(config, extras, context, now);
+
+    std::optional<json::Value> facts;
+    std::optional<db::RedisReplica> replica;
+    if (beginning.chain) {
+        const db::ReplicationPosition& held = beginning.chain->position;
+        if (extras.moment->position.offset != held.offset) {
+            HF_TRY(replica, db::RedisReplica::attach(std::move(client), config.user, held));
+        }
+        if (replica && !replica->resumed()) {
+            beginning.why_not = fmt::format("what came since the last copy does not fit into repl-backlog-size, {}",
+                                            human_size(extras.moment->backlog_size));
+        } else {
+            auto increment = capture_redis_increment(*beginning.chain, beginning.tree, *extras.moment,
+                                                     replica ? &*replica : nullptr, context);
+            if (increment) {
+                facts = *std::move(increment);
+            } else if (whole_may_do(increment.error().code)) {
+                beginning.why_not = increment.error().message;
+                context.backup.forget_path(context.folder);
+                HF_TRY(client, db::RedisClient::connect(login));
+                replica.reset();
+            } else {
+                return fail(std::move(increment).error());
+            }
+        }
+    }
+    if (!facts) {
+        log_info("redis is copied whole", {{"component", config.name}, {"why", beginning.why_not}});
+        if (!replica) {
+            HF_TRY(replica, db::RedisReplica::attach(std::move(client), config.user));
+        }
+        HF_TRY(facts, capture_whole(*replica, extras, context));
+        facts->set("how", "whole: " + beginning.why_not);
+    }
     if (!extras.settings.empty())
         HF_DO(context.backup.add_file(context.folder + "/config.json", as_bytes(extras.settings), 0600));
     if (!extras.users.empty())
         HF_DO(context.backup.add_file(context.folder + "/acl.txt", as_bytes(extras.users), 0600));
-    // The copy is whole; that the server has already forgotten us does not change it.
-    if (auto left = replica.leave(); !left) log_debug("cannot take leave of redis", {{"why", left.error().message}});
     for (const std::string& note : extras.notes) log_info(note, {{"component", config.name}});
-    return make_facts(summary, replica, extras);
+    facts->set("taken", to_rfc3339(now));
+    facts->set("run_id", extras.run_id);
+    facts->set("settings", !extras.settings.empty());
+    facts->set("users", !extras.users.empty());
+    json::Value notes = json::Value::array();
+    for (const std::string& note : extras.notes) notes.push(note);
+    facts->set("notes", std::move(notes));
+    return *std::move(facts);
 }
 
 }    // namespace holdfast::source

@@ -105,6 +105,23 @@ Result<std::optional<vault::SnapshotEntry>> find_parent(const vault::Repository&
     return parent;
 }
 
+// The newest snapshot of this stack in which the component is whole.
+std::optional<EarlierCopy> find_earlier(const vault::Repository& repository, const std::string& host,
+                                        const std::string& path, const Component& component) {
+    const auto entries = repository.snapshots([](const Id&, const Error&) {});
+    if (!entries) return std::nullopt;
+    for (auto it = entries->rbegin(); it != entries->rend(); ++it) {
+        if (it->snapshot.hostname != host || it->snapshot.paths != std::vector<std::string>{path}) continue;
+        const auto manifest = read_manifest(repository, *it);
+        if (!manifest) continue;
+        for (const json::Value& entry : (*manifest)["components"].items())
+            if (entry["name"].text() == component.name && entry["kind"].text() == component.kind &&
+                entry["status"].text() == "complete")
+                return EarlierCopy{it->snapshot.tree, entry["facts"]};
+    }
+    return std::nullopt;
+}
+
 // What the artefacts of a component measure: captures tell it as "bytes" of the whole, or of each database or part.
 std::uint64_t bytes_of(const json::Value& facts) {
     if (!facts["bytes"].is_null()) return facts["bytes"].natural();
@@ -143,9 +160,12 @@ std::optional<Error> unreadable_files(const json::Value& facts) {
 
 class Run {
 public:
-    Run(const vault::Repository& repository, vault::Backup& backup, std::vector<Component> components,
-        std::string scratch, const StackOptions& options)
-        : clock_(repository.clock()),
+    Run(const vault::Repository& repository, vault::Backup& backup, const RunFacts& facts, std::string path,
+        std::vector<Component> components, std::string scratch, const StackOptions& options)
+        : repository_(repository),
+          clock_(repository.clock()),
+          host_(facts.host),
+          path_(std::move(path)),
           backup_(backup),
           components_(std::move(components)),
           scratch_(std::move(scratch)),
@@ -184,6 +204,7 @@ private:
         say(component.name, "started");
         const Instant started = clock_.instant();
         CaptureContext context{backup_, clock_, component.folder, scratch_};
+        if (!options_.full) context.earlier = [&] { return find_earlier(repository_, host_, path_, component); };
         Result<json::Value> facts =
             os::stop_requested() ? fail(ErrorCode::cancelled, "stopped before it began") : component.capture(context);
         report.seconds = seconds(clock_.instant() - started);
@@ -199,9 +220,10 @@ private:
         report.error = unreadable_files(report.facts);
         report.complete = !report.error;
         report.saved = true;
-        say(component.name, report.complete
-                                ? fmt::format("done, {} in {:.1f} s", human_size(report.bytes), report.seconds)
-                                : "incomplete: " + report.error->message);
+        const std::string how = report.facts["how"].text();
+        say(component.name, report.complete ? fmt::format("done, {} in {:.1f} s{}{}", human_size(report.bytes),
+                                                          report.seconds, how.empty() ? "" : ": ", how)
+                                            : "incomplete: " + report.error->message);
         return report;
     }
 
@@ -212,7 +234,9 @@ private:
         options_.say(component, event);
     }
 
+    const vault::Repository& repository_;
     Clock& clock_;
+    const std::string host_, path_;
     vault::Backup& backup_;
     const std::vector<Component> components_;
     const std::string scratch_;
@@ -275,7 +299,8 @@ Result<StackReport> backup_stack(const policy::Config& config, vault::Repository
     HF_TRY(const auto backup, vault::Backup::start(repository, std::move(backup_options)));
 
     StackReport report;
-    report.components = Run(repository, *backup, std::move(components), scratch.path(), options).all();
+    report.components =
+        Run(repository, *backup, run, stack_path(config), std::move(components), scratch.path(), options).all();
     if (os::stop_requested())
         return fail(ErrorCode::cancelled, "stopped; no snapshot was made",
                     "what was stored by now is kept, and the next run takes it from there");

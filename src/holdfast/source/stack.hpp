@@ -17,6 +17,7 @@ struct StackOptions {
     std::vector<std::string> only, without;    // component names or kinds ("postgres"); unknown ones: usage
     std::vector<std::string> tags;
     std::string program_version;
+    bool full = false;    // no increments: every store is copied whole
     std::function<void(const vault::BackupProgress&)> progress;    // a few times a second
     std::function<void(std::string_view component, std::string_view event)> say;    // "redis", "started"
 };

@@ -202,16 +202,20 @@ Status Backup::State::has_all(const format::Node& node, unsigned depth) const {
         if (!repository.has_blob(format::BlobType::data, id))
             return fail(
                 ErrorCode::corrupt,
-                fmt::format("{} in the parent snapshot needs blob {}, which is in no index", node.name, id.brief()),
+                fmt::format("{} in an earlier snapshot needs blob {}, which is in no index", node.name, id.brief()),
                 "back it up anew; run `holdfast check`");
     return {};
 }
 
 Status Backup::reuse(const std::string& path_in_parent, const std::string& path) {
-    State& state = *state_;
-    if (!state.options.parent)
+    if (!state_->options.parent)
         return fail(ErrorCode::not_found, "there is no parent snapshot to take " + path_in_parent + " from");
-    HF_TRY(auto node, state.repository.find_node(state.options.parent->snapshot.tree, path_in_parent));
+    return reuse(state_->options.parent->snapshot.tree, path_in_parent, path);
+}
+
+Status Backup::reuse(const Id& tree, const std::string& path_in_tree, const std::string& path) {
+    State& state = *state_;
+    HF_TRY(auto node, state.repository.find_node(tree, path_in_tree));
     HF_TRY(const auto place, snapshot_path(path));
     HF_DO(state.has_all(node));
     if (node.type == format::NodeType::file) {

@@ -109,6 +109,8 @@ public:
     Status add_file(const std::string& path, ByteView content, std::uint32_t mode = 0644);
     /// Takes a file or folder of the parent snapshot into this one as it is (nothing is read). not_found if it has none.
     Status reuse(const std::string& path_in_parent, const std::string& path);
+    /// The same out of any snapshot, by its tree.
+    Status reuse(const Id& tree, const std::string& path_in_tree, const std::string& path);
     /// Drops what was put at or below this path (a component that failed half-way).
     void forget_path(const std::string& path);
 
