@@ -1,6 +1,6 @@
 // Redis out of the vault: one RDB is made beside the live files (for which increments are replayed) and checked, then the
-// server is stopped, the files are switched, and the server that comes up is compared key by key. Where nobody told us how to start it, a server of our own
-// proves the file, and the user starts the instance.
+// server is stopped, the files are switched, and the server that comes up is compared key by key. Where nobody told us how
+// to start it, a server of our own proves the file, and the user starts the instance.
 
 #include <fcntl.h>
 #include <fmt/core.h>
