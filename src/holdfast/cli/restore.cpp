@@ -192,6 +192,11 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
             ErrorCode::usage,
             "--include, --exclude, --overwrite, --delete, --sparse, --verify and SNAPSHOT:FOLDER go with --target",
             "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
+    if (arguments.keys.empty() && !arguments.conflict.empty())
+        return fail(ErrorCode::usage, "--conflict goes with --keys", "add --keys PATTERN");
+    if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
+        return fail(ErrorCode::usage, "--keys writes into a server that runs: --target and --replace do not go with it",
+                    "--conflict says what happens to keys that are there");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
         HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
@@ -210,6 +215,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
            repository->find_snapshot(arguments.snapshot,
                                      arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
     HF_DO(repository->load_index());
+    if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
     return restore_stores(session, arguments, loaded.config, *repository, entry);
 }
 
@@ -222,6 +228,8 @@ class RestoreCommand final : public Command {
   holdfast restore latest                          into the stores that holdfast.toml names; asks first
   holdfast restore latest --only redis --yes       no question (needed where there is no terminal)
   holdfast restore latest --yes --replace          live stores are put aside and replaced; the old ones are kept
+  holdfast restore latest --only redis --keys 'session:*' --conflict keep --yes
+                                                   keys that the running server lacks; its others stay
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
   holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
   holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
@@ -252,6 +260,10 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.flag("-n,--dry-run", arguments_.dry_run, "say what would be done, and stop");
         options.flag("-y,--yes", arguments_.yes, "do not ask");
         options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
+        options.value("--keys", arguments_.keys, "PATTERN",
+                      "only the keys of a Redis that fit, into the server as it runs: session:*");
+        options.choice("--conflict", arguments_.conflict, {"refuse", "keep", "replace"},
+                       "with --keys: what happens to keys that the server has");
         options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},
                        "with --target: what happens to files that are there");
         options.flag("--delete", arguments_.delete_others,

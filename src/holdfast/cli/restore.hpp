@@ -8,7 +8,7 @@
 namespace holdfast::cli {
 
 struct RestoreArguments {
-    std::string snapshot, subfolder, target, overwrite;
+    std::string snapshot, subfolder, target, overwrite, keys, conflict;
     std::vector<std::string> only;
     vault::PathPatterns patterns;
     struct {
@@ -22,5 +22,9 @@ struct RestoreArguments {
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                            const vault::Repository& repository, const vault::SnapshotEntry& entry);
+
+/// --keys: some keys of one Redis into the server as it runs.
+Result<int> restore_keys(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
+                         const vault::Repository& repository, const vault::SnapshotEntry& entry);
 
 }    // namespace holdfast::cli

@@ -33,8 +33,7 @@ std::string RedisLogin::text() const {
     return socket.empty() ? fmt::format("redis at {}:{}", host, port) : "redis at " + socket;
 }
 
-RedisClient::RedisClient(os::Socket socket, std::string peer, Duration timeout)
-    : socket_(std::move(socket)), peer_(std::move(peer)), timeout_(timeout) {
+RedisClient::RedisClient(std::string peer, Duration timeout) : peer_(std::move(peer)), timeout_(timeout) {
     buffer_.resize(std::size_t(64) << 10);
 }
 
@@ -49,7 +48,14 @@ Result<RedisClient> RedisClient::connect(const RedisLogin& login) {
             error.hint = "start the server, or correct host, port or socket in the configuration";
         return fail(std::move(error).within(login.text()));
     }
-    RedisClient client(*std::move(socket), login.text(), login.timeout);
+    RedisClient client(login.text(), login.timeout);
+    if (login.tls && login.socket.empty()) {
+        auto stream = TlsStream::start(*std::move(socket), login.host, *login.tls, login.timeout);
+        if (!stream) return fail(std::move(stream).error().within(login.text()));
+        client.tls_ = *std::move(stream);
+    } else {
+        client.socket_ = *std::move(socket);
+    }
     if (!login.password.empty()) {
         // Without a user the old form: servers before 6 know no other.
         if (login.user.empty()) {
@@ -72,13 +78,25 @@ Status RedisClient::send(std::span<const std::string_view> arguments) {
         request += argument;
         request += "\r\n";
     }
-    return socket_.write(as_bytes(request), timeout_);
+    return write(as_bytes(request));
+}
+
+Status RedisClient::write(ByteView bytes) {
+    return tls_ ? tls_->write(bytes, timeout_) : socket_.write(bytes, timeout_);
+}
+
+Result<std::size_t> RedisClient::read(ByteSpan to, Duration timeout) {
+    if (!tls_) {
+        HF_DO(wait_readable(socket_.fd(), timeout, peer_));
+        return socket_.read(to, timeout);
+    }
+    if (!tls_->pending()) HF_DO(wait_readable(tls_->fd(), timeout, peer_));
+    return tls_->read(to, timeout);
 }
 
 Result<std::size_t> RedisClient::fill(Duration timeout) {
     from_ = to_ = 0;
-    HF_DO(wait_readable(socket_.fd(), timeout, peer_));
-    HF_TRY(const std::size_t n, socket_.read(buffer_, timeout));
+    HF_TRY(const std::size_t n, read(buffer_, timeout));
     to_ = n;
     return n;
 }
@@ -137,8 +155,7 @@ Result<std::size_t> RedisClient::receive_some(ByteSpan to, Duration timeout) {
         from_ += n;
         return n;
     }
-    HF_DO(wait_readable(socket_.fd(), timeout, peer_));
-    return socket_.read(to, timeout);
+    return read(to, timeout);
 }
 
 Error refusal_error(const RedisRefusal& refusal, std::string_view what) {

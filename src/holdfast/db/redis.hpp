@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/secret.hpp"
 #include "holdfast/db/redis_reply.hpp"
+#include "holdfast/db/tls_stream.hpp"
 #include "holdfast/os/socket.hpp"
 
 namespace holdfast::db {
@@ -26,10 +28,11 @@ struct RedisLogin {
     std::string user;
     Secret password;    // empty: no AUTH
     Duration timeout = std::chrono::seconds(10);    // of the connect, and of each reply
+    std::optional<TlsFiles> tls = std::nullopt;    // over TCP only
 
     /// "redis at 127.0.0.1:6379", "redis at /run/redis.sock".
     std::string text() const;
-    RedisLogin clone() const { return {host, port, socket, user, password.clone(), timeout}; }
+    RedisLogin clone() const { return {host, port, socket, user, password.clone(), timeout, tls}; }
 };
 
 class RedisClient {
@@ -53,12 +56,15 @@ public:
     const std::string& peer() const { return peer_; }
 
 private:
-    RedisClient(os::Socket socket, std::string peer, Duration timeout);
+    RedisClient(std::string peer, Duration timeout);
+    Status write(ByteView bytes);
+    Result<std::size_t> read(ByteSpan to, Duration timeout);
     /// At least one byte into the buffer; 0 at the end of the stream.
     Result<std::size_t> fill(Duration timeout);
     ByteView pending() const { return ByteView(buffer_).subspan(from_, to_ - from_); }
 
-    os::Socket socket_;
+    os::Socket socket_;    // or
+    std::optional<TlsStream> tls_;
     std::string peer_;
     Duration timeout_;
     Bytes buffer_;

@@ -255,6 +255,13 @@ void read(Reader& in, RedisConfig& to) {
     in.path("socket", to.socket);
     in.text("user", to.user);
     in.secret(to.password);
+    in.flag("tls", to.tls);
+    in.path("ca_file", to.ca_file);
+    in.path("tls_certificate", to.tls_certificate);
+    in.path("tls_key", to.tls_key);
+    in.required("tls_key", to.tls_certificate.empty() || !to.tls_key.empty());
+    in.required("tls_certificate", to.tls_key.empty() || !to.tls_certificate.empty());
+    in.required("tls", to.tls || (to.ca_file.empty() && to.tls_key.empty()));
     in.path("data_folder", to.data_folder);
     in.text("db_file_name", to.db_file_name);
     in.flag("append_only", to.append_only);

@@ -75,6 +75,9 @@ struct RedisConfig {
     std::string socket;    // instead of host and port
     std::string user;
     SecretSource password;
+    bool tls = false;
+    std::string ca_file;    // PEM; empty: what the system trusts
+    std::string tls_certificate, tls_key;    // ours, PEM; empty: none
     // For restores into this instance:
     std::string data_folder;    // its `dir`; empty: asked from the server when it is up
     std::string db_file_name = "dump.rdb";

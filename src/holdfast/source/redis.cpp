@@ -100,6 +100,7 @@ Result<db::RedisLogin> redis_login(const policy::RedisConfig& config) {
     login.socket = config.socket;
     login.user = config.user;
     HF_TRY(login.password, db::read_secret(config.password));
+    if (config.tls) login.tls = db::TlsFiles{config.ca_file, config.tls_certificate, config.tls_key};
     return login;
 }
 
