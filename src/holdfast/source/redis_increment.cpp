@@ -102,6 +102,7 @@ Result<std::optional<RedisChain::Increment>> take_commands(const RedisChain& cha
 
 std::optional<RedisMoment> parse_redis_moment(std::string_view info) {
     RedisMoment moment;
+    moment.version = db::info_field(info, "redis_version");
     moment.position.replication_id = db::info_field(info, "master_replid");
     const auto offset = number_of(db::info_field(info, "master_repl_offset"));
     if (moment.position.replication_id.size() != 40 || !offset) return std::nullopt;
@@ -140,7 +141,7 @@ Result<RedisChain> parse_redis_chain(const json::Value& facts) {
         chain.base = json::Value::object();
         chain.base.set("file", k_whole_file);
         for (const char* name :
-             {"taken", "version", "offset", "bytes", "keys", "expires", "functions", "digest", "databases"})
+             {"taken", "version", "offset", "bytes", "keys", "expires", "functions", "digest", "databases", "types"})
             chain.base.set(name, facts[name]);
     } else {
         chain.base = facts["base"];
@@ -163,6 +164,12 @@ Result<RedisChain> parse_redis_chain(const json::Value& facts) {
 std::string why_whole(const policy::RedisConfig& config, const RedisChain& chain, const RedisMoment& moment,
                       Timestamp now) {
     if (config.full_every_hours == 0) return "full_every_hours is 0";
+    // Before 7.0 the stream has times to live as they were said, relative: replayed later, keys would live too long.
+    unsigned major = 0;
+    std::from_chars(moment.version.data(), moment.version.data() + moment.version.size(), major);
+    if (major < 7) return "the server is older than 7.0: its stream does not say when keys expire";
+    if (chain.base["types"]["module"].natural() > 0)
+        return "it holds data types of modules, which a server of our own could not replay";
     const Duration age = now - chain.base_taken;
     // Also when the clock was set back: then nobody knows its age.
     if (age < Duration::zero() || age >= std::chrono::hours(config.full_every_hours))

@@ -18,6 +18,7 @@ namespace holdfast::source {
 
 /// Where a server is, out of one INFO.
 struct RedisMoment {
+    std::string version;    // "7.0.15"
     db::ReplicationPosition position;
     bool has_backlog = false;    // before the first replica there is none, and the ID will change
     std::uint64_t backlog_size = 0;

@@ -102,6 +102,14 @@ TEST(RedisChain, IsGoneOnWithUntilAWholeCopyIsDue) {
     EXPECT_EQ(why_whole(config, *parse_redis_chain(increment_facts(50'000'000)), moment, now), "");
     EXPECT_THAT(why_whole(config, *parse_redis_chain(increment_facts(50'000'001)), moment, now), HasSubstr("grown"));
 
+    RedisMoment old = moment;
+    old.version = "6.2.14";
+    EXPECT_THAT(why_whole(config, chain, old, now), HasSubstr("7.0"));
+    old.version.clear();
+    EXPECT_NE(why_whole(config, chain, old, now), "");
+    json::Value facts = whole_facts();
+    facts.set("types", json::Value::object({{"string", 5}, {"module", 1}}));
+    EXPECT_THAT(why_whole(config, *parse_redis_chain(facts), moment, now), HasSubstr("modules"));
     RedisMoment other = moment;
     other.position.replication_id = std::string(40, 'b');
     EXPECT_THAT(why_whole(config, chain, other, now), HasSubstr("new history"));
