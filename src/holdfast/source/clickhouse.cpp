@@ -8,6 +8,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/secrets.hpp"
@@ -29,13 +32,20 @@ constexpr int k_definitions_max = 3;
 
 json::Value to_json(const TakenRows& rows, policy::Proof proof) {
     auto files = json::Value::array();
-    for (const auto& file : rows.files)
-        files.push(json::Value::object(
-            {{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}}));
+    for (const auto& file : rows.files) {
+        auto part =
+            json::Value::object({{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}});
+        if (!file.identity.empty()) {
+            part.set("identity", file.identity);
+            if (proof == policy::Proof::digest) part.set("digest", std::to_string(file.digest));
+        }
+        files.push(std::move(part));
+    }
     auto value = json::Value::object({{"rows", rows.rows}});
     // As text: half of all digests are above what JSON readers keep of a number.
     if (proof == policy::Proof::digest) value.set("digest", std::to_string(rows.digest));
     value.set("parts", std::move(files));
+    if (rows.asked_at != 0) value.set("asked_at", rows.asked_at);
     return value;
 }
 
@@ -56,13 +66,39 @@ Result<Definition> define(Client& client, const Table& table) {
     return definition;
 }
 
-Result<json::Value> capture_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context) {
+/// What the earlier copy has of this table, if its rows were read with the same columns and proven as now.
+std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& table, const Definition& definition,
+                                          policy::Proof proof) {
+    if (copy == nullptr) return std::nullopt;
+    for (const json::Value& facts : copy->facts["tables"].items()) {
+        if (facts["database"].text() != table.database || facts["name"].text() != table.name) continue;
+        if (json::dump(facts["columns"]) != json::dump(clickhouse::to_json(definition.columns))) return std::nullopt;
+        EarlierParts earlier{copy->tree, facts["asked_at"].integer(0), {}};
+        for (const json::Value& part : facts["parts"].items()) {
+            const std::string identity = part["identity"].text(), digest = part["digest"].text();
+            if (identity.empty() || (proof == policy::Proof::digest && digest.empty())) continue;
+            earlier.parts[identity] = {part["name"].text(),     part["file"].text(),
+                                       part["rows"].natural(),  std::strtoull(digest.c_str(), nullptr, 10),
+                                       part["bytes"].natural(), identity};
+        }
+        return earlier;
+    }
+    return std::nullopt;
+}
+
+struct Counts {
+    std::size_t parts = 0, reused = 0;
+};
+
+Result<json::Value> capture_table(Client& client, const Table& table, policy::Proof proof, const EarlierCopy* copy,
+                                  CaptureContext& context, Counts& counts) {
     const std::string below = file_name_of(table.database) + "/" + file_name_of(table.name);
     const std::string path = context.folder + "/" + below;
     for (int attempt = 0; attempt < k_definitions_max; ++attempt) {
         HF_TRY(const auto definition, define(client, table));
+        const auto earlier = earlier_parts(copy, table, definition, proof);
         HF_TRY(const auto rows, take_rows(client, context.backup, table, definition.engine, definition.columns,
-                                          {proof, context.folder, below, {}}));
+                                          {proof, context.folder, below, earlier ? &*earlier : nullptr, {}}));
         HF_TRY(const auto now, define(client, table));
         if (now.ddl != definition.ddl || now.inner_ddl != definition.inner_ddl) {
             context.backup.forget_path(path);    // an ALTER came in between: rows and definition must fit
@@ -79,6 +115,8 @@ Result<json::Value> capture_table(Client& client, const Table& table, policy::Pr
         facts.set("definition", below + ".sql");
         if (holds) {
             facts.set("columns", clickhouse::to_json(definition.columns));
+            counts.parts += rows.files.size();
+            counts.reused += static_cast<std::size_t>(std::ranges::count_if(rows.files, &TakenFile::reused));
             const json::Value content = to_json(rows, proof);
             for (const auto& [key, value] : content.members()) facts.set(key, value);
         }
@@ -96,9 +134,9 @@ Result<bool> is_gone(Client& client, const Table& table) {
 }
 
 /// A table that is dropped while it is read is not there any more: that is no error, it is left out.
-Status add_table(Client& client, const Table& table, policy::Proof proof, CaptureContext& context,
-                 json::Value& tables) {
-    auto facts = capture_table(client, table, proof, context);
+Status add_table(Client& client, const Table& table, policy::Proof proof, const EarlierCopy* copy,
+                 CaptureContext& context, Counts& counts, json::Value& tables) {
+    auto facts = capture_table(client, table, proof, copy, context, counts);
     if (facts) {
         tables.push(*std::move(facts));
         return {};
@@ -131,6 +169,8 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
 
     auto facts = json::Value::object({{"version", client.version()}});
     auto database_facts = json::Value::array(), tables = json::Value::array();
+    const auto copy = context.earlier ? context.earlier() : std::nullopt;
+    Counts counts;
     for (const auto& database : databases) {
         HF_TRY(auto ddl,
                client.text("SHOW CREATE DATABASE " + db::clickhouse::quoted_name(database) + " FORMAT TSVRaw"));
@@ -139,11 +179,13 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
         HF_TRY(const auto list, list_tables(client, database));
         for (const auto& table : list) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading ClickHouse");
-            HF_DO(add_table(client, table, config.proof, context, tables));
+            HF_DO(add_table(client, table, config.proof, copy ? &*copy : nullptr, context, counts, tables));
         }
     }
     facts.set("databases", std::move(database_facts));
     facts.set("tables", std::move(tables));
+    facts.set("parts_reused", counts.reused);
+    if (copy) facts.set("how", fmt::format("{} of {} parts were there already", counts.reused, counts.parts));
     return facts;
 }
 

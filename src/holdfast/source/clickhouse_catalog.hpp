@@ -36,6 +36,10 @@ struct Part {
     std::string name;
     std::uint64_t rows = 0, bytes = 0;
     bool with_deleted_rows = false;    // lightweight deletes: fewer rows can be read than `rows`
+    std::int64_t made_at = 0;    // by the server's clock, seconds since 1970
+    std::string hash;    // of all its files; empty: this server does not tell (18.16)
+    /// Equal for two listings of one server only when it is the same part, see `EarlierParts`.
+    std::string identity() const;
 };
 
 /// Those of the configuration; without a choice all but the server's own, and `default` only when it holds tables.
@@ -45,9 +49,12 @@ Result<std::vector<std::string>> list_databases(db::clickhouse::Client& client, 
 Result<std::vector<Table>> list_tables(db::clickhouse::Client& client, const std::string& database);
 Result<std::vector<Column>> list_columns(db::clickhouse::Client& client, const std::string& database,
                                          const std::string& table);
+struct PartListing {
+    std::vector<Part> parts;
+    std::int64_t asked_at = 0;    // by the server's clock, seconds since 1970
+};
 /// Active parts that have rows, at one instant.
-Result<std::vector<Part>> list_parts(db::clickhouse::Client& client, const std::string& database,
-                                     const std::string& table);
+Result<PartListing> list_parts(db::clickhouse::Client& client, const std::string& database, const std::string& table);
 /// As SHOW CREATE prints it; not_found when the table is gone.
 Result<std::string> show_create(db::clickhouse::Client& client, const std::string& database, const std::string& table);
 /// The engine of the table that holds the rows ("MergeTree", "Log").

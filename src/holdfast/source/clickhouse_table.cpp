@@ -55,6 +55,8 @@ private:
     /// False when the part is gone.
     Result<bool> take(const Part& part, const std::map<std::string, Content>& contents);
     Result<bool> still_there(const std::string& part);
+    /// Those that have to be read; the others are in the snapshot now.
+    std::vector<Part> not_known(std::vector<Part> wanted);
     /// Bytes read; nothing is left in the snapshot when there are none.
     Result<std::uint64_t> stream(const std::string& query, const std::string& file);
     Result<Content> content_of_all();
@@ -89,8 +91,8 @@ Result<std::map<std::string, Content>> Taker::ask(const std::vector<Part>& parts
 }
 
 Result<bool> Taker::still_there(const std::string& name) {
-    HF_TRY(const auto parts, list_parts(client_, table_.database, table_.holder()));
-    return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
+    HF_TRY(const auto listing, list_parts(client_, table_.database, table_.holder()));
+    return std::ranges::any_of(listing.parts, [&](const Part& part) { return part.name == name; });
 }
 
 Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>& contents) {
@@ -105,7 +107,7 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
                         "use a user without row policies");
         }
         HF_TRY(const bool empty, still_there(part.name));
-        if (empty) taken_[part.name] = {part.name, "", 0, 0, 0};
+        if (empty) taken_[part.name].name = part.name;
         return empty;
     }
     if (content->second.rows != part.rows && !part.with_deleted_rows)
@@ -118,7 +120,7 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
                                         " WHERE _part = " + quoted_text(part.name) + " FORMAT Native",
                                     file));
     if (bytes == 0) return false;
-    taken_[part.name] = {part.name, file, content->second.rows, content->second.digest, bytes};
+    taken_[part.name] = {part.name, file, content->second.rows, content->second.digest, bytes, part.identity()};
     return true;
 }
 
@@ -139,13 +141,42 @@ Result<std::uint64_t> Taker::stream(const std::string& query, const std::string&
     return bytes;
 }
 
+std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
+    if (options_.earlier == nullptr) return wanted;
+    // Lightweight updates lie in parts of their own and change what is read of others.
+    if (std::ranges::any_of(wanted, [](const Part& part) { return part.name.starts_with("patch-"); })) return wanted;
+    std::vector<Part> left;
+    for (Part& part : wanted) {
+        const auto known = options_.earlier->parts.find(part.identity());
+        const bool same = known != options_.earlier->parts.end() && !part.with_deleted_rows &&
+                          (!part.hash.empty() || part.made_at + 1 < options_.earlier->asked_at);
+        const std::string file = file_of(part.name);
+        if (!same) {
+            left.push_back(std::move(part));
+        } else if (const auto reused = backup_.reuse(options_.earlier->tree, options_.folder + "/" + known->second.file,
+                                                     options_.folder + "/" + file);
+                   !reused) {
+            log_debug("a part is read again",
+                      {{"table", title()}, {"part", part.name}, {"why", reused.error().message}});
+            left.push_back(std::move(part));
+        } else {
+            TakenFile& taken = taken_[part.name] = known->second;
+            taken.name = part.name;
+            taken.file = file;
+            taken.reused = true;
+        }
+    }
+    return left;
+}
+
 Result<TakenRows> Taker::parts() {
     for (int attempt = 0; attempt < k_listings_max; ++attempt) {
         HF_TRY(const auto listing, list_parts(client_, table_.database, table_.holder()));
         if (options_.after_listing) options_.after_listing();
         std::vector<Part> wanted;
-        for (const auto& part : listing)
+        for (const auto& part : listing.parts)
             if (!taken_.contains(part.name)) wanted.push_back(part);
+        wanted = not_known(std::move(wanted));
         HF_TRY(const auto contents, ask(wanted));
         bool whole = true;
         for (const auto& part : wanted) {
@@ -157,7 +188,8 @@ Result<TakenRows> Taker::parts() {
             continue;
         }
         TakenRows rows;
-        for (const auto& part : listing) {
+        rows.asked_at = listing.asked_at;
+        for (const auto& part : listing.parts) {
             const auto node = taken_.extract(part.name);
             const TakenFile& file = node.mapped();
             rows.rows += file.rows;
@@ -192,8 +224,8 @@ Result<TakenRows> Taker::whole() {
             backup_.forget_path(options_.folder + "/" + file_of("all"));
             continue;
         }
-        TakenRows rows{before.rows, before.digest, {}};
-        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes});
+        TakenRows rows{before.rows, before.digest, {}, 0};
+        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes, {}});
         return rows;
     }
     return fail(ErrorCode::changed, fmt::format("rows came into {} during each of {} reads", title(), k_reads_max),

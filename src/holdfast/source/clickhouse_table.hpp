@@ -5,11 +5,13 @@
 //            replaced it, not at all (no bytes). The table at the instant of a listing is that listing's parts. When some
 //            are gone before they were read, the table is listed again and only what is new is read, until one
 //            listing has been read in full; parts that this listing no longer has are dropped from the snapshot.
+//   again    what an earlier snapshot has of the same part is taken from there: neither the server nor we read it
 //   whole    Log, TinyLog, StripeLog, Memory: one query, asked for count and digest before and after
 //   errors   changed, when 50 listings (5 reads of a whole table) were not enough; store, when fewer rows can be read
 //            than the part has (row policies)
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,17 +27,30 @@ struct TakenFile {
     std::string name;    // of the part; "all" for a whole table
     std::string file;    // path in the snapshot, below the component's folder
     std::uint64_t rows = 0, digest = 0, bytes = 0;    // bytes of the Native file
+    std::string identity;    // of the part
+    bool reused = false;    // out of an earlier snapshot
 };
 
 struct TakenRows {
     std::uint64_t rows = 0, digest = 0;
     std::vector<TakenFile> files;
+    std::int64_t asked_at = 0;    // when these were all the parts, by the server's clock
+};
+
+/// The parts of this table in an earlier snapshot. A part never changes, so one that is there is not read again. Its name alone does
+/// not make it the same: a table that was made anew begins with the same names. Where the server tells no hash, its time must lie
+/// before the earlier listing (by more than the second to which the server tells it): what came later has a later one.
+struct EarlierParts {
+    Id tree;    // the snapshot's root
+    std::int64_t asked_at = 0;
+    std::map<std::string, TakenFile> parts;    // by identity
 };
 
 struct TakeOptions {
     policy::Proof proof = policy::Proof::digest;
     std::string folder;    // of the component: "clickhouse"
     std::string below;    // of the table: "trading/fills"
+    const EarlierParts* earlier = nullptr;    // with the same columns and proof; null: read all
     std::function<void()> after_listing;    // tests merge here; may be empty
 };
 
