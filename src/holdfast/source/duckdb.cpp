@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/db/duckdb_check.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/duckdb_copy.hpp"
+#include "holdfast/source/duckdb_state.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -119,14 +121,44 @@ Result<json::Value> capture_once(const policy::DuckDbConfig& config, CaptureCont
     return facts;
 }
 
+// The facts of the earlier copy, when the database is still what it was then; its files are in this snapshot, too.
+std::optional<json::Value> take_unchanged(const policy::DuckDbConfig& config, CaptureContext& context,
+                                          const std::optional<std::string>& state) {
+    if (!context.earlier || !state) return std::nullopt;
+    const auto earlier = context.earlier();
+    if (!earlier || earlier->facts["state"].text() != *state || earlier->facts["path"].text() != config.path ||
+        earlier->facts["proof"].text() != proof_name(config.proof))
+        return std::nullopt;
+    const std::string name = fmt::format("{}/{}.duckdb", context.folder, config.name);
+    std::vector<std::string> files{name};
+    if (earlier->facts["wal_bytes"].natural() > 0) files.push_back(name + ".wal");
+    for (const std::string& file : files)
+        if (const auto reused = context.backup.reuse(earlier->tree, file, file); !reused) {
+            log_debug("a DuckDB database is read again", {{"path", config.path}, {"why", reused.error().message}});
+            for (const std::string& taken : files) context.backup.forget_path(taken);
+            return std::nullopt;
+        }
+    json::Value facts = earlier->facts;
+    facts.set("how", "unchanged since the last backup");
+    return facts;
+}
+
 }    // namespace
 
 Result<json::Value> capture_duckdb(const policy::DuckDbConfig& config, CaptureContext& context) {
     HF_TRY(const struct stat file, look_at(config.path));
+    HF_TRY(const auto state, duckdb_state(config.path));
+    if (auto facts = take_unchanged(config, context, state)) return *std::move(facts);
     HF_DO(os::make_folders(context.scratch));
     HF_DO(check_scratch(config.path, file, context.scratch));
     auto facts = capture_once(config, context, file);
-    if (facts || facts.error().code != ErrorCode::corrupt) return facts;
+    if (facts) {
+        // It tells the copy only if nothing happened until the copy was made.
+        if (const auto after = duckdb_state(config.path); after && *after && *after == state)
+            facts->set("state", *state);
+        return facts;
+    }
+    if (facts.error().code != ErrorCode::corrupt) return facts;
     // Damage that a second copy shows too is in the database itself.
     facts = capture_once(config, context, file);
     if (!facts && facts.error().code == ErrorCode::corrupt) {

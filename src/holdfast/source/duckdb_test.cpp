@@ -36,10 +36,11 @@ protected:
         config_.name = "live";
         config_.path = file_;
     }
-    Result<Captured> capture() {
+    Result<Captured> capture(const std::optional<Captured>& earlier = {}) {
         HF_DO(repository_->load_index(true));
         HF_TRY(auto backup, vault::Backup::start(*repository_, {}));
         CaptureContext context{*backup, clock_, "duckdb", folder_.path() + "/scratch"};
+        if (earlier) context.earlier = [&] { return EarlierCopy{earlier->snapshot.snapshot.tree, earlier->facts}; };
         Captured captured;
         HF_TRY(captured.facts, capture_duckdb(config_, context));
         HF_TRY(const auto outcome, backup->commit());
@@ -139,6 +140,52 @@ TEST_F(DuckDbCapture, OfUnchangedOrSlightlyChangedDataAddsFewBlocks) {
     ASSERT_TRUE(third);
     EXPECT_GT(third->summary.data_added, 100000u);
     EXPECT_LT(third->summary.data_added, all / 4);
+}
+
+// Requirement: EA-10. A database that nobody touched costs its headers and its log.
+TEST_F(DuckDbCapture, OfAnUnchangedDatabaseIsTakenFromTheEarlierSnapshot) {
+    ASSERT_TRUE(run_duckdb(file_, "CREATE TABLE t AS SELECT i FROM range(100000) r(i)"));
+    const auto first = capture();
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_TRUE(first->facts["how"].is_null());
+    const auto second = capture(*first);
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(second->facts["how"].text(), "unchanged since the last backup");
+    EXPECT_EQ(json::dump(second->facts["tables"]), json::dump(first->facts["tables"]));
+    EXPECT_EQ(second->summary.data_added < 100'000, true);
+    const auto out = lay_out(second->snapshot);
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_EQ(os::read_file(*out).value(), os::read_file(file_).value());
+
+    // A commit that stands in the log only is a change.
+    {
+        auto writer = DuckDbWriter::start(folder_.path() + "/other.duckdb", DuckDbWriter::Load::mixed,
+                                          {"checkpoint_threshold=1GB"});
+        ASSERT_TRUE(writer) << writer.error().message;
+        config_.path = folder_.path() + "/other.duckdb";
+        const std::int64_t before = writer->acknowledged().at(0);
+        auto copy = capture();
+        ASSERT_TRUE(copy) << copy.error().message;
+        while (writer->acknowledged().at(0) < before + 50) clock_.sleep(std::chrono::milliseconds(5));
+        const std::int64_t acknowledged = writer->acknowledged().at(0);
+        const auto later = capture(*copy);
+        ASSERT_TRUE(later) << later.error().message;
+        EXPECT_TRUE(later->facts["how"].is_null());
+        const auto lanes = testing::check_writer_copy(*lay_out(later->snapshot));
+        ASSERT_TRUE(lanes) << lanes.error().message;
+        EXPECT_GE(lanes->at(0), acknowledged);
+    }
+    config_.path = file_;
+    // So are another row, another proof, and another file under this name.
+    config_.proof = policy::Proof::count;
+    EXPECT_TRUE(capture(*second)->facts["how"].is_null());
+    config_.proof = policy::Proof::digest;
+    ASSERT_TRUE(run_duckdb(file_, "INSERT INTO t VALUES (-1)"));
+    const auto third = capture(*second);
+    ASSERT_TRUE(third) << third.error().message;
+    EXPECT_EQ(third->facts["tables"].items()[0]["rows"].natural(), 100'001u);
+    ASSERT_TRUE(os::write_file(file_, *os::read_file(file_)));
+    EXPECT_TRUE(capture(*third)->facts["how"].is_null());
 }
 
 // MT-18: what is damaged in the live file is noticed at the next backup, and no snapshot passes for whole.
