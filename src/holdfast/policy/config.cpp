@@ -401,6 +401,25 @@ void read(Reader& in, TradeConfig& to) {
     in.required("broker", !to.broker.kind.empty());
 }
 
+void read(Reader& in, KeepConfig& to) {
+    in.paths("paths", to.paths);
+    in.required("paths", !to.paths.empty());
+    std::string format, on_invalid;
+    in.choice("format", format, {"json", "toml", "env", "text"});
+    for (const auto one : {DocumentFormat::json, DocumentFormat::toml, DocumentFormat::env, DocumentFormat::text})
+        if (format == to_text(one)) to.format = one;
+    in.choice("profile", to.profile, {"ea", "mt5"});
+    if (to.profile == "ea") to.versions = 3, to.size_max_kib = 10;
+    if (to.profile == "mt5") to.versions = 5, to.look_again_seconds = 300;
+    in.number("versions", to.versions, 1, 1000);
+    in.number("size_max_kib", to.size_max_kib, 1, 16 * 1024);
+    in.path("versions_folder", to.versions_folder);
+    in.choice("on_invalid", on_invalid, {"report", "restore"});
+    to.restore_invalid = on_invalid == "restore";
+    in.number("settle_milliseconds", to.settle_milliseconds, 0, 60'000);
+    in.number("look_again_seconds", to.look_again_seconds, 1, 86'400);
+}
+
 // [[kind]] any number of times; one [kind] is the same as one [[kind]].
 template <class Table>
 void read_tables(Document& document, Reader& root, std::string_view kind, const Table& defaults,
@@ -440,6 +459,23 @@ void read_mirrors(Document& document, Reader& root, std::vector<MirrorConfig>& t
             document.complain(in.source_of("name"), fmt::format("a second mirror is named '{}'", mirror.name),
                               "give each its own name, as name = \"far\"");
         to.push_back(std::move(mirror));
+    });
+}
+
+// Two rules for one file would fight over it.
+void read_keep(Document& document, Reader& root, std::vector<KeepConfig>& to) {
+    std::map<std::string, toml::source_index> taken;
+    read_tables<KeepConfig>(document, root, "keep", {}, [&](const Reader& in, KeepConfig keep) {
+        const auto& at = in.source_of("paths");
+        for (const std::string& path : keep.paths) {
+            if (!keep.format && !document_format(path))
+                document.complain(at, fmt::format("the format of {} does not show in its name", path),
+                                  "add format = \"json\", \"toml\", \"env\" or \"text\" (only: not empty, UTF-8)");
+            if (const auto [other, fresh] = taken.emplace(path, at.begin.line); !fresh)
+                document.complain(at, fmt::format("{} is kept twice (the first: line {})", path, other->second),
+                                  "name each file once");
+        }
+        to.push_back(std::move(keep));
     });
 }
 
@@ -515,6 +551,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     read_components(document, root, names, "logs", logs, config.logs);
     read_mirrors(document, root, config.mirrors);
     read_trade(document, root, config);
+    read_keep(document, root, config.keep);
     root.finish();
     if (document.error) return fail(*std::move(document.error));
     return config;

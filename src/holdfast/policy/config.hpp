@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "holdfast/base/result.hpp"
 #include "holdfast/base/secret_source.hpp"
 #include "holdfast/policy/copies.hpp"
+#include "holdfast/policy/document.hpp"
 
 namespace holdfast::policy {
 
@@ -166,6 +168,19 @@ struct FilesConfig {
     std::uint32_t newer_than_days = 0;    // 0: all; logs: 7
 };
 
+/// Configuration files whose changes are kept as versions (docs/formats/configuration-versions.md).
+struct KeepConfig {
+    std::vector<std::string> paths;
+    std::optional<DocumentFormat> format;    // nullopt: by each file's name
+    std::string profile;    // "ea": 3 versions, 10 KiB; "mt5": 5 versions, looked at every 5 minutes in any case
+    std::uint32_t versions = 5;
+    std::uint32_t size_max_kib = 1024;
+    std::string versions_folder;    // empty: ".holdfast" beside each file
+    bool restore_invalid = false;    // on_invalid = "restore"
+    std::uint32_t settle_milliseconds = 250;
+    std::uint32_t look_again_seconds = 60;
+};
+
 struct Config {
     std::string stack;    // default: the host's name
     RepositoryConfig repository;
@@ -180,6 +195,7 @@ struct Config {
     std::vector<FilesConfig> logs;    // as files, newer_than_days = 7 by default
     std::vector<MirrorConfig> mirrors;
     std::vector<TradeConfig> trade;
+    std::vector<KeepConfig> keep;
 };
 
 /// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).

@@ -34,13 +34,15 @@ Fault fault_at(std::string_view text, std::size_t at, std::string reason) {
 // The first byte that is not UTF-8.
 std::size_t utf8_ends_at(std::string_view text) {
     if (json::as_utf8(text) == text) return text.size();
-    // Rare, so it may be slow: whole prefixes up to where the first replacement stands.
-    const std::string good = json::as_utf8(text);
-    std::size_t i = 0;
-    while (i < text.size() && text[i] == good[i]) ++i;
-    // U+FFFD itself may share its first bytes with what was replaced.
-    while (i > 0 && is_continuation(text[i])) --i;
-    return i;
+    // Rare, so it may be slow: character by character, as long as its first byte claims.
+    for (std::size_t i = 0; i < text.size();) {
+        const unsigned char c = static_cast<unsigned char>(text[i]);
+        const std::size_t length = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        const std::string_view one = text.substr(i, length);
+        if (one.size() < length || json::as_utf8(one) != one) return i;
+        i += length;
+    }
+    return text.size();
 }
 
 std::string shown(std::string_view text, std::size_t at) {
@@ -60,7 +62,6 @@ public:
     explicit JsonScanner(std::string_view text) : text_(text) {}
 
     std::optional<Fault> run() {
-        if (text_.starts_with("\xef\xbb\xbf")) at_ = 3;
         space();
         if (value(0)) {
             space();
@@ -239,6 +240,8 @@ private:
 };
 
 std::optional<Fault> json_fault(std::string_view text) {
+    // Editors on Windows write it; most readers skip it.
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
     const auto parsed = json::parse(text, "document");
     if (parsed) return std::nullopt;
     if (auto fault = JsonScanner(text).run()) return fault;

@@ -14,6 +14,7 @@ std::string env(std::string_view text) { return fault(text, DocumentFormat::env)
 
 TEST(Document, SaysLineColumnAndReasonOfBadJson) {    // EA-15: integrity checked
     EXPECT_EQ(json("{\"a\": [1, 2.5e3, true, null, \"\\u00e9\\n\"]}\n"), "");
+    EXPECT_EQ(json("\xef\xbb\xbf{}"), "");    // as editors on Windows write it
     EXPECT_EQ(json("{\n  \"lots\": 1,\n  \"risk\": 2,\n}\n"), "f:3:12: a comma before the closing '}'");
     EXPECT_EQ(json("{\n  \"lots\": 1\n  \"risk\": 2\n}"), "f:3:3: ',' or '}' is expected here, not '\"'");
     EXPECT_EQ(json("{\"a\" 1}"), "f:1:6: ':' is expected here, not '1'");
@@ -44,6 +45,8 @@ TEST(Document, SaysWhatACutFileLacks) {
         EXPECT_EQ(fault(std::string_view("A=1\n\0\0", 6), format),
                   "f:2:1: a NUL byte: the file was cut by a crash, or is no text");
         EXPECT_EQ(fault("A=\xc3\xa9\xff\n", format), "f:1:4: not UTF-8");
+        EXPECT_EQ(fault("A=1\n\xef\xbf x", format), "f:2:1: not UTF-8");
+        EXPECT_EQ(fault("A=1\nB=\xef", format), "f:2:3: not UTF-8");
     }
 }
 
