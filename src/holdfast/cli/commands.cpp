@@ -37,6 +37,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(key_remove_command());
     all.push_back(key_store_command());
     for (auto& command : journal_commands()) all.push_back(std::move(command));
+    for (auto& command : config_commands()) all.push_back(std::move(command));
     all.push_back(copy_command());
     all.push_back(rekey_command());
     all.push_back(repair_index_command());
@@ -52,6 +53,7 @@ std::string_view group_help(std::string_view group) {
     if (group == "parity") return "files beside the repository that repair it";
     if (group == "key") return "the passwords of the repository";
     if (group == "journal") return "what a trading engine wrote down: look, check, export";
+    if (group == "config") return "versions of configuration files: keep, check, compare, bring back";
     if (group == "repair") return "mend a damaged repository: index, packs, snapshots";
     return {};
 }
