@@ -148,7 +148,8 @@ TEST_F(ConfigVersions, ABackupTakesTheVersionsAlong) {
 TEST_F(ConfigVersions, TheServiceManagerHearsThatItIsReady) {
     configure("");
     write(at("ea.json"), "{}\n");
-    Watching watch(command({"config", "watch", "--json", "--config", at("holdfast.toml")}, {{"NOTIFY_SOCKET", at("nobody")}}));
+    Watching watch(
+        command({"config", "watch", "--json", "--config", at("holdfast.toml")}, {{"NOTIFY_SOCKET", at("nobody")}}));
     while (watch.next()["event"].text() != "watching") continue;    // nobody listens: no harm
     EXPECT_EQ(watch.stop().code, 0);
 }

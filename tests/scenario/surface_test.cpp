@@ -36,9 +36,9 @@ TEST_F(Surface, TheErrorPageIsTheOneInDocs) {
 
 TEST_F(Surface, EveryKeyOfTheConfigurationIsInItsPage) {
     const std::string page = os::read_text(HF_SOURCE_DIR "/docs/formats/configuration.md").value();
-    for (const std::string table :
-         {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"", "[[clickhouse]]",
-          "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]", "[[mirror]]\nlocation = \"/x\""}) {
+    for (const std::string table : {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"",
+                                    "[[clickhouse]]", "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]",
+                                    "[[mirror]]\nlocation = \"/x\"", "[[keep]]\npaths = [\"/x.json\"]"}) {
         write(at("holdfast.toml"), table + "\nno_such_key = 1\n");
         const std::string hint =
             holdfast({"backup", "--config", at("holdfast.toml"), "--json"}).json()["error"]["hint"].text();

@@ -135,7 +135,8 @@ hfc_code hfc_write(const char* path, const void* data, size_t length, const hfc_
         if (!asked) return failed(asked.error());
         const std::string_view content(static_cast<const char*>(data), length);
         if (length > asked->size_max)
-            return failed(HFC_TOO_LONG, fmt::format("{}: {} bytes, and at most {} are allowed", asked->path, length, asked->size_max));
+            return failed(HFC_TOO_LONG, fmt::format("{}: {} bytes, and at most {} are allowed", asked->path, length,
+                                                    asked->size_max));
         if (const auto fault = policy::find_fault(content, asked->format))
             return failed(HFC_INVALID, policy::fault_text(asked->path, *fault));
         // The version first: a crash between the two leaves the old file, which is good, and never a file without its version.

@@ -32,7 +32,8 @@ protected:
     }
     os::TempFolder scratch_ = os::TempFolder::create("hf-config").value();
     std::string path_ = scratch_.path() + "/ea.json";
-    hfc_options options_{.size = sizeof(hfc_options), .format = nullptr, .versions_folder = nullptr, .versions = 3, .size_max = 10240};
+    hfc_options options_{
+        .size = sizeof(hfc_options), .format = nullptr, .versions_folder = nullptr, .versions = 3, .size_max = 10240};
     std::uint64_t version_ = 0;
 };
 
@@ -78,7 +79,8 @@ TEST_F(ConfigLibrary, ManyWritersLeaveAWholeFile) {
         for (int w = 0; w < 4; ++w)
             writers.emplace_back([this, w] {
                 for (int i = 0; i < 10; ++i)
-                    EXPECT_EQ(write("{\"writer\": " + std::to_string(w) + ", \"round\": " + std::to_string(i) + "}"), HFC_OK)
+                    EXPECT_EQ(write("{\"writer\": " + std::to_string(w) + ", \"round\": " + std::to_string(i) + "}"),
+                              HFC_OK)
                         << hfc_last_error();
             });
     }

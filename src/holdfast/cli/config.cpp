@@ -234,7 +234,8 @@ Examples
             file.size_max = keep::k_document_size_max;
             const auto by_name = policy::document_format(path);
             if (!by_name && format_.empty())
-                return fail(ErrorCode::usage, fmt::format("the format of {} does not show in its name", printable(path)),
+                return fail(ErrorCode::usage,
+                            fmt::format("the format of {} does not show in its name", printable(path)),
                             "use --format json, toml, env or text");
             file.format = format_.empty() ? *by_name : format_named(format_);
             files.push_back(std::move(file));
@@ -253,7 +254,8 @@ Examples
                     why = policy::fault_text(file.path, *judgement.fault);
                     one.set("fault", fault_json(*judgement.fault));
                 } else if (judgement.too_long) {
-                    why = fmt::format("{} has {} bytes, and size_max_kib allows {}", file.path, text->size(), file.size_max);
+                    why = fmt::format("{} has {} bytes, and size_max_kib allows {}", file.path, text->size(),
+                                      file.size_max);
                 }
             }
             bad += !why.empty();
@@ -296,10 +298,10 @@ Examples
         Table table({"Version", "Kept", "Size", "State"}, {true, false, true, false});
         for (const auto& version : all) {
             const auto content = versions.read(version);
-            const char* state = !content                                         ? "damaged"
-                                : policy::find_fault(*content, file.format)      ? "not well-formed"
-                                : now && version.content == *now && content      ? "as the file is"
-                                                                                 : "good";
+            const char* state = !content                                    ? "damaged"
+                                : policy::find_fault(*content, file.format) ? "not well-formed"
+                                : now && version.content == *now && content ? "as the file is"
+                                                                            : "good";
             json::Value one = version_json(version);
             one.set("good", content && !policy::find_fault(*content, file.format));
             one.set("present", content && now == version.content);
@@ -307,7 +309,8 @@ Examples
             table.row({std::to_string(version.number), local_time(version.at), human_size(version.size), state});
         }
         if (session.global.json)
-            print_json(json::Value::object({{"path", file.path}, {"folder", file.versions}, {"versions", std::move(list)}}));
+            print_json(
+                json::Value::object({{"path", file.path}, {"folder", file.versions}, {"versions", std::move(list)}}));
         else if (all.empty())
             print(fmt::format("no version of {} is kept in {}\n", printable(file.path), printable(file.versions)));
         else
@@ -413,16 +416,18 @@ Examples
         HF_TRY(const keep::Version version, [&]() -> Result<keep::Version> {
             if (!version_.empty()) return find_version(file, version_);
             HF_TRY(const auto newest, versions.newest_valid(file.format));
-            if (!newest) return fail(ErrorCode::not_found, fmt::format("no good version of {} is kept", file.path),
-                                     fmt::format("looked in {}; a backup may have one: `holdfast find {}`", file.versions,
-                                                 os::file_name(file.path)));
+            if (!newest)
+                return fail(ErrorCode::not_found, fmt::format("no good version of {} is kept", file.path),
+                            fmt::format("looked in {}; a backup may have one: `holdfast find {}`", file.versions,
+                                        os::file_name(file.path)));
             return newest->version;
         }());
         HF_TRY(const std::string content, versions.read(version));
         HF_TRY(const auto present, read_if_there(file.path));
         if (const auto fault = policy::find_fault(content, file.format))
             return fail(ErrorCode::corrupt,
-                        fmt::format("version {} is not well-formed: {}", version.number, policy::fault_text("", *fault).substr(1)),
+                        fmt::format("version {} is not well-formed: {}", version.number,
+                                    policy::fault_text("", *fault).substr(1)),
                         "leave --version out: the newest good one is taken");
         json::Value report = json::Value::object({{"path", file.path}, {"version", version_json(version)}});
         const bool same = present == content;
@@ -435,7 +440,8 @@ Examples
             else if (same)
                 print(fmt::format("{} is version {} already\n", printable(file.path), version.number));
             else
-                print(fmt::format("{}version {} of {} would take its place\n", diff, version.number, local_time(version.at)));
+                print(fmt::format("{}version {} of {} would take its place\n", diff, version.number,
+                                  local_time(version.at)));
             return 0;
         }
         HF_TRY(const auto done, keep::restore_version(file, version, present, session.clock.now()));
@@ -444,7 +450,8 @@ Examples
         if (session.global.json) {
             print_json(report);
         } else if (!session.global.quiet) {
-            print(fmt::format("{} is version {} of {} again\n", printable(file.path), version.number, local_time(version.at)));
+            print(fmt::format("{} is version {} of {} again\n", printable(file.path), version.number,
+                              local_time(version.at)));
             if (!done.aside.empty()) print(fmt::format("what was there is kept in {}\n", printable(done.aside)));
         }
         return 0;

@@ -142,6 +142,11 @@ location = {}
 # name = "logs"
 # paths = ["/var/log"]
 # newer_than_days = 7
+
+# Settings files of which each good change is kept (holdfast config watch)
+# [[keep]]
+# paths = ["/etc/mt5/config/ea.json", "/srv/trading/.env"]
+# on_invalid = "report"                 # or "restore": the newest good version takes the place of a bad one
 )";
     return text;
 }

@@ -42,8 +42,8 @@ TEST(KeepChild, KeepsAndRestores) {
     const char* named = std::getenv("HF_CHILD_KEEP");
     const os::TempFolder own = os::TempFolder::create("hf-keep").value();
     const KeptFile file = file_in(named ? named : own.path());
-    for (const std::string_view content :
-         {std::string_view("{\"lots\": 0.1}"), std::string_view("{\"lots\": 0.2}"), std::string_view("{\"lots\": 0.3}"), k_bad}) {
+    for (const std::string_view content : {std::string_view("{\"lots\": 0.1}"), std::string_view("{\"lots\": 0.2}"),
+                                           std::string_view("{\"lots\": 0.3}"), k_bad}) {
         ASSERT_TRUE(put(file.path, content));
         run_keeper(file);
     }

@@ -282,7 +282,8 @@ void Keeper::look_at(Watched& watched, bool finished, std::vector<Happening>& ha
     const Judgement& judgement = watched.judgement;
     if (!judgement.fault) {
         Happening& one = tell(Happening::Kind::too_long);
-        one.reason = fmt::format("{} has {} bytes, and size_max_kib allows {}", file.path, (*present)->size(), file.size_max);
+        one.reason =
+            fmt::format("{} has {} bytes, and size_max_kib allows {}", file.path, (*present)->size(), file.size_max);
         one.hint = "it was not kept: shorten it, or raise size_max_kib in [[keep]]";
         return;
     }

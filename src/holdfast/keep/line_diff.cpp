@@ -39,7 +39,8 @@ std::vector<Edit> edits_between(const Lines& a, const Lines& b) {
     if (!whole)
         for (std::size_t i = n; i-- > 0;)
             for (std::size_t j = m; j-- > 0;)
-                cell(i, j) = a[begin + i] == b[begin + j] ? cell(i + 1, j + 1) + 1 : std::max(cell(i + 1, j), cell(i, j + 1));
+                cell(i, j) =
+                    a[begin + i] == b[begin + j] ? cell(i + 1, j + 1) + 1 : std::max(cell(i + 1, j), cell(i, j + 1));
     std::vector<Edit> edits;
     for (std::size_t i = 0; i < begin; ++i) edits.push_back({' ', a[i]});
     std::size_t i = 0, j = 0;

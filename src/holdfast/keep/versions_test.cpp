@@ -72,8 +72,8 @@ TEST_F(VersionsTest, OtherNamesInTheFolderAreNoVersions) {
     ASSERT_TRUE(versions_.keep("{}", k_now, 3));
     const std::string hash(64, 'a');
     for (const std::string& name : {std::string("README"), "00000009-20261127T170509.123Z-" + hash.substr(1) + ".json",
-                                   "9-20261127T170509.123Z-" + hash + ".json", "00000009-20261327T170509.123Z-" + hash,
-                                   "-00000009-20261127T170509.123Z-" + hash})
+                                    "9-20261127T170509.123Z-" + hash + ".json", "00000009-20261327T170509.123Z-" + hash,
+                                    "-00000009-20261127T170509.123Z-" + hash})
         ASSERT_TRUE(os::write_file(versions_.folder() + "/" + name, as_bytes("x")));
     EXPECT_EQ(versions_.list()->size(), 1u);
     EXPECT_EQ(versions_.keep("{\"a\":1}", k_now, 3).value()->number, 2u);

@@ -14,15 +14,16 @@
 namespace holdfast::os {
 namespace {
 
-constexpr std::uint32_t k_events = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-                                   IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr std::uint32_t k_events = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
+                                   IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 // Where somebody else's host may write without this kernel's knowledge.
 bool is_shared(const std::string& folder) {
     struct statfs facts;
     if (::statfs(folder.c_str(), &facts) != 0) return false;
-    constexpr std::array<std::uint32_t, 8> shared{NFS_SUPER_MAGIC, SMB_SUPER_MAGIC,  0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */,
-                                                  V9FS_MAGIC,      FUSE_SUPER_MAGIC, CEPH_SUPER_MAGIC,      AFS_SUPER_MAGIC};
+    constexpr std::array<std::uint32_t, 8> shared{NFS_SUPER_MAGIC,       SMB_SUPER_MAGIC, 0xff534d42 /* CIFS */,
+                                                  0xfe534d42 /* SMB2 */, V9FS_MAGIC,      FUSE_SUPER_MAGIC,
+                                                  CEPH_SUPER_MAGIC,      AFS_SUPER_MAGIC};
     return std::ranges::find(shared, static_cast<std::uint32_t>(facts.f_type)) != shared.end();
 }
 

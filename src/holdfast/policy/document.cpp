@@ -255,7 +255,8 @@ std::optional<Fault> toml_fault(std::string_view text) {
         return std::nullopt;
     } catch (const toml::parse_error& error) {
         const auto at = error.source().begin;
-        return Fault{std::max<unsigned>(at.line, 1), std::max<unsigned>(at.column, 1), std::string(error.description())};
+        return Fault{std::max<unsigned>(at.line, 1), std::max<unsigned>(at.column, 1),
+                     std::string(error.description())};
     }
 }
 
@@ -282,8 +283,7 @@ std::optional<Fault> env_fault(std::string_view text) {
         const std::size_t key = at;
         while (is_letter(here()) || here() == '_' || (at > key && (is_digit(here()) || here() == '.' || here() == '-')))
             ++at;
-        if (at == key)
-            return fault_at(text, at, fmt::format("a name is expected here, not {}", shown(text, at)));
+        if (at == key) return fault_at(text, at, fmt::format("a name is expected here, not {}", shown(text, at)));
         const std::string_view name = text.substr(key, at - key);
         blanks();
         if (here() != '=' || at >= text.size())
@@ -294,8 +294,7 @@ std::optional<Fault> env_fault(std::string_view text) {
             const char quote = here();
             const std::size_t opened = at++;
             while (at < text.size() && text[at] != quote) at += quote == '"' && text[at] == '\\' ? 2 : 1;
-            if (at >= text.size())
-                return fault_at(text, opened, fmt::format("the quote of {} is never closed", name));
+            if (at >= text.size()) return fault_at(text, opened, fmt::format("the quote of {} is never closed", name));
             ++at;
             blanks();
             if (here() == '#') to_line_end();

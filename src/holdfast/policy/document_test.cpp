@@ -34,8 +34,7 @@ TEST(Document, SaysLineColumnAndReasonOfBadJson) {    // EA-15: integrity checke
 }
 
 TEST(Document, SaysWhatACutFileLacks) {
-    EXPECT_EQ(json("{\"a\": {\"b\": 1"),
-              "f:1:14: the file ends inside the object that begins in line 1, column 7");
+    EXPECT_EQ(json("{\"a\": {\"b\": 1"), "f:1:14: the file ends inside the object that begins in line 1, column 7");
     EXPECT_EQ(json("{\"a\": [1,\n"), "f:2:1: the file ends inside the array that begins in line 1, column 7");
     EXPECT_EQ(json("{\"a\": \"b"), "f:1:9: the file ends inside the text that begins in line 1, column 7");
     for (const auto format : {DocumentFormat::json, DocumentFormat::toml, DocumentFormat::env, DocumentFormat::text}) {
