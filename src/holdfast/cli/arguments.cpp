@@ -9,6 +9,7 @@
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/completion.hpp"
+#include "holdfast/cli/guide_environment.hpp"
 #include "holdfast/cli/help.hpp"
 #include "holdfast/cli/invocation.hpp"
 #include "holdfast/policy/config.hpp"
@@ -143,7 +144,8 @@ struct Tree {
         add(app, "completion", "print a completion script", completion_footer())
             .add_option("SHELL", completion_shell, "bash, zsh or fish")
             ->required();
-        add(app, "help", "print help, general or on a command", "").add_option("COMMAND", help_topic, "a command");
+        add(app, "help", "print help, general or on a command", "")
+            .add_option("COMMAND", help_topic, "a command, or environment");
         CLI::App& internal = add(app, "internal", "for tests and for holdfast itself", "");
         internal.group("");
         internal.prefix_command();
@@ -240,6 +242,7 @@ std::string version_text() { return fmt::format("holdfast {} (repository format:
 
 Result<std::string> help_text(Tree& tree) {
     if (tree.help_topic.empty()) return Tree(all_commands()).app.help();    // one that has parsed nothing
+    if (tree.help_topic == std::vector<std::string>{"environment"}) return std::string(environment_help());
     CLI::App* at = &tree.app;
     std::string before = "holdfast";
     for (const std::string& word : tree.help_topic) {

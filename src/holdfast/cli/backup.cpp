@@ -7,6 +7,7 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/guide_environment.hpp"
 #include "holdfast/cli/mirrors.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
@@ -100,12 +101,15 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
         return fail(ErrorCode::usage, "--exclude, --host, --parent, --one-file-system and --force go with PATHs",
                     "name the paths to back up, or set exclude = in [[files]] of holdfast.toml");
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
+    // NS-18
+    HF_TRY(auto left_out, left_out_by_guide("BACKUP", components_of(loaded.config), arguments.only));
+    left_out.insert(left_out.end(), arguments.without.begin(), arguments.without.end());
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
     const Instant started = session.clock.instant();
     ProgressLine progress(session.clock, session.people() && is_terminal(2));
     source::StackOptions options;
     options.only = arguments.only;
-    options.without = arguments.without;
+    options.without = std::move(left_out);
     options.tags = arguments.tags;
     options.program_version = program_version();
     options.full = arguments.full;
@@ -259,7 +263,10 @@ Result<int> backup_paths(const Session& session, const BackupArguments& argument
     return print_paths_report(session, report, send_onward(session, config, *repository, arguments.no_mirror), took);
 }
 
-Result<int> run_backup(const Session& session, const BackupArguments& arguments) {
+Result<int> run_backup(const Session& session, BackupArguments& arguments) {
+    HF_TRY(auto tag, guide_tag());
+    if (tag && std::ranges::find(arguments.tags, *tag) == arguments.tags.end())
+        arguments.tags.push_back(*std::move(tag));
     return arguments.paths.empty() ? backup_configured(session, arguments) : backup_paths(session, arguments);
 }
 

@@ -10,6 +10,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(ls_command());
     all.push_back(restore_command());
     all.push_back(mount_command());
+    all.push_back(export_command());
+    all.push_back(validate_command());
     all.push_back(check_command());
     all.push_back(serve_command());
     all.push_back(heal_command());

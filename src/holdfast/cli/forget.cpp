@@ -5,6 +5,7 @@
 
 #include "holdfast/cli/choose.hpp"
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/guide_environment.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/prune.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
@@ -183,7 +184,7 @@ of a whole one. The data itself is freed by `holdfast prune`.
     }
 
     Result<int> run(const Session& session) override {
-        HF_TRY(const policy::RetentionPolicy policy, policy_of(arguments_));
+        HF_TRY(const policy::RetentionPolicy policy, with_environment());
         HF_TRY(const policy::Grouping grouping, policy::parse_grouping(arguments_.group_by));
         vault::PruneOptions prune_options;
         HF_TRY(prune_options.limits, prune_limits(arguments_.prune));
@@ -227,6 +228,21 @@ of a whole one. The data itself is freed by `holdfast prune`.
         }
         report(session, groups, remove, pruned);
         return 0;
+    }
+
+    // NS-18: RETENTION_* and DRY_RUN. What the command line says of what stays or goes is all that counts.
+    Result<policy::RetentionPolicy> with_environment() {
+        if (!arguments_.dry_run) {
+            HF_TRY(arguments_.dry_run, guide_flag("DRY_RUN", false));
+        }
+        HF_TRY(policy::RetentionPolicy policy, policy_of(arguments_));
+        HF_TRY(const auto guide, guide_retention());
+        if (!guide || !policy.empty() || !arguments_.ids.empty() || arguments_.remove_all) return policy;
+        arguments_.within_hourly = "24h";
+        arguments_.within_daily = guide->daily;
+        arguments_.within_weekly = guide->weekly;
+        arguments_.within_monthly = guide->monthly;
+        return policy_of(arguments_);
     }
 
     Status check_arguments(const policy::RetentionPolicy& policy) const {

@@ -16,13 +16,15 @@ Without a configuration
   holdfast restore latest --target /tmp/back --repo /srv/vault --password-file ~/.vault-password
 
 Where the repository and its password come from (the first that is set)
-  repository   --repo, HOLDFAST_REPOSITORY (or HOLDFAST_REPO), [repository] of holdfast.toml, RESTIC_REPOSITORY
+  repository   --repo, HOLDFAST_REPOSITORY (or HOLDFAST_REPO), [repository] of holdfast.toml, RESTIC_REPOSITORY,
+               BACKUP_ROOT (its folder "vault")
   password     --password-file, --password-command, HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND,
                HOLDFAST_PASSWORD_KEYRING (--password-keyring), HOLDFAST_PASSWORD_CREDENTIAL (--password-credential),
                HOLDFAST_PASSWORD, [repository] of holdfast.toml, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD_COMMAND,
                RESTIC_PASSWORD, else it is asked for on the terminal
   holdfast.toml   --config, HOLDFAST_CONFIG, ./holdfast.toml, ~/.config/holdfast/holdfast.toml,
                   /etc/holdfast/holdfast.toml
+  BACKUP_*, RESTORE_*, RETENTION_*, DRY_RUN: `holdfast help environment`
   NO_COLOR     set: no colours. TMPDIR: where verification copies go, unless scratch_folder says otherwise
 
 Exit codes

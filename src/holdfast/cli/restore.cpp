@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/guide_environment.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/pattern_files.hpp"
 #include "holdfast/cli/progress.hpp"
@@ -179,7 +180,33 @@ bool says_something_of_files(const RestoreArguments& a) {
            !a.subfolder.empty();
 }
 
+// NS-18: RESTORE_DATABASE, RESTORE_REDIS and RESTORE_CONFIG choose among what the snapshot holds (and, for the stores, what
+// the configuration names), as --only does.
+Status choose_by_environment(RestoreArguments& arguments, const vault::Repository& repository,
+                             const vault::SnapshotEntry& entry, const policy::Config* config) {
+    const auto manifest = source::read_manifest(repository, entry);
+    if (!manifest && manifest.error().code == ErrorCode::not_found) return {};    // of plain paths
+    if (!manifest) return fail(manifest.error());
+    std::vector<Component> components = components_of(*manifest);
+    HF_TRY(const auto left_out, left_out_by_guide("RESTORE", components, arguments.only));
+    if (left_out.empty() || !arguments.only.empty()) return {};
+    if (config)
+        std::erase_if(components, [known = components_of(*config)](const Component& one) {
+            return std::ranges::none_of(known, [&](const Component& other) { return other.name == one.name; });
+        });
+    for (const Component& one : components)
+        if (std::ranges::find(left_out, one.name) == left_out.end()) arguments.only.push_back(one.name);
+    if (arguments.only.empty())
+        return fail(ErrorCode::usage, "RESTORE_DATABASE, RESTORE_REDIS and RESTORE_CONFIG leave out all that there is",
+                    "set one of them to true; `holdfast help environment` explains them");
+    return {};
+}
+
 Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
+    if (!arguments.dry_run) {
+        HF_TRY(arguments.dry_run, guide_flag("DRY_RUN", false));
+        if (arguments.dry_run && session.people()) print_note("DRY_RUN is set: nothing will be changed\n");
+    }
     // SNAPSHOT:FOLDER, as restic writes it.
     if (const auto colon = arguments.snapshot.find(':'); colon != std::string::npos) {
         arguments.subfolder = arguments.snapshot.substr(colon + 1);
@@ -202,6 +229,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
         HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
         HF_TRY(const auto entry, repository->find_snapshot(arguments.snapshot, snapshot_filter(arguments.filter)));
         HF_DO(repository->load_index());
+        HF_DO(choose_by_environment(arguments, *repository, entry, nullptr));
         return restore_files(session, arguments, *repository, entry);
     }
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
@@ -216,6 +244,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
                                      arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
     HF_DO(repository->load_index());
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
+    HF_DO(choose_by_environment(arguments, *repository, entry, &loaded.config));
     return restore_stores(session, arguments, loaded.config, *repository, entry);
 }
 

@@ -108,7 +108,10 @@ std::string repository_location(const GlobalOptions& global, const policy::Confi
     if (!global.repository.empty()) return global.repository;
     if (std::string ours = first_of({"HOLDFAST_REPOSITORY", "HOLDFAST_REPO"}); !ours.empty()) return ours;
     if (config && !config->repository.location.empty()) return config->repository.location;
-    return first_of({"RESTIC_REPOSITORY"});
+    if (std::string restics = first_of({"RESTIC_REPOSITORY"}); !restics.empty()) return restics;
+    // NS-18. Exports lie beside it, as TIME folders.
+    const std::string root = first_of({"BACKUP_ROOT"});
+    return root.empty() ? root : os::absolute_path(root + "/vault");
 }
 
 Result<Secret> read_password(const SecretSource& source) {

@@ -1,0 +1,212 @@
+// `holdfast export` and `holdfast validate`: the plain layout, out of the vault and looked at.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/output.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/plain/layout.hpp"
+#include "holdfast/source/stack.hpp"
+
+namespace holdfast::cli {
+namespace {
+
+// "2024-01-01 02:00:00" becomes "20240101_020000".
+std::string stamp_of(Timestamp time) {
+    std::string text = local_time(time).substr(0, 19);
+    std::erase(text, '-');
+    std::erase(text, ':');
+    std::ranges::replace(text, ' ', '_');
+    return text;
+}
+
+class ExportCommand final : public Command {
+    std::string_view name() const override { return "export"; }
+    std::string_view help() const override {
+        return "lay a snapshot out as plain files for psql, redis-server, tar and gunzip";
+    }
+    std::string_view examples() const override {
+        return R"(Makes FOLDER/20240101_020000 (the snapshot's time in this machine's zone): database/*.sql.gz, redis/*.rdb.gz, config/ and logs/*.tar.gz,
+duckdb/, clickhouse/, journal/, each file with a .sha256 beside it, and metadata/. It appears under that name only when it is
+whole and on the disk. What is in it is NOT encrypted: files are 0600, folders 0700. docs/formats/plain-export.md
+
+Examples
+  holdfast export latest --target /srv/backups
+  holdfast export 1a2b3c4d --target /mnt/stick --only postgres --only redis
+  BACKUP_ROOT=/srv/backups holdfast export latest
+
+Exit code 3: the snapshot lacks a component, or one was left out; metadata/backup_summary.txt says which.
+)";
+    }
+    void declare(Options& options) override {
+        options.no_lock(no_lock_);
+        options.argument("SNAPSHOT", snapshot_, Options::Need::required, "ID or latest");
+        options.value("-t,--target", target_, "FOLDER", "where the folder is made (default: $BACKUP_ROOT)");
+        options.list("--only", options_.only, "COMPONENT", "only this component, by name or kind");
+        options.list("--without", options_.without, "COMPONENT", "all but this component");
+        options.filter(filter_);
+    }
+    Result<int> run(const Session& session) override {
+        if (target_.empty()) target_ = os::environment("BACKUP_ROOT").value_or("");
+        if (target_.empty())
+            return fail(ErrorCode::usage, "no folder was named", "use --target FOLDER, or set BACKUP_ROOT");
+        std::optional<LoadedConfig> loaded;
+        if (find_config(session.global)) {
+            HF_TRY(loaded, load_config(session.global));
+        }
+        HF_TRY(const auto repository, open_repository(session, loaded ? &loaded->config : nullptr));
+        HF_TRY(const auto lock, lock_for_reading(*repository, no_lock_));
+        vault::SnapshotFilter filter = snapshot_filter(filter_);
+        // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
+        if (loaded && filter.host.empty() && filter.paths.empty() && filter.tags.empty())
+            filter.paths = {source::stack_path(loaded->config)};
+        HF_TRY(const auto entry,
+               repository->find_snapshot(snapshot_, snapshot_ == "latest" ? filter : vault::SnapshotFilter{}));
+        HF_DO(repository->load_index());
+        options_.target = os::absolute_path(target_);
+        options_.program_version = program_version();
+        options_.stamp = stamp_of(entry.snapshot.time);
+        options_.say = [&](std::string_view component, std::string_view event) {
+            if (session.people()) print_note(fmt::format("{}: {}\n", component, event));
+        };
+        options_.bin_folder = [&](std::string_view component) {
+            if (loaded)
+                for (const auto& one : loaded->config.postgres)
+                    if (one.name == component) return one.bin_folder;
+            return std::string();
+        };
+        const Instant started = session.clock.instant();
+        HF_TRY(const auto report, plain::export_snapshot(*repository, entry, options_));
+        print_report(session, entry, report, seconds(session.clock.instant() - started));
+        return report.complete() ? 0 : facts(ErrorCode::incomplete).exit_status;
+    }
+
+    static void print_report(const Session& session, const vault::SnapshotEntry& entry,
+                             const plain::ExportReport& report, double took) {
+        std::uint64_t size = 0;
+        for (const auto& file : report.files) size += file.size;
+        if (session.global.json) {
+            json::Value files = json::Value::array(), missing = json::Value::array();
+            for (const auto& file : report.files)
+                files.push(json::Value::object({{"path", file.path},
+                                                {"component", file.component},
+                                                {"kind", file.kind},
+                                                {"size", file.size},
+                                                {"plain_size", file.plain_size},
+                                                {"sha256", file.sha256}}));
+            for (const auto& one : report.missing)
+                missing.push(json::Value::object({{"component", one.component}, {"kind", one.kind}, {"why", one.why}}));
+            print_json(json::Value::object({{"snapshot", entry.id.hex()},
+                                            {"folder", report.folder},
+                                            {"complete", report.complete()},
+                                            {"files", std::move(files)},
+                                            {"missing", std::move(missing)},
+                                            {"seconds", took}}));
+            return;
+        }
+        for (const auto& one : report.missing)
+            print_note(fmt::format("{} {} ({}): {}\n", painted(2, Colour::red, "not in it:"), one.component, one.kind,
+                                   one.why));
+        if (session.global.quiet) return;
+        Table table({"File", "Size", "Unpacked"}, {false, true, true});
+        for (const auto& file : report.files)
+            table.row({printable(file.path), human_size(file.size), human_size(file.plain_size)});
+        print(table.text(1));
+        print(fmt::format("snapshot {} lies in {}: {} in {}; it is not encrypted\n", entry.id.brief(),
+                          printable(report.folder), human_size(size), human_duration(took)));
+    }
+
+    std::string snapshot_, target_;
+    plain::ExportOptions options_;
+    FilterArguments filter_;
+    bool no_lock_ = false;
+};
+
+class ValidateCommand final : public Command {
+    std::string_view name() const override { return "validate"; }
+    std::string_view help() const override { return "is an exported folder (or one of backup.sh) whole and readable?"; }
+    std::string_view examples() const override {
+        return R"(Each part is there, each SHA-256 is the one that was written down, each file unpacks, each RDB is read to its last byte and
+checksum, each SQL dump ends as pg_dump ends, each archive as tar ends. Nothing is changed. Exit status 1 when something is wrong.
+With several FOLDERs all are looked at. (`holdfast check` is for the vault.)
+
+Examples
+  holdfast validate /srv/backups/20240101_020000
+  holdfast validate /srv/backups/*/
+)";
+    }
+    void declare(Options& options) override {
+        options.arguments("FOLDER", folders_, Options::Need::required, "such as 20240101_020000");
+    }
+    Result<int> run(const Session& session) override {
+        bool good = true;
+        json::Value list = json::Value::array();
+        for (const std::string& given : folders_) {
+            const std::string folder = os::absolute_path(given);
+            plain::ValidationOptions options;
+            options.say = [&](std::string_view path) {
+                if (session.people() && session.global.verbose > 0)
+                    print_note(fmt::format("reading {}\n", printable(path)));
+            };
+            HF_TRY(const auto report, plain::validate_folder(folder, options));
+            good &= report.good();
+            if (session.global.json)
+                list.push(report_json(folder, report));
+            else
+                print_report(session, folder, report);
+        }
+        if (session.global.json) print_json(json::Value::object({{"good", good}, {"folders", std::move(list)}}));
+        return good ? 0 : 1;
+    }
+
+    static json::Value report_json(const std::string& folder, const plain::ValidationReport& report) {
+        json::Value files = json::Value::array(), problems = json::Value::array(), notes = json::Value::array();
+        for (const auto& file : report.files) {
+            json::Value one = json::Value::object({{"path", file.path},
+                                                   {"kind", file.kind},
+                                                   {"size", file.size},
+                                                   {"good", file.good()},
+                                                   {"content", file.facts}});
+            if (!file.good()) one.set("problem", file.problem).set("hint", file.hint);
+            files.push(std::move(one));
+        }
+        for (const auto& problem : report.problems) problems.push(problem);
+        for (const auto& note : report.notes) notes.push(note);
+        return json::Value::object({{"folder", folder},
+                                    {"good", report.good()},
+                                    {"files", std::move(files)},
+                                    {"problems", std::move(problems)},
+                                    {"notes", std::move(notes)}});
+    }
+
+    static void print_report(const Session& session, const std::string& folder, const plain::ValidationReport& report) {
+        if (!session.global.quiet) {
+            Table table({"File", "Size", "State", "Content"}, {false, true, false, false});
+            for (const auto& file : report.files)
+                table.row({printable(file.path), human_size(file.size), file.good() ? "good" : "BAD", file.facts});
+            print(table.text(1));
+            for (const auto& note : report.notes) print(fmt::format("note: {}\n", printable(note)));
+        }
+        for (const auto& file : report.files)
+            if (!file.good()) {
+                print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "bad:"), printable(file.path),
+                                       printable(file.problem)));
+                if (!file.hint.empty()) print_note(fmt::format("     {}\n", file.hint));
+            }
+        for (const auto& problem : report.problems)
+            print_note(fmt::format("{} {}\n", painted(2, Colour::red, "bad:"), printable(problem)));
+        if (!session.global.quiet || !report.good())
+            print(fmt::format("{}: {}\n", printable(folder), report.good() ? "good" : "NOT good"));
+    }
+    std::vector<std::string> folders_;
+};
+
+}    // namespace
+
+std::unique_ptr<Command> export_command() { return std::make_unique<ExportCommand>(); }
+std::unique_ptr<Command> validate_command() { return std::make_unique<ValidateCommand>(); }
+
+}    // namespace holdfast::cli

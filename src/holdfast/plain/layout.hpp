@@ -1,0 +1,77 @@
+#pragma once
+// The plain layout: a folder that gunzip, sha256sum, tar, psql and redis-server read with no holdfast at hand.
+//
+//   TIME/database/NAME_TIME.sql.gz    redis/dump_TIME.rdb.gz    config/NAME_TIME.tar.gz    logs/NAME_TIME.tar.gz
+//        duckdb/…  clickhouse/…  journal/…                      each with a .sha256 beside it
+//        metadata/backup_info.json, backup_summary.txt, manifest.json
+//
+//   source   docs/formats/plain-export.md; NS-02
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/base/json.hpp"
+#include "holdfast/policy/config.hpp"
+#include "holdfast/vault/repository.hpp"
+
+namespace holdfast::plain {
+
+inline constexpr const char* k_info_name = "metadata/backup_info.json";
+
+struct ExportedFile {
+    std::string component, kind;
+    std::string path;    // inside the folder: "database/trading_20240101_020000.sql.gz"
+    std::uint64_t size = 0, plain_size = 0;
+    std::string sha256;    // of the file as it lies there
+};
+
+struct ExportOptions {
+    std::string target;    // the folder that holds exports: made if absent
+    std::vector<std::string> only, without;    // components, by name or kind
+    std::string program_version;
+    std::string stamp;    // the folder's name: "20240101_020000", the snapshot's time in the machine's zone
+    std::function<void(std::string_view component, std::string_view event)> say;    // may be empty
+    std::function<std::string(std::string_view component)> bin_folder;    // of PostgreSQL's programs; may be empty
+};
+
+struct ExportReport {
+    std::string folder;
+    std::vector<ExportedFile> files;
+    struct Missing {
+        std::string component, kind, why;
+    };
+    std::vector<Missing> missing;    // what the snapshot does not hold whole
+    bool complete() const { return missing.empty(); }
+};
+
+/// Lays a stack's snapshot out below options.target, under a provisional name until all is durable. Errors: exists (a folder of
+/// that name), not_found (a snapshot without a manifest), locked (the same export runs), disk_full … Nothing is left then
+/// but, after a kill, the provisional folder ".TIME.partial", which the next export of this snapshot removes.
+Result<ExportReport> export_snapshot(const vault::Repository& repository, const vault::SnapshotEntry& snapshot,
+                                     const ExportOptions& options);
+
+/// One file of such a folder, and what is wrong with it.
+struct ValidatedFile {
+    std::string path, kind;    // kind: "database", "redis", "config", "logs", …
+    std::uint64_t size = 0;
+    std::string facts;    // "12 keys", "31 files", for people
+    std::string problem, hint;    // empty: it is good
+    bool good() const { return problem.empty(); }
+};
+struct ValidationReport {
+    std::vector<ValidatedFile> files;
+    std::vector<std::string> problems;    // of the folder: parts that are missing, metadata that does not fit
+    std::vector<std::string> notes;    // no reason to distrust it
+    bool good() const;
+};
+struct ValidationOptions {
+    std::function<void(std::string_view path)> say;    // before each file; may be empty
+};
+/// NS-16. Each file once, as a stream: its SHA-256 beside the one that is written down, its gzip checksum, and its content: an
+/// RDB by the reader that checks all of it, an SQL dump by its first and last lines, an archive by its headers and its
+/// end. Of ours and of the scripts that this layout comes from. not_found: no such folder.
+Result<ValidationReport> validate_folder(const std::string& folder, const ValidationOptions& options = {});
+
+}    // namespace holdfast::plain
