@@ -202,6 +202,66 @@ TEST_F(StackExport,
     EXPECT_THAT(holdfast_bare({"validate", folder}).errors, HasSubstr("redis/ is missing"));
 }
 
+TEST_F(StackExport, ExportImportRestoreGivesEqualStores) {
+    const std::string folder = exported();
+    const std::string question =
+        "SELECT count(*), sum(price), md5(string_agg(symbol, ',' ORDER BY id)), max(id) FROM trades";
+    const std::string rows = psql("trading_db", {"-c", question}).output;
+    const Answer time = holdfast({"snapshots", "--json"});
+    // Into another vault, and onto servers that have nothing.
+    ASSERT_TRUE(os::remove_tree(repository()));
+    make_cheap_repository();
+    const Answer imported = holdfast({"import", folder, "--json", "--config", at("holdfast.toml")});
+    ASSERT_EQ(imported.exit, 0) << imported.errors << imported.output;
+    EXPECT_THAT(time.output, HasSubstr(imported.json()["time"].text()));
+    EXPECT_EQ(holdfast({"check", "--read-data"}).exit, 0);
+    const Answer twice = holdfast({"import", folder, "--config", at("holdfast.toml")});
+    EXPECT_EQ(twice.exit, 1);
+    EXPECT_THAT(twice.errors, HasSubstr("of that stack and time"));
+
+    sql("postgres", "DROP DATABASE trading_db");
+    std::filesystem::rename(at("etc/app"), at("app.before"));
+    ASSERT_TRUE(redis_->talk({{"FLUSHALL"}}));
+    const Answer restored = holdfast(
+        {"restore", "latest", "--yes", "--only", "postgres", "--only", "config", "--config", at("holdfast.toml")});
+    ASSERT_EQ(restored.exit, 0) << restored.errors << restored.output;
+    EXPECT_EQ(psql("trading_db", {"-c", question}).output, rows);
+    expect_equal_trees(at("etc/app"), at("app.before"));
+    // The RDB came through unchanged, and is the one that its manifest describes (a restore compares the digest).
+    ASSERT_EQ(holdfast({"restore", "latest", "--target", at("plain"), "--only", "redis"}).exit, 0);
+    const Answer same =
+        shell(fmt::format("gunzip -c {}/redis/dump_*.rdb.gz | cmp - {}/redis/dump.rdb", folder, at("plain")));
+    EXPECT_EQ(same.exit, 0) << same.errors;
+}
+
+TEST_F(StackExport, AFolderOfTheGuidesScriptsIsImportedAndRestored) {
+    const std::string folder = at("scripts/20240101_020000");
+    make_as_the_scripts_do(folder);
+    EXPECT_EQ(holdfast({"import", folder, "--config", at("holdfast.toml")}).exit, 2);    // where do the files belong?
+    const Answer imported =
+        holdfast({"import", folder, "--root", at("etc"), "--tag", "old", "--json", "--config", at("holdfast.toml")});
+    ASSERT_EQ(imported.exit, 0) << imported.errors << imported.output;
+    const std::string id = imported.json()["snapshot"].text();
+    const std::string question = "SELECT count(*), sum(price), max(id) FROM trades",
+                      rows = psql("trading_db", {"-c", question}).output;
+    sql("postgres", "DROP DATABASE trading_db");
+    std::filesystem::rename(at("etc/app"), at("app.before"));
+    const Answer restored =
+        holdfast({"restore", id, "--yes", "--only", "postgres", "--only", "config", "--config", at("holdfast.toml")});
+    ASSERT_EQ(restored.exit, 0) << restored.errors << restored.output;
+    EXPECT_EQ(psql("trading_db", {"-c", question}).output, rows);
+    // (tar, as the guide calls it, keeps times to the second.)
+    EXPECT_EQ(run({"diff", "--recursive", "--no-dereference", at("etc/app"), at("app.before")}).exit, 0);
+    EXPECT_EQ(os::status_of(at("etc/app/.env"))->st_mode & 07777, 0640u);
+    // The newest snapshot is still the one of today.
+    EXPECT_THAT(holdfast({"snapshots", "--tag", "old"}).output, HasSubstr("2024-01-01 02:00:00"));
+    // What is damaged does not get in.
+    ASSERT_EQ(shell("cd " + folder + "/database && printf x >> trading_db_20240101_020000.sql.gz").exit, 0);
+    const Answer refused = holdfast({"import", folder, "--root", at("etc"), "--config", at("holdfast.toml")});
+    EXPECT_EQ(refused.exit, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("is not good: database/trading_db_20240101_020000.sql.gz: its SHA-256"));
+}
+
 TEST_F(StackExport, AppearsWholeOrNotAtAll) {
     const std::string folder = exported();
     const Answer again = holdfast({"export", "latest", "--target", at("backups"), "--config", at("holdfast.toml")});

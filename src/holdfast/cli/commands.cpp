@@ -12,6 +12,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(mount_command());
     all.push_back(export_command());
     all.push_back(validate_command());
+    all.push_back(import_command());
     all.push_back(check_command());
     all.push_back(serve_command());
     all.push_back(heal_command());

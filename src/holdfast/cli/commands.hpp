@@ -17,6 +17,7 @@ std::unique_ptr<Command> restore_command();
 std::unique_ptr<Command> mount_command();
 std::unique_ptr<Command> export_command();
 std::unique_ptr<Command> validate_command();
+std::unique_ptr<Command> import_command();
 std::unique_ptr<Command> check_command();
 std::unique_ptr<Command> serve_command();
 std::unique_ptr<Command> heal_command();

@@ -1,11 +1,13 @@
-// `holdfast export` and `holdfast validate`: the plain layout, out of the vault and looked at.
+// `holdfast export`, `validate` and `import`: the plain layout, out of the vault, looked at, and into it.
 
 #include <fmt/core.h>
+#include <time.h>
 
 #include <algorithm>
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/output.hpp"
+#include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/plain/layout.hpp"
@@ -204,9 +206,82 @@ Examples
     std::vector<std::string> folders_;
 };
 
+class ImportCommand final : public Command {
+    std::string_view name() const override { return "import"; }
+    std::string_view help() const override { return "take an exported folder (or one of backup.sh) into the vault"; }
+    std::string_view examples() const override {
+        return R"(The folder is validated first; what is not good is refused. It becomes a snapshot with the time at which it was made, tagged
+"imported", of the stack that it names (else of holdfast.toml's): `restore latest`, `restore ID --only redis` go on from there.
+
+An SQL dump is restored by psql. Such a script may hold commands of psql: import what you trust.
+
+Examples
+  holdfast import /srv/backups/20240101_020000
+  holdfast import backups/20240101_020000 --root /srv/trading-system     of backup.sh: the names in its config archive are relative
+  holdfast import backups/20240101_020000 --without files --without logs
+)";
+    }
+    void declare(Options& options) override {
+        options.argument("FOLDER", folder_, Options::Need::required, "such as 20240101_020000");
+        options.value("--root", options_.root, "FOLDER", "where relative names in archives of scripts belong");
+        options.value("--stack", stack_, "NAME",
+                      "the stack, where the folder does not say it (default: holdfast.toml's)");
+        options.list("--without", options_.without, "COMPONENT", "all but this component, by name or kind");
+        options.list("--tag", options_.tags, "TAG", "mark the snapshot");
+    }
+    Result<int> run(const Session& session) override {
+        std::optional<LoadedConfig> loaded;
+        if (find_config(session.global)) {
+            HF_TRY(loaded, load_config(session.global));
+        }
+        const policy::Config config = loaded ? loaded->config : policy::Config();
+        HF_TRY(const auto repository, open_repository(session, loaded ? &loaded->config : nullptr));
+        HF_DO(repository->load_index());
+        if (!options_.root.empty()) options_.root = os::absolute_path(options_.root);
+        if (options_.root == "/") options_.root.clear();
+        options_.stack =
+            !stack_.empty() || !loaded ? stack_ : source::stack_path(config).substr(std::string("/holdfast/").size());
+        options_.program_version = program_version();
+        options_.scratch =
+            config.scratch_folder.empty() ? os::environment("TMPDIR").value_or("/var/tmp") : config.scratch_folder;
+        options_.name_of = [&](std::string_view kind) -> std::string {
+            if (kind == "postgres") return config.postgres.size() == 1 ? config.postgres[0].name : "postgres";
+            if (kind == "redis") return config.redis.size() == 1 ? config.redis[0].name : "redis";
+            if (kind == "files") return config.files.size() == 1 ? config.files[0].name : "config";
+            return config.logs.size() == 1 ? config.logs[0].name : "logs";
+        };
+        options_.time_of = [](const std::string& stamp) -> Result<Timestamp> {
+            tm parts{};
+            const char* end = ::strptime(stamp.c_str(), "%Y%m%d_%H%M%S", &parts);
+            if (!end || *end != '\0')
+                return fail(ErrorCode::usage,
+                            fmt::format("\"{}\" is no time such as 20240101_020000", printable(stamp)),
+                            "neither metadata/backup_info.json nor the folder's name says when it was made");
+            parts.tm_isdst = -1;
+            return Timestamp{std::int64_t(::mktime(&parts)) * 1'000'000'000};
+        };
+        options_.say = [&](std::string_view component, std::string_view event) {
+            if (session.people()) print_note(fmt::format("{}: {}\n", component, event));
+        };
+        HF_TRY(const auto report, plain::import_folder(os::absolute_path(folder_), *repository, options_));
+        if (session.global.json)
+            print_json(json::Value::object({{"snapshot", report.snapshot.hex()},
+                                            {"time", to_rfc3339(report.time)},
+                                            {"components", report.manifest["components"]},
+                                            {"summary", summary_json(report.summary)}}));
+        else if (!session.global.quiet)
+            print(fmt::format("snapshot {} of {} imported: {}\n", report.snapshot.brief(), local_time(report.time),
+                              human_size(report.summary.total_bytes_processed)));
+        return 0;
+    }
+    std::string folder_, stack_;
+    plain::ImportOptions options_;
+};
+
 }    // namespace
 
 std::unique_ptr<Command> export_command() { return std::make_unique<ExportCommand>(); }
 std::unique_ptr<Command> validate_command() { return std::make_unique<ValidateCommand>(); }
+std::unique_ptr<Command> import_command() { return std::make_unique<ImportCommand>(); }
 
 }    // namespace holdfast::cli

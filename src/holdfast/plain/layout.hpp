@@ -74,4 +74,28 @@ struct ValidationOptions {
 /// end. Of ours and of the scripts that this layout comes from. not_found: no such folder.
 Result<ValidationReport> validate_folder(const std::string& folder, const ValidationOptions& options = {});
 
+struct ImportOptions {
+    std::vector<std::string> without;    // components, by kind or name
+    std::string stack;    // of folders that do not say it
+    std::string root;    // absolute: where the names in config and log archives of scripts belong
+    std::vector<std::string> tags;
+    std::string program_version;
+    std::string scratch;    // archives are unpacked here on their way: room for the largest
+    std::function<std::string(std::string_view kind)> name_of;    // of a component of this kind that scripts saved
+    std::function<Result<Timestamp>(const std::string& stamp)>
+        time_of;    // of "20240101_020000", in the machine's zone
+    std::function<void(std::string_view component, std::string_view event)> say;    // may be empty
+};
+struct ImportReport {
+    Id snapshot;
+    Timestamp time;
+    json::Value manifest;
+    format::SnapshotSummary summary;
+};
+/// Takes a plain folder into the vault as a snapshot of its own time, tagged "imported", from which `restore` goes on as from any
+/// other. It is validated first. Errors: corrupt (not good: nothing is taken), exists (a snapshot of that stack and time is there),
+/// usage (config or logs of scripts without `root`), mismatch (not what its manifest says) …
+Result<ImportReport> import_folder(const std::string& folder, vault::Repository& repository,
+                                   const ImportOptions& options);
+
 }    // namespace holdfast::plain

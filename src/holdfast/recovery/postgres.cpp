@@ -26,7 +26,7 @@ struct Work {
 struct Plan {
     db::PostgresAccess access;
     std::optional<db::PostgresConnection> home;    // must be gone before a database is renamed: it may be the one
-    db::PostgresTool pg_restore;
+    db::PostgresTool pg_restore, psql;
     std::optional<format::Node> globals;
     std::vector<Work> databases;
 };
@@ -89,13 +89,19 @@ Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContex
     std::from_chars(version.data(), version.data() + version.size(), dumped_by);
     HF_TRY(auto tool,
            db::find_postgres_tool("pg_restore", std::max(home.server_major(), dumped_by), config.bin_folder));
+    db::PostgresTool psql;
+    for (const json::Value& database : context.facts["databases"].items())
+        if (database["format"].text() == "plain" && psql.path.empty()) {
+            HF_TRY(psql, db::find_postgres_tool("psql", home.server_major(), config.bin_folder));
+        }
     std::optional<format::Node> globals;
     if (const json::Value& facts = context.facts["globals"]; facts.is_object()) {
         HF_TRY(globals, find_file(context, facts["file"].text(), facts["bytes"].natural()));
     }
     HF_TRY(auto works, list_work(context, access, home));
     if (context.existing == WhenExisting::refuse) HF_DO(refuse_what_exists(works));
-    return Plan{std::move(access), std::move(home), std::move(tool), std::move(globals), std::move(works)};
+    return Plan{std::move(access), std::move(home),    std::move(tool),
+                std::move(psql),   std::move(globals), std::move(works)};
 }
 
 std::string describe(const Work& work) {
@@ -144,7 +150,7 @@ Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config
 Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const RestoreContext& context) {
     HF_TRY(Plan plan, make_plan(config, context));
     auto result = json::Value::object();
-    PostgresLoad load{plan.access, plan.pg_restore, context};
+    PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context};
     if (plan.globals) {
         HF_TRY(const Bytes script, vault::read_small(context.repository, *plan.globals));
         HF_TRY(auto globals, restore_globals(*plan.home, as_text(script)));

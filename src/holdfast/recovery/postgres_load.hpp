@@ -18,6 +18,7 @@ std::string beside_name(const std::string& database, const Id& snapshot);
 struct PostgresLoad {
     const db::PostgresAccess& access;
     const db::PostgresTool& pg_restore;
+    const db::PostgresTool& psql;    // for a dump that is a script ("format": "plain": imported)
     const RestoreContext& context;
     bool no_tablespaces = false;    // one that the dump names is not there
 };

@@ -140,7 +140,13 @@ Result<PathSummary> Backup::add_path(const std::string& path, const PathOptions&
     const std::string absolute = os::absolute_path(path);
     if (auto st = os::status_of(absolute, false); !st) return fail(std::move(st).error());
     HF_TRY(auto place, snapshot_path(options.under));
-    HF_TRY(const auto below, snapshot_path(absolute));
+    std::string_view inside = absolute;
+    if (!options.base.empty()) {
+        if (!inside.starts_with(options.base + "/"))
+            return fail(ErrorCode::usage, fmt::format("{} is not below {}", absolute, options.base));
+        inside.remove_prefix(options.base.size());
+    }
+    HF_TRY(const auto below, snapshot_path(inside));
     const std::size_t under_count = place.size();
     place.insert(place.end(), below.begin(), below.end());
     std::string in_snapshot;
@@ -163,7 +169,7 @@ Result<PathSummary> Backup::add_path(const std::string& path, const PathOptions&
             folders.push_back(std::move(plain));
             continue;
         }
-        std::string folder;
+        std::string folder = options.base;
         for (std::size_t k = under_count; k <= i; ++k) folder.append("/").append(place[k]);
         HF_TRY(const os::Fd fd, os::open_file(folder, O_PATH | O_DIRECTORY));
         HF_TRY(const struct stat st, os::status_of(folder));    // follows: a link on the way is the folder it leads to
@@ -263,7 +269,7 @@ Result<Backup::Outcome> Backup::commit(const std::vector<std::string>& tags) {
     HF_DO(state.pipeline.finish());
 
     format::Snapshot snapshot;
-    snapshot.time = state.started;
+    snapshot.time = state.options.time.value_or(state.started);
     if (state.options.parent) snapshot.parent = state.options.parent->id;
     snapshot.tree = root;
     snapshot.paths = state.options.paths;

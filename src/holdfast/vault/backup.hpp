@@ -29,6 +29,7 @@ struct BackupProgress {
 
 struct BackupOptions {
     std::string hostname;    // empty: this host's
+    std::optional<Timestamp> time;    // of the snapshot; nullopt: the run's start
     std::vector<std::string> paths;    // what the snapshot says was backed up
     std::vector<std::string> tags;
     std::optional<SnapshotEntry> parent;    // unchanged files are taken from it without being read
@@ -81,6 +82,8 @@ struct PathOptions {
     std::string under;
     /// Only files changed at or after this time (logs of the last 7 days); folders without any are left out.
     std::optional<Timestamp> newer_than;
+    /// The folder of this machine that stands for "/": with "/tmp/x", /tmp/x/etc/app.toml goes where /etc/app.toml would.
+    std::string base = {};
 };
 
 struct PathSummary {
