@@ -40,7 +40,7 @@ Examples
   holdfast export 1a2b3c4d --target /mnt/stick --only postgres --only redis
   BACKUP_ROOT=/srv/backups holdfast export latest
 
-Exit code 3: the snapshot lacks a component, or one was left out; metadata/backup_summary.txt says which.
+Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/backup_summary.txt says which.
 )";
     }
     void declare(Options& options) override {
@@ -83,7 +83,7 @@ Exit code 3: the snapshot lacks a component, or one was left out; metadata/backu
         const Instant started = session.clock.instant();
         HF_TRY(const auto report, plain::export_snapshot(*repository, entry, options_));
         print_report(session, entry, report, seconds(session.clock.instant() - started));
-        return report.complete() ? 0 : facts(ErrorCode::incomplete).exit_status;
+        return report.lacking() ? facts(ErrorCode::incomplete).exit_status : 0;
     }
 
     static void print_report(const Session& session, const vault::SnapshotEntry& entry,

@@ -325,11 +325,11 @@ Result<ExportReport> export_snapshot(const vault::Repository& repository, const 
         for (const json::Value& entry : manifest["components"].items()) {
             const std::string name = entry["name"].text(), kind = entry["kind"].text(), status = entry["status"].text();
             if (!wanted(options, name, kind)) {
-                report.missing.push_back({name, kind, "left out when this was exported"});
+                report.missing.push_back({name, kind, "left out when this was exported", true});
                 continue;
             }
             if (status != "complete")
-                report.missing.push_back({name, kind, entry["why"].text("part of it could not be read")});
+                report.missing.push_back({name, kind, entry["why"].text("part of it could not be read"), false});
             if (status == "failed") continue;
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped before " + name);
             if (options.say) options.say(name, "exporting");

@@ -7,6 +7,7 @@
 //
 //   source   docs/formats/plain-export.md; NS-02
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -41,9 +42,12 @@ struct ExportReport {
     std::vector<ExportedFile> files;
     struct Missing {
         std::string component, kind, why;
+        bool by_choice = false;    // --only, --without
     };
     std::vector<Missing> missing;    // what the snapshot does not hold whole
     bool complete() const { return missing.empty(); }
+    /// The snapshot lacks what was asked for.
+    bool lacking() const { return std::ranges::any_of(missing, [](const Missing& one) { return !one.by_choice; }); }
 };
 
 /// Lays a stack's snapshot out below options.target, under a provisional name until all is durable. Errors: exists (a folder of
