@@ -43,6 +43,36 @@ ErrorCode code_of(std::string_view state) {
     return ErrorCode::store;
 }
 
+PostgresRows rows_of(const PGresult* result) {
+    PostgresRows rows(static_cast<std::size_t>(PQntuples(result)));
+    const int columns = PQnfields(result);
+    for (int row = 0; row < static_cast<int>(rows.size()); ++row) {
+        auto& cells = rows[static_cast<std::size_t>(row)].cells;
+        for (int column = 0; column < columns; ++column) {
+            if (PQgetisnull(result, row, column))
+                cells.emplace_back(std::nullopt);
+            else
+                cells.emplace_back(std::string(PQgetvalue(result, row, column),
+                                               static_cast<std::size_t>(PQgetlength(result, row, column))));
+        }
+    }
+    return rows;
+}
+
+// What a walsender refuses has remedies of its own.
+std::string replication_hint(std::string_view message, const std::string& user) {
+    if (message.find("replication role") != message.npos)
+        return fmt::format("as a superuser: ALTER ROLE {} REPLICATION;", quote_identifier(user));
+    if (message.find("pg_hba.conf") != message.npos)
+        return fmt::format(
+            "`all` in pg_hba.conf does not mean replication: add a line as `hostssl replication {} <this machine>/32 "
+            "scram-sha-256` and run SELECT pg_reload_conf();",
+            user);
+    if (message.find("max_wal_senders") != message.npos)
+        return "ALTER SYSTEM SET max_wal_senders = 10; and restart the server";
+    return {};
+}
+
 std::string_view hint_of(ErrorCode code) {
     switch (code) {
         case ErrorCode::denied:
@@ -65,7 +95,8 @@ void notice(void*, const PGresult* result) {
 ErrorCode connect_code(std::string_view message) {
     for (const char* sign : {"password authentication failed", "no password supplied", "no pg_hba.conf entry",
                              "Peer authentication failed", "Ident authentication failed", "authentication failed",
-                             "permission denied for database", "is not permitted to log in", "pg_hba.conf rejects"})
+                             "permission denied for database", "replication role to start walsender",
+                             "is not permitted to log in", "pg_hba.conf rejects"})
         if (message.find(sign) != message.npos) return ErrorCode::denied;
     if (message.find("role \"") != message.npos && message.find("does not exist") != message.npos)
         return ErrorCode::denied;
@@ -98,8 +129,14 @@ struct PostgresConnection::State {
     std::string where, sql_state;
     std::atomic<bool> cancelled = false;
     std::optional<Duration> answer_max;
+    char* copied = nullptr;    // the message that was handed out last
 
-    ~State() { PQfinish(connection); }
+    static Result<std::unique_ptr<State>> connect(const PostgresAddress& address, const Secret& password,
+                                                  bool replication);
+    ~State() {
+        PQfreemem(copied);
+        PQfinish(connection);
+    }
 
     bool stopping() const { return cancelled || (!answer_max && os::stop_requested()); }
 
@@ -178,6 +215,19 @@ PostgresConnection& PostgresConnection::operator=(PostgresConnection&&) noexcept
 PostgresConnection::~PostgresConnection() = default;
 
 Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& address, const Secret& password) {
+    HF_TRY(auto state, State::connect(address, password, false));
+    return PostgresConnection(std::move(state));
+}
+
+Result<PostgresConnection> PostgresConnection::connect_for_replication(const PostgresAddress& address,
+                                                                       const Secret& password) {
+    HF_TRY(auto state, State::connect(address, password, true));
+    return PostgresConnection(std::move(state));
+}
+
+Result<std::unique_ptr<PostgresConnection::State>> PostgresConnection::State::connect(const PostgresAddress& address,
+                                                                                      const Secret& password,
+                                                                                      bool replication) {
     const std::string port = std::to_string(address.port);
     const std::string timeout = std::to_string(
         std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(address.connect_timeout).count()));
@@ -191,7 +241,10 @@ Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& ad
     set("port", port.c_str());
     set("user", address.user.c_str());
     set("password", password.reveal().c_str());
-    set("dbname", address.database.c_str());
+    if (replication)
+        set("replication", "true");
+    else
+        set("dbname", address.database.c_str());
     set("connect_timeout", timeout.c_str());
     set("client_encoding", "UTF8");
     set("application_name", "holdfast");
@@ -209,11 +262,12 @@ Result<PostgresConnection> PostgresConnection::connect(const PostgresAddress& ad
     if (PQstatus(state->connection) != CONNECTION_OK) {
         const std::string said = trimmed(PQerrorMessage(state->connection));
         const ErrorCode code = PQconnectionNeedsPassword(state->connection) ? ErrorCode::denied : connect_code(said);
-        return fail(code, fmt::format("cannot connect to PostgreSQL {}: {}", state->where, said),
-                    std::string(hint_of(code)));
+        std::string hint = replication ? replication_hint(said, address.user) : std::string();
+        if (hint.empty()) hint = hint_of(code);
+        return fail(code, fmt::format("cannot connect to PostgreSQL {}: {}", state->where, said), std::move(hint));
     }
     PQsetNoticeReceiver(state->connection, notice, nullptr);
-    return PostgresConnection(std::move(state));
+    return state;
 }
 
 Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std::vector<std::string>& parameters) {
@@ -224,19 +278,51 @@ Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std
                            nullptr, nullptr, 0))
         return fail(state_->broken());
     HF_TRY(const ResultHandle result, state_->collect());
-    PostgresRows rows(static_cast<std::size_t>(PQntuples(result.get())));
-    const int columns = PQnfields(result.get());
-    for (int row = 0; row < static_cast<int>(rows.size()); ++row) {
-        auto& cells = rows[static_cast<std::size_t>(row)].cells;
-        for (int column = 0; column < columns; ++column) {
-            if (PQgetisnull(result.get(), row, column))
-                cells.emplace_back(std::nullopt);
-            else
-                cells.emplace_back(std::string(PQgetvalue(result.get(), row, column),
-                                               static_cast<std::size_t>(PQgetlength(result.get(), row, column))));
-        }
+    return rows_of(result.get());
+}
+
+Status PostgresConnection::start(const std::string& command) {
+    if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
+    if (!PQsendQuery(state_->connection, command.c_str())) return fail(state_->broken());
+    return {};
+}
+
+Result<PostgresAnswer> PostgresConnection::next() {
+    HF_DO(state_->wait());
+    const ResultHandle result(PQgetResult(state_->connection));
+    if (!result) return PostgresAnswer{};
+    switch (PQresultStatus(result.get())) {
+        case PGRES_TUPLES_OK:
+            return PostgresAnswer{PostgresAnswer::Kind::rows, rows_of(result.get())};
+        case PGRES_COPY_OUT:
+            return PostgresAnswer{PostgresAnswer::Kind::copy, {}};
+        case PGRES_COMMAND_OK:
+            return next();    // the end of one command; nothing follows, or that of another
+        default:
+            break;
     }
-    return rows;
+    Error error = state_->error_of(result.get());
+    // The rest of a failed answer, so that the session can take another command.
+    while (PQstatus(state_->connection) == CONNECTION_OK) {
+        HF_DO(state_->wait());
+        if (!ResultHandle(PQgetResult(state_->connection))) break;
+    }
+    return fail(std::move(error));
+}
+
+Result<std::optional<ByteView>> PostgresConnection::copied() {
+    PGconn* connection = state_->connection;
+    for (;;) {
+        PQfreemem(std::exchange(state_->copied, nullptr));
+        const int got = PQgetCopyData(connection, &state_->copied, 1);
+        if (got > 0) return ByteView(reinterpret_cast<const std::byte*>(state_->copied), static_cast<std::size_t>(got));
+        if (got == -1) return std::nullopt;
+        if (got < -1) return fail(state_->broken());
+        if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
+        pollfd entry{PQsocket(connection), POLLIN, 0};
+        ::poll(&entry, 1, k_poll_ms);
+        if (entry.revents != 0 && !PQconsumeInput(connection)) return fail(state_->broken());
+    }
 }
 
 Status PostgresConnection::execute(const std::string& sql) {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holdfast/base/bytes.hpp"
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
 #include "holdfast/base/secret.hpp"
@@ -39,9 +40,18 @@ struct PostgresRow {
 };
 using PostgresRows = std::vector<PostgresRow>;
 
+/// A part of what a replication command answers.
+struct PostgresAnswer {
+    enum class Kind { rows, copy, done } kind = Kind::done;
+    PostgresRows rows;
+};
+
 class PostgresConnection {
 public:
     static Result<PostgresConnection> connect(const PostgresAddress& address, const Secret& password);
+    /// A walsender: it takes replication commands by start(), and no SQL. The role needs the right REPLICATION, and a line
+    /// of its own in pg_hba.conf: both are said in the error's hint.
+    static Result<PostgresConnection> connect_for_replication(const PostgresAddress& address, const Secret& password);
     PostgresConnection(PostgresConnection&&) noexcept;
     PostgresConnection& operator=(PostgresConnection&&) noexcept;
     ~PostgresConnection();
@@ -50,6 +60,11 @@ public:
     Result<PostgresRows> query(const std::string& sql, const std::vector<std::string>& parameters = {});
     /// One or more statements without parameters, rows are dropped. More than one run in one implicit transaction.
     Status execute(const std::string& sql);
+    /// Sends a replication command, whose answer comes part by part: ask next() until it says done, or fails.
+    Status start(const std::string& command);
+    Result<PostgresAnswer> next();
+    /// After next() said copy: one message of it, good until the next call; nullopt when the copy has ended.
+    Result<std::optional<ByteView>> copied();
     /// 150020 for 15.20.
     int server_version() const;
     int server_major() const { return server_version() / 10000; }

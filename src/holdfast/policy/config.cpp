@@ -141,6 +141,13 @@ public:
                                fmt::format("keep one of {0}_file, {0}_command, {0}_keyring, {0}_credential", what));
     }
 
+    /// For a key that another one makes meaningless.
+    void does_not_go_with(std::string_view key, std::string_view other) {
+        if (const toml::node* node = table_.get(key))
+            document_.complain(node->source(), fmt::format("{} in {} does not go with {}", key, where_, other),
+                               fmt::format("take {} out", key));
+    }
+
     void choice(std::string_view key, std::string& to, std::initializer_list<std::string_view> words) {
         const toml::node* node = find(key);
         if (!node) return;
@@ -246,6 +253,18 @@ void read(Reader& in, PostgresConfig& to) {
     in.flag("globals", to.globals);
     in.proof(to.proof);
     in.path("bin_folder", to.bin_folder);
+    in.path("data_folder", to.data_folder);
+    in.path("tablespace_folder", to.tablespace_folder);
+    in.texts("stop_command", to.stop_command);
+    in.texts("start_command", to.start_command);
+    in.text("owner", to.owner);
+    std::string method = "dump";
+    in.choice("method", method, {"dump", "physical"});
+    if (method == "physical") {
+        to.method = PostgresMethod::physical;
+        for (const char* key : {"databases", "exclude_databases", "globals", "proof"})
+            in.does_not_go_with(key, "method = \"physical\", which takes the whole cluster");
+    }
 }
 
 void read(Reader& in, RedisConfig& to) {

@@ -56,18 +56,27 @@ struct MirrorConfig {
 /// How content is proven equal after a restore.
 enum class Proof { digest, count, none };
 
+/// How a cluster is taken: dumps of its databases by pg_dump, or its files over the replication protocol.
+enum class PostgresMethod { dump, physical };
+
 struct PostgresConfig {
     std::string name = "postgres";    // component and folder in the snapshot
     std::string host;    // empty: the local socket
     std::uint16_t port = 5432;
     std::string user = "postgres";
     SecretSource password;
+    PostgresMethod method = PostgresMethod::dump;
     std::string maintenance_database = "postgres";
     std::vector<std::string> databases;    // empty: all but templates
     std::vector<std::string> exclude_databases;
     bool globals = true;
     Proof proof = Proof::digest;
-    std::string bin_folder;    // where pg_dump lies; empty: found by the server's version
+    std::string bin_folder;    // where pg_dump (postgres) lies; empty: found by the server's version
+    // For restores of a physical copy:
+    std::string data_folder;    // the cluster's; empty: asked from the server when it is up
+    std::string tablespace_folder;    // tablespaces go below it; empty: beside where each was
+    std::vector<std::string> stop_command, start_command;    // argv; empty: the user stops and starts it
+    std::string owner;    // whose the files shall be; empty: kept as the folder's owner
 };
 
 struct RedisConfig {

@@ -8,6 +8,7 @@
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/recovery/postgres_globals.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
+#include "holdfast/recovery/postgres_physical.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -135,6 +136,8 @@ void drop_loaded(const Plan& plan, std::size_t from, std::size_t to, const Resto
 }    // namespace
 
 Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config, const RestoreContext& context) {
+    // What the snapshot holds decides, whatever the configuration has become since.
+    if (context.facts["method"].text() == "physical") return plan_postgres_physical(config, context);
     HF_TRY(const Plan plan, make_plan(config, context));
     std::vector<PlanStep> steps;
     if (plan.globals)
@@ -148,6 +151,7 @@ Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config
 }
 
 Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const RestoreContext& context) {
+    if (context.facts["method"].text() == "physical") return restore_postgres_physical(config, context);
     HF_TRY(Plan plan, make_plan(config, context));
     auto result = json::Value::object();
     PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context};

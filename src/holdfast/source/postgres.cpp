@@ -9,6 +9,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/postgres_dump.hpp"
+#include "holdfast/source/postgres_physical.hpp"
 #include "holdfast/source/postgres_properties.hpp"
 
 namespace holdfast::source {
@@ -88,6 +89,7 @@ Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresC
 }    // namespace
 
 Result<json::Value> capture_postgres(const policy::PostgresConfig& config, CaptureContext& context) {
+    if (config.method == policy::PostgresMethod::physical) return capture_postgres_physical(config, context);
     HF_TRY(Secret password, db::read_secret(config.password));
     const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
                                     std::move(password)};

@@ -60,7 +60,7 @@ struct PostgresServer::State {
     std::uint16_t port = 0;
     std::optional<os::Process> process;
 
-    std::string data() const { return folder->path() + "/data"; }
+    std::string data() const { return options.data_folder.empty() ? folder->path() + "/data" : options.data_folder; }
     std::string log() const { return folder->path() + "/log"; }
     std::string program(std::string_view name) const { return fmt::format("{}/{}", options.bin_folder, name); }
 
@@ -163,13 +163,22 @@ Result<PostgresServer> PostgresServer::start(const PostgresServerOptions& option
     HF_TRY(state->folder, os::TempFolder::create("hf-postgres-", "/tmp"));
     HF_DO(give_to(state->folder->path(), state->user));
     HF_TRY(state->port, os::free_port());
-    HF_DO(state->init());
+    if (options.data_folder.empty()) HF_DO(state->init());
     HF_DO(state->launch());
     return PostgresServer(std::move(state));
 }
 
 std::uint16_t PostgresServer::port() const { return state_->port; }
 const std::string& PostgresServer::socket_folder() const { return state_->folder->path(); }
+std::string PostgresServer::data_folder() const { return state_->data(); }
+Result<std::string> PostgresServer::run_tool(std::vector<std::string> arguments) const {
+    if (os::exists(state_->program(arguments[0]))) arguments[0] = state_->program(arguments[0]);
+    const std::string name = arguments[0];
+    HF_TRY(const auto done, os::run(state_->run_as_user(std::move(arguments)), {}, std::chrono::minutes(10)));
+    if (!done.status.ok())
+        return fail(ErrorCode::store, fmt::format("{}: {}: {}{}", name, done.status.text(), done.output, done.errors));
+    return done.output;
+}
 const std::string& PostgresServer::password() const { return state_->password; }
 std::string PostgresServer::log_tail() const { return state_->log_tail(); }
 

@@ -21,6 +21,7 @@ struct PostgresServerOptions {
     std::string bin_folder = "/usr/lib/postgresql/15/bin";
     std::vector<std::string> settings;    // "work_mem=64MB"
     bool fsync = false;
+    std::string data_folder = {};    // of a cluster that is there already; it stays. Empty: a new one
 };
 
 class PostgresServer {
@@ -34,6 +35,9 @@ public:
     const std::string& socket_folder() const;    // `host` for a connection that needs no password
     const std::string& password() const;    // of postgres over TCP
     std::string log_tail() const;
+    std::string data_folder() const;
+    /// Runs one of PostgreSQL's own programs ("pg_amcheck"), or another ("mkdir"), as the user of the server; returns what it printed.
+    Result<std::string> run_tool(std::vector<std::string> arguments) const;
 
     /// Runs a script by psql in one database, stopping at its first error; returns what it printed (unaligned, no
     /// headings).

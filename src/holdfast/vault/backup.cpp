@@ -63,13 +63,24 @@ struct Backup::State {
 
 namespace {
 
+// A node that no file of this machine describes.
+format::Node made_node(format::NodeType type, mode_t kind, const StreamOptions& options, Timestamp started) {
+    format::Node node;
+    node.type = type;
+    node.mode = format::go_mode(kind | (options.mode & 07777));
+    node.mtime = node.atime = node.ctime = options.mtime.value_or(started);
+    node.uid = options.owner ? options.owner->first : ::geteuid();
+    node.gid = options.owner ? options.owner->second : ::getegid();
+    return node;
+}
+
 class FileStream final : public StreamWriter {
 public:
     FileStream(Backup::State& state, std::vector<std::string> path, const StreamOptions& options)
         : state_(state),
           path_(std::move(path)),
           options_(options),
-          feeder_(state.pipeline, state.chunkers, options.cut, ~std::uint64_t(0) - 1) {}
+          feeder_(state.pipeline, state.chunkers, options.cut, options.size_expected) {}
 
     Status write(ByteView bytes) override {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing a stream");
@@ -84,35 +95,33 @@ public:
         return {};
     }
 
-    Result<StreamReceipt> finish() override {
-        HF_TRY(const std::shared_ptr<Content> content, feeder_.end());
-        std::mutex mutex;
-        std::condition_variable stored;
-        bool done = false;
-        content->end([&](Content&) {
-            const std::scoped_lock lock(mutex);
-            done = true;
-            stored.notify_all();
+    Status end() override {
+        if (content_) return {};
+        HF_TRY(content_, feeder_.end());
+        content_->end([stored = stored_](Content&) {
+            const std::scoped_lock lock(stored->mutex);
+            stored->done = true;
+            stored->told.notify_all();
         });
+        return {};
+    }
+
+    Result<StreamReceipt> finish() override {
+        HF_DO(end());
         {
-            std::unique_lock lock(mutex);
-            stored.wait(lock, [&] { return done; });
+            std::unique_lock lock(stored_->mutex);
+            stored_->told.wait(lock, [&] { return stored_->done; });
         }
         HF_DO(state_.pipeline.status());
-        format::Node node;
-        node.type = format::NodeType::file;
-        node.mode = format::go_mode(S_IFREG | (options_.mode & 07777));
-        node.mtime = node.atime = node.ctime = options_.mtime.value_or(state_.started);
-        node.uid = ::geteuid();
-        node.gid = ::getegid();
-        node.size = content->size;
-        node.content = std::move(content->ids);
+        format::Node node = made_node(format::NodeType::file, S_IFREG, options_, state_.started);
+        node.size = content_->size;
+        node.content = std::move(content_->ids);
         HF_DO(state_.tree.put(path_, std::move(node)));
         state_.remember('/' + path_.front());
         state_.counters.files_found += 1;
         state_.counters.files_done += 1;
         state_.counters.files_new += 1;
-        return StreamReceipt{content->size, content->bytes_added};
+        return StreamReceipt{content_->size, content_->bytes_added};
     }
 
 private:
@@ -120,6 +129,14 @@ private:
     const std::vector<std::string> path_;
     const StreamOptions options_;
     ChunkFeeder feeder_;
+    struct Stored {
+        std::mutex mutex;
+        std::condition_variable told;
+        bool done = false;
+    };
+    // Shared: the pipeline may be the last to look at it, when this stream is left without finish().
+    const std::shared_ptr<Stored> stored_ = std::make_shared<Stored>();
+    std::shared_ptr<Content> content_;    // once it has ended
 };
 
 }    // namespace
@@ -194,6 +211,24 @@ Status Backup::add_file(const std::string& path, ByteView content, std::uint32_t
     HF_TRY(const auto stream, start_stream(path, options));
     HF_DO(stream->write(content));
     HF_DO(stream->finish());
+    return {};
+}
+
+Status Backup::add_folder(const std::string& path, const StreamOptions& options) {
+    HF_TRY(const auto place, snapshot_path(path));
+    if (place.empty()) return fail(ErrorCode::usage, "a folder needs a name in the snapshot");
+    HF_DO(state_->tree.put_folder(place, made_node(format::NodeType::dir, S_IFDIR, options, state_->started)));
+    state_->remember('/' + place.front());
+    return {};
+}
+
+Status Backup::add_link(const std::string& path, const std::string& target, const StreamOptions& options) {
+    HF_TRY(const auto place, snapshot_path(path));
+    if (place.empty()) return fail(ErrorCode::usage, "a link needs a name in the snapshot");
+    format::Node node = made_node(format::NodeType::symlink, S_IFLNK, options, state_->started);
+    node.link_target = target;
+    HF_DO(state_->tree.put(place, std::move(node)));
+    state_->remember('/' + place.front());
     return {};
 }
 

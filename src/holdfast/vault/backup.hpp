@@ -57,6 +57,8 @@ struct StreamOptions {
     Cut cut;
     std::uint32_t mode = 0644;
     std::optional<Timestamp> mtime;    // nullopt: the run's start
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> owner = std::nullopt;    // user and group; nullopt: ours
+    std::uint64_t size_expected = ~std::uint64_t(0) - 1;    // keeps the buffers of small files small; more may come
 };
 
 struct StreamReceipt {
@@ -70,7 +72,10 @@ public:
     virtual ~StreamWriter() = default;
     /// Waits while the pipeline is full.
     virtual Status write(ByteView bytes) = 0;
-    /// Puts the file into the snapshot, replacing one that an earlier attempt put at the same path.
+    /// No more will come. The content may still be on its way: who writes many files ends each at once, and finishes it
+    /// some files later, so that nothing waits.
+    virtual Status end() = 0;
+    /// Ends it, waits until the content is stored, and puts the file into the snapshot, replacing one that an earlier attempt put at the same path.
     virtual Result<StreamReceipt> finish() = 0;
 };
 
@@ -110,6 +115,9 @@ public:
     Result<std::unique_ptr<StreamWriter>> start_stream(const std::string& path, const StreamOptions& options = {});
     /// A small file at once.
     Status add_file(const std::string& path, ByteView content, std::uint32_t mode = 0644);
+    /// A folder with its mode and owner, whether or not something lies in it, before or after what does.
+    Status add_folder(const std::string& path, const StreamOptions& options);
+    Status add_link(const std::string& path, const std::string& target, const StreamOptions& options = {});
     /// Takes a file or folder of the parent snapshot into this one as it is (nothing is read). not_found if it has none.
     Status reuse(const std::string& path_in_parent, const std::string& path);
     /// The same out of any snapshot, by its tree.

@@ -63,6 +63,25 @@ Status SnapshotTree::put(const std::vector<std::string>& path, format::Node node
     }
 }
 
+Status SnapshotTree::put_folder(const std::vector<std::string>& path, format::Node node) {
+    const std::scoped_lock lock(mutex_);
+    Item* at = &root_;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        Item& next = at->items[path[i]];
+        if (next.node.name.empty()) {    // new
+            next.node = plain_folder(path[i]);
+            next.open = true;
+        } else if (!next.open) {
+            return fail(ErrorCode::usage, fmt::format("{} is in the snapshot already, and whole", path[i]),
+                        "name each path once: a folder holds all below it");
+        }
+        at = &next;
+    }
+    node.name = path.back();
+    at->node = std::move(node);
+    return {};
+}
+
 void SnapshotTree::remove(const std::vector<std::string>& path) {
     const std::scoped_lock lock(mutex_);
     std::vector<Item*> way{&root_};

@@ -28,6 +28,8 @@ public:
     /// Puts `node` at `path` (the last part becomes its name), replacing what is there. `folders[i]`, where given, tells
     /// what the i-th folder on the way looks like.
     Status put(const std::vector<std::string>& path, format::Node node, const std::vector<format::Node>& folders = {});
+    /// An open folder that looks like `node`; what lies in it stays.
+    Status put_folder(const std::vector<std::string>& path, format::Node node);
     void remove(const std::vector<std::string>& path);
     /// Stores all open folders; the root's ID.
     Result<Id> store(Pipeline& pipeline) const;
