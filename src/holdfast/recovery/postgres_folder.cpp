@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <sstream>
 #include <utility>
 
@@ -35,6 +37,20 @@ std::string aside_for(const std::string& target, Timestamp now) {
 bool is_empty_folder(const std::string& path) {
     const auto names = os::list_folder(path);
     return names && names->empty();
+}
+
+// A restore that was killed may have left its own server at work there; its processes end when they notice that, and
+// write until then.
+Status remove_staged(const std::string& staged) {
+    const auto pid = running_postgres(staged);
+    std::error_code none;
+    if (pid && std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", *pid), none) == staged) ::kill(*pid, SIGKILL);
+    constexpr int k_tries = 200;
+    for (int i = 1;; ++i) {
+        auto removed = os::remove_tree(staged);
+        if (removed || i == k_tries || os::stop_requested()) return removed;
+        os::SystemClock().sleep(std::chrono::milliseconds(50));
+    }
 }
 
 bool is_ours(const std::string& tablespace) {
@@ -90,9 +106,10 @@ NewCluster::NewCluster(NewCluster&& other) noexcept
 
 NewCluster::~NewCluster() {
     if (placed_) return;
-    static_cast<void>(os::remove_tree(staged_));
-    for (const std::string& tablespace : tablespaces_) static_cast<void>(os::remove_tree(tablespace));
-    ::unlink(mark_path_.c_str());
+    // The mark goes last, and only when nothing half is left.
+    bool gone = os::remove_tree(staged_).has_value();
+    for (const std::string& tablespace : tablespaces_) gone = os::remove_tree(tablespace).has_value() && gone;
+    if (gone) ::unlink(mark_path_.c_str());
 }
 
 Result<NewCluster> NewCluster::begin(const std::string& target) {
@@ -108,7 +125,7 @@ Result<NewCluster> NewCluster::begin(const std::string& target) {
         std::istringstream lines(names);
         for (std::string line; std::getline(lines, line);)
             if (is_ours(line)) HF_DO(os::remove_tree(line));
-        HF_DO(os::remove_tree(staged));
+        HF_DO(remove_staged(staged));
         if (::ftruncate(file.get(), 0) != 0) return fail(errno_error(errno, "cannot write " + mark));
     } else if (os::status_of(staged, false)) {
         // Killed between the switch and giving the old one its name: a whole cluster, and not ours to remove.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -21,7 +22,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration k_poll = 20ms, k_stop_max = 10min;
+constexpr Duration k_poll = 20ms, k_stop_max = 10min, k_quit_max = 10s;
 constexpr unsigned k_readers_max = 4;
 
 // All regular files below `folder`, by their paths relative to the data folder.
@@ -192,10 +193,17 @@ public:
         command.user = server.owner.name;
         command.errors = os::Stream::null;
         command.output_file = own.log_path();
-        HF_TRY(own.process_, os::Process::start(command));
+        HF_TRY(auto process, os::Process::start(command));
+        own.process_ = std::make_unique<os::Process>(std::move(process));
         return own;
     }
     OwnServer(OwnServer&&) = default;
+    // At once, and with all its processes: what they write must not reappear in a folder that is being removed.
+    ~OwnServer() {
+        if (!process_) return;
+        process_->kill(SIGQUIT);
+        static_cast<void>(process_->wait(k_quit_max).has_value());
+    }
 
     std::string log_tail() const {
         const std::string text = os::read_text(log_path()).value_or("");
@@ -225,6 +233,7 @@ public:
     Status stop() {
         process_->kill(SIGINT);    // fast: a checkpoint, and what was replayed is on disk
         const auto ended = process_->wait(k_stop_max);
+        if (ended) process_.reset();
         if (ended && ended->ok()) return {};
         return fail(ErrorCode::mismatch, "the server on the restored files did not stop cleanly: " + log_tail(),
                     "nothing was replaced");
@@ -234,7 +243,7 @@ private:
     explicit OwnServer(os::TempFolder folder) : folder_(std::move(folder)) {}
     std::string log_path() const { return folder_.path() + "/log"; }
     os::TempFolder folder_;
-    std::optional<os::Process> process_;
+    std::unique_ptr<os::Process> process_;
 };
 
 // The role of the configuration may have no right to enter each database: a superuser of the cluster has.

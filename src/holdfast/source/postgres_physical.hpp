@@ -16,8 +16,8 @@
 
 namespace holdfast::source {
 
-/// 64 KiB is 8 pages: docs/decisions/0023-postgres-physical.md has the numbers.
-constexpr std::uint32_t k_relation_cut = 64u << 10;
+/// 32 pages: docs/decisions/0023-postgres-physical.md has the numbers.
+constexpr std::uint32_t k_relation_cut = 256u << 10;
 
 Result<json::Value> capture_postgres_physical(const policy::PostgresConfig& config, CaptureContext& context);
 
