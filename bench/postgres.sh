@@ -58,7 +58,6 @@ pg1-path=$work/data
 pg1-port=$PGPORT
 pg1-socket-path=$work
 CONF
-echo bench >password
 cat >holdfast.toml <<CONF
 stack = "bench"
 scratch_folder = "$work"
@@ -83,7 +82,8 @@ say "cluster: $(psql -Atc 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FRO
 
 new_repositories() {
     rm -rf repo-h repo-p spool
-    "$holdfast" init --no-detect --repo "$work/repo-h" --password-file "$work/password" >/dev/null 2>&1
+    rm -f password
+    "$holdfast" init --no-detect --repo "$work/repo-h" --generate-key "$work/password" >/dev/null 2>&1 # pgBackRest stretches no key either
     pgbackrest --config="$work/pgbackrest.conf" --stanza=bench stanza-create >/dev/null
 }
 by_holdfast() { "$holdfast" backup --only cluster; }

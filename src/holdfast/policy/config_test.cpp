@@ -159,6 +159,22 @@ TEST(Config, TwoSourcesOfOnePasswordAreRefused) {
                 HasSubstr("several places"));
 }
 
+TEST(Config, APhysicalCopyTakesTheWholeCluster) {
+    const Config config = parse_config(
+                              "[[postgres]]\nmethod = \"physical\"\ndata_folder = \"/srv/pg\"\nowner = \"postgres\"\n"
+                              "start_command = [\"a\", \"b\"]\n[[postgres]]\nname = \"dumps\"\n",
+                              "f")
+                              .value();
+    EXPECT_EQ(config.postgres[0].method, PostgresMethod::physical);
+    EXPECT_EQ(config.postgres[0].data_folder, "/srv/pg");
+    EXPECT_THAT(config.postgres[0].start_command, ElementsAre("a", "b"));
+    EXPECT_EQ(config.postgres[1].method, PostgresMethod::dump);
+    for (const char* key : {"databases = [\"a\"]", "exclude_databases = []", "globals = false", "proof = \"none\""})
+        EXPECT_THAT(refused(std::string("[[postgres]]\nmethod = \"physical\"\n") + key + "\n").message,
+                    HasSubstr("does not go with method = \"physical\""));
+    EXPECT_THAT(refused("[[postgres]]\nmethod = \"files\"\n").message, HasSubstr("\"dump\" or \"physical\""));
+}
+
 TEST(Config, ComponentNamesAreUniqueAcrossKinds) {
     EXPECT_EQ(refused("[[redis]]\nname = \"a\"\n[[postgres]]\nname = \"a\"\n").message,
               "holdfast.toml:2:8: a second component is named 'a' (the first: line 4)");
