@@ -23,16 +23,19 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
+TIMEFORMAT='%U %S'
 
 say() { printf '%s\n' "$*"; }
 ms() { date +%s%3N; }
-timed() { # timed NAME COMMAND…: appends the milliseconds to NAME.ms
-    local name=$1 start; shift
+timed() { # timed NAME COMMAND…: appends the milliseconds to NAME.ms, and those of all its processes to NAME.cpu
+    local name=$1 start failed=; shift
     start=$(ms)
-    "$@" >"${out:-$work/last.log}" 2>"$work/last.err" || { cat "$work/last.err" >&2; exit 1; }
+    { time "$@" >"${out:-$work/last.log}" 2>"$work/last.err" || failed=yes; } 2>"$work/last.time"
+    [[ -z $failed ]] || { cat "$work/last.err" >&2; exit 1; }
     echo $(($(ms) - start)) >>"$work/$name.ms"
+    awk '{print int(($1 + $2) * 1000)}' "$work/last.time" >>"$work/$name.cpu"
 }
-median() { sort -n "$work/$1.ms" | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
+median() { sort -n "$work/$1.${2:-ms}" | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a/b}'; }
 size() { du -sb --apparent-size "$1" | cut -f1; }
 start_server() { # start_server DATA [OPTIONS]
@@ -134,8 +137,10 @@ for ((round = 1; round <= rounds; ++round)); do
 done
 
 say "full:            holdfast $(median full-h) ms, pgBackRest $(median full-p) ms: $(ratio "$(median full-p)" "$(median full-h)")"
+say "  CPU:           holdfast $(median full-h cpu) ms and the server's that sends, pgBackRest $(median full-p cpu)"
 say "repository:      holdfast $size_h bytes, pgBackRest $size_p: $(ratio "$size_p" "$size_h")"
 say "1 % changed:     holdfast $(median changed-h) ms, pgBackRest $(median changed-p) ms: $(ratio "$(median changed-p)" "$(median changed-h)")"
 say "  stored:        holdfast $more_h bytes, pgBackRest $more_p"
 say "restore + query: holdfast $(median restore-h) ms, pgBackRest $(median restore-p) ms: $(ratio "$(median restore-p)" "$(median restore-h)")"
+say "  CPU:           holdfast $(median restore-h cpu) ms, pgBackRest $(median restore-p cpu): $(ratio "$(median restore-p cpu)" "$(median restore-h cpu)")"
 say "second dump:     $(median dump-h) ms, bare pg_dump $(median dump-bare) ms: $(ratio "$(median dump-h)" "$(median dump-bare)") of its time; stored $dump_second of $dump_first bytes"
