@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "holdfast/db/clickhouse.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/duckdb_library.hpp"
@@ -9,6 +11,8 @@
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/source/postgres_physical.hpp"
+#include "holdfast/source/postgres_rights.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -22,7 +26,38 @@ constexpr std::uint64_t k_journal_room = std::uint64_t(512) << 20;
 
 std::string mib(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
+// A physical copy needs a walsender, and no right to read a table.
+Result<Advices> ask_cluster(const policy::PostgresConfig& config) {
+    Advices advices;
+    HF_TRY(const Secret password, db::read_secret(config.password));
+    HF_TRY(auto connection,
+           db::PostgresConnection::connect_for_replication({config.host, config.port, config.user, {}}, password));
+    const auto setting = [&](const std::string& name) -> Result<std::string> {
+        HF_DO(connection.start("SHOW " + name));
+        HF_TRY(const auto answer, connection.next());
+        HF_TRY([[maybe_unused]] const auto end, connection.next());
+        return answer.rows.empty() ? std::string() : answer.rows[0].text(0);
+    };
+    if (connection.server_major() < k_physical_major_min)
+        advices.push_back({Severity::trouble,
+                           config.name,
+                           fmt::format("PostgreSQL {} is too old for a physical backup", connection.server_major()),
+                           "method = \"dump\" in [[postgres]]",
+                           {},
+                           {}});
+    HF_TRY(const std::string slots, setting("max_replication_slots"));
+    if (slots == "0")
+        advices.push_back({Severity::warning,
+                           config.name,
+                           "it has no replication slots: a long backup may find the log that it needs removed",
+                           "ALTER SYSTEM SET max_replication_slots = 10; and restart the server",
+                           {},
+                           {}});
+    return advices;
+}
+
 Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
+    if (config.method == policy::PostgresMethod::physical) return ask_cluster(config);
     Advices advices;
     const auto say = [&](Severity severity, std::string text, std::string cure) {
         advices.push_back({severity, config.name, std::move(text), std::move(cure), {}, {}});
@@ -38,7 +73,19 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
            connection.query("SELECT rolsuper OR (EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_read_all_data') AND "
                             "pg_has_role(current_user, 'pg_read_all_data', 'MEMBER')), current_user "
                             "FROM pg_roles WHERE rolname = current_user"));
-    if (!rights.empty() && !rights[0].boolean(0))
+    std::vector<std::string> names = config.databases;
+    if (names.empty()) {
+        HF_TRY(const auto all,
+               connection.query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate "
+                                "ORDER BY 1"));
+        for (const auto& row : all)
+            if (std::ranges::find(config.exclude_databases, row.text(0)) == config.exclude_databases.end())
+                names.push_back(row.text(0));
+    }
+    HF_TRY(const auto missing, find_missing_rights(access, names));
+    if (const auto readable = check_rights(missing); !readable)
+        advices.push_back(advice_of(config.name, readable.error()));
+    else if (!rights.empty() && !rights[0].boolean(0))
         say(Severity::warning,
             fmt::format("user {} may not read everything: a backup may stop at a table", rights[0].text(1)),
             fmt::format("GRANT pg_read_all_data TO {};", db::quote_identifier(rights[0].text(1))));

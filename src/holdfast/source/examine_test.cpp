@@ -91,6 +91,27 @@ TEST(ExaminePostgres, ARoleThatMayNotReadEverythingIsTold) {
     EXPECT_THAT(examine_postgres(config), Contains(Field(&Advice::text, HasSubstr("pg_dump"))));
 }
 
+// A role that pg_read_all_data does not help, and a cluster that is to be copied by its files.
+TEST(ExaminePostgres, WhatEachMethodNeedsIsToldBeforeABackupNeedsIt) {
+    auto server = testing::PostgresServer::start();
+    ASSERT_TRUE(server) << server.error().message;
+    policy::PostgresConfig config;
+    config.host = server->socket_folder();
+    config.port = server->port();
+    ASSERT_TRUE(server->sql("postgres",
+                            "CREATE ROLE reader LOGIN IN ROLE pg_read_all_data; CREATE TABLE t(i int); "
+                            "ALTER TABLE t ENABLE ROW LEVEL SECURITY; SELECT lo_from_bytea(0, 'x')"));
+    config.user = "reader";
+    EXPECT_THAT(examine_postgres(config),
+                ElementsAre(Field(&Advice::cure, AllOf(HasSubstr("ALTER ROLE \"reader\" BYPASSRLS;"),
+                                                       HasSubstr("GRANT SELECT ON LARGE OBJECT")))));
+    config.method = policy::PostgresMethod::physical;
+    EXPECT_THAT(examine_postgres(config),
+                ElementsAre(Field(&Advice::cure, HasSubstr("ALTER ROLE \"reader\" REPLICATION;"))));
+    ASSERT_TRUE(server->sql("postgres", "ALTER ROLE \"reader\" REPLICATION;"));
+    EXPECT_THAT(examine_postgres(config), IsEmpty());
+}
+
 TEST(ExamineClickHouse, OneThatIsWellIsNotSpokenOf) {
     auto server = testing::ClickHouseServer::start();
     ASSERT_TRUE(server) << server.error().message;

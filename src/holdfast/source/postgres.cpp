@@ -68,25 +68,6 @@ Result<Selection> select(std::vector<PostgresDatabase> all, const policy::Postgr
     return selection;
 }
 
-// All databases are asked before the first is read.
-Status check_all_rights(const db::PostgresAccess& access, const std::vector<PostgresDatabase>& databases) {
-    std::vector<std::pair<std::string, MissingRights>> found;
-    for (const PostgresDatabase& database : databases) {
-        auto connection = access.connect(database.name);
-        if (!connection && connection.error().message.find("permission denied for database") != std::string::npos) {
-            found.push_back({database.name,
-                             {"anything (no right to connect)",
-                              {fmt::format("GRANT CONNECT ON DATABASE {} TO {};", db::quote_identifier(database.name),
-                                           db::quote_identifier(access.address.user))}}});
-            continue;
-        }
-        if (!connection) return fail(std::move(connection).error());
-        HF_TRY(auto missing, find_missing_rights(*connection));
-        found.emplace_back(database.name, std::move(missing));
-    }
-    return check_rights(found);
-}
-
 Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresConnection& connection,
                                  const policy::PostgresConfig& config, CaptureContext& context) {
     HF_TRY(const auto tool, db::find_postgres_tool("pg_dumpall", connection.server_major(), config.bin_folder));
@@ -121,7 +102,10 @@ Result<json::Value> capture_postgres(const policy::PostgresConfig& config, Captu
     HF_TRY(const auto version, connection.query("SHOW server_version"));
     HF_TRY(auto all, list_databases(connection));
     HF_TRY(auto selection, select(std::move(all), config));
-    HF_DO(check_all_rights(access, selection.databases));
+    std::vector<std::string> names;
+    for (const PostgresDatabase& database : selection.databases) names.push_back(database.name);
+    HF_TRY(const auto missing, find_missing_rights(access, names));
+    HF_DO(check_rights(missing));
 
     auto facts = json::Value::object({{"server_version", version[0].text(0)},
                                       {"server_version_number", connection.server_version()},

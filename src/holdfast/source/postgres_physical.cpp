@@ -19,7 +19,6 @@ namespace {
 
 using Kind = db::PostgresAnswer::Kind;
 
-constexpr int k_major_min = 15;    // the form of the command and of its answer
 constexpr std::size_t k_ended_max = 32;    // files whose last blocks may still be on their way
 constexpr std::size_t k_relation_min = 2u << 20;    // below, a file is one block or few either way
 
@@ -266,11 +265,11 @@ Result<json::Value> capture_postgres_physical(const policy::PostgresConfig& conf
     HF_TRY(const Secret password, db::read_secret(config.password));
     const db::PostgresAddress address{config.host, config.port, config.user, {}};
     HF_TRY(auto connection, db::PostgresConnection::connect_for_replication(address, password));
-    if (connection.server_major() < k_major_min)
-        return fail(
-            ErrorCode::unsupported,
-            fmt::format("PostgreSQL {} is too old for a physical backup", connection.server_major()),
-            fmt::format("versions {} and newer are supported; method = \"dump\" takes older ones", k_major_min));
+    if (connection.server_major() < k_physical_major_min)
+        return fail(ErrorCode::unsupported,
+                    fmt::format("PostgreSQL {} is too old for a physical backup", connection.server_major()),
+                    fmt::format("versions {} and newer are supported; method = \"dump\" takes older ones",
+                                k_physical_major_min));
     const std::string data = context.folder + "/data";
     HF_TRY(const auto system, ask(connection, "IDENTIFY_SYSTEM"));
     HF_TRY(const auto version, ask(connection, "SHOW server_version"));

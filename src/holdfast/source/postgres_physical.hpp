@@ -19,6 +19,9 @@ namespace holdfast::source {
 /// 32 pages: docs/decisions/0023-postgres-physical.md has the numbers.
 constexpr std::uint32_t k_relation_cut = 256u << 10;
 
+/// From there on BASE_BACKUP and its answer have the form that we know.
+constexpr int k_physical_major_min = 15;
+
 Result<json::Value> capture_postgres_physical(const policy::PostgresConfig& config, CaptureContext& context);
 
 }    // namespace holdfast::source

@@ -9,9 +9,7 @@ namespace {
 
 constexpr std::size_t k_named_max = 20;
 
-}    // namespace
-
-Result<MissingRights> find_missing_rights(db::PostgresConnection& connection) {
+Result<MissingRights> missing_in(db::PostgresConnection& connection) {
     MissingRights missing;
     HF_TRY(const auto me, connection.query("SELECT current_user"));
     const std::string role = db::quote_identifier(me[0].text(0));
@@ -58,6 +56,27 @@ Result<MissingRights> find_missing_rights(db::PostgresConnection& connection) {
             "{}' FROM pg_largeobject_metadata); END $$;",
             role));
     return missing;
+}
+
+}    // namespace
+
+Result<std::vector<std::pair<std::string, MissingRights>>> find_missing_rights(
+    const db::PostgresAccess& access, const std::vector<std::string>& databases) {
+    std::vector<std::pair<std::string, MissingRights>> found;
+    for (const std::string& database : databases) {
+        auto connection = access.connect(database);
+        if (!connection && connection.error().message.find("permission denied for database") != std::string::npos) {
+            found.push_back({database,
+                             {"anything (no right to connect)",
+                              {fmt::format("GRANT CONNECT ON DATABASE {} TO {};", db::quote_identifier(database),
+                                           db::quote_identifier(access.address.user))}}});
+            continue;
+        }
+        if (!connection) return fail(std::move(connection).error());
+        HF_TRY(auto missing, missing_in(*connection));
+        found.emplace_back(database, std::move(missing));
+    }
+    return found;
 }
 
 Status check_rights(const std::vector<std::pair<std::string, MissingRights>>& found) {

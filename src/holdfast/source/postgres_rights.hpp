@@ -3,6 +3,7 @@
 // pg_dump would stumble over it one table at a time, an hour into the run.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/db/postgres.hpp"
@@ -14,10 +15,11 @@ struct MissingRights {
     std::vector<std::string> remedies;    // statements for a superuser, in this database
 };
 
-/// Of the database that the connection is to.
-Result<MissingRights> find_missing_rights(db::PostgresConnection& connection);
+/// Of each of these databases; an empty `what` where nothing is missing.
+Result<std::vector<std::pair<std::string, MissingRights>>> find_missing_rights(
+    const db::PostgresAccess& access, const std::vector<std::string>& databases);
 
-/// denied, with all that is missing and one line of SQL for each remedy; a value when nothing is. The second: the database.
+/// denied, with all that is missing and one line of SQL for each remedy; a value when nothing is.
 Status check_rights(const std::vector<std::pair<std::string, MissingRights>>& found);
 
 }    // namespace holdfast::source
