@@ -35,7 +35,7 @@ port = {0}
 password_file = "{1}"
 data_folder = "{2}"
 stop_command = [{3}, "stop", "-m", "fast"]
-start_command = [{3}, "-l", "{4}/log", "-o", "-p {0} -k {4} -c listen_addresses=127.0.0.1 -c fsync=off", "start"]
+start_command = [{3}, "-l", "{4}/started.log", "-o", "-p {0} -k {4} -c listen_addresses=127.0.0.1 -c fsync=off", "start"]
 )",
                                                server_->port(), at("postgres.password"), server_->data_folder(),
                                                quoted(pg_ctl()), server_->socket_folder()));
@@ -111,7 +111,7 @@ TEST_F(Cluster, LaidOutByResticStartsWithoutHoldfast) {
     ASSERT_EQ(::chmod(back.c_str(), 0755), 0);
     const auto verified = server_->run_tool({"pg_verifybackup", back + "/cluster/data"});
     EXPECT_TRUE(verified) << verified.error().message;
-    auto other = testing::PostgresServer::start({.data_folder = back + "/cluster/data"});
+    auto other = testing::PostgresServer::start({.settings = {}, .data_folder = back + "/cluster/data"});
     ASSERT_TRUE(other) << other.error().message;
     EXPECT_EQ(other->sql("postgres", "SELECT sum(id) FROM t").value_or(""), "500500\n");
 }
