@@ -142,7 +142,8 @@ Result<int> restore_files(const Session& session, const RestoreArguments& argume
         return fail(ErrorCode::exists, restored.error().message,
                     "name an empty folder, or say with --overwrite always|if-changed|if-newer|never what may happen to "
                     "what is there");
-    HF_TRY(const vault::RestoreSummary summary, std::move(restored));
+    if (!restored) return fail(std::move(restored).error());
+    const vault::RestoreSummary& summary = *restored;
     const double took = seconds(session.clock.instant() - started);
     if (session.global.json) {
         json::Value warnings = json::Value::array();
