@@ -29,7 +29,7 @@ std::string postgres_text(const policy::PostgresConfig& config) {
     text += fmt::format(R"(port = {}
 user = {}
 # password_file = "/etc/holdfast/postgres.password"
-# method = "physical"                   # the whole cluster by its files; beside dumps: a table of its own
+# method = "dump"                       # or "physical": the whole cluster by its files; beside dumps, a table of its own
 # databases = ["trading"]               # default: all but templates
 # exclude_databases = ["scratch"]
 # proof = "digest"                      # or "count" (quicker), "none": how a restore is proven equal

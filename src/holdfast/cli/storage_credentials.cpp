@@ -31,9 +31,8 @@ public:
                 "chmod 600 " + file);
         HF_TRY(const std::string text, os::read_text(file, 1 << 20));
         for (const char* name : k_key_variables) set(name, nullptr);
-        auto lines = storage::parse_credentials(text);
-        if (!lines) return fail(std::move(lines).error().within(file));
-        for (const auto& [name, value] : *lines) set(name, value.c_str());
+        HF_TRY(const auto lines, storage::parse_credentials(text, file));
+        for (const auto& [name, value] : lines) set(name, value.c_str());
         return {};
     }
     ~ScopedEnvironment() {

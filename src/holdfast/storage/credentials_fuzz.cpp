@@ -6,14 +6,14 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace holdfast;
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    const auto lines = storage::parse_credentials(text);
+    const auto lines = storage::parse_credentials(text, "fuzz");
     if (lines) {
         std::string written;
         for (const auto& [name, value] : *lines) {
             HF_ASSERT(!name.empty() && !name.contains('=') && !name.contains('\n') && !value.contains('\n'));
             written += name + '=' + value + '\n';
         }
-        const auto again = storage::parse_credentials(written);
+        const auto again = storage::parse_credentials(written, "fuzz");
         // A value that ended in a carriage return's twin loses one more.
         HF_ASSERT(again && again->size() == lines->size());
     } else {

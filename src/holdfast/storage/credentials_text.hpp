@@ -10,8 +10,9 @@
 
 namespace holdfast::storage {
 
-/// In the file's order; empty lines and lines that begin with # are skipped. config, naming the line and not what it
-/// holds, for anything else.
-Result<std::vector<std::pair<std::string, std::string>>> parse_credentials(std::string_view text);
+/// In the file's order; empty lines and lines that begin with # are skipped. config, naming `file` and line and not
+/// what it holds, for anything else.
+Result<std::vector<std::pair<std::string, std::string>>> parse_credentials(std::string_view text,
+                                                                           std::string_view file);
 
 }    // namespace holdfast::storage

@@ -28,6 +28,8 @@ Projection::Projection(std::unique_ptr<Sink> sink, std::unique_ptr<ChangeSource>
       options_(std::move(options)),
       policy_(options_.profile, sink_->batch_max()) {
     status_.sink = sink_->name();
+    // Until the store has been asked, it may lack everything.
+    status_.durable = status_.backlog = source_->durable();
     thread_ = std::thread([this] { run(); });
 }
 

@@ -49,7 +49,7 @@ struct ProjectionStatus {
     ledger::Sequence durable = 0;
     /// Up to here it needs nothing: what follows the watermark matters to the journal only.
     ledger::Sequence level = 0;
-    std::uint64_t backlog = 0;    // facts between that and the last one
+    std::uint64_t backlog = 0;    // facts between that and the last one; all, until the store has been asked
     std::uint64_t written = 0;    // facts that this process has written
     std::uint64_t batches = 0;
     unsigned attempts = 0;    // that failed in a row
