@@ -52,7 +52,7 @@ protected:
     void wait_until(std::string_view what, const std::function<bool(const json::Value&)>& is_so) const {
         json::Value status;
         for (int i = 0; i < 600; ++i) {
-            status = stack_->status().value_or(json::Value());
+            if (auto told = stack_->status()) status = *std::move(told);
             if (is_so(status)) return;
             g_clock.sleep(100ms);
         }
