@@ -19,7 +19,8 @@ namespace {
 
 std::string settings(int round, std::size_t size) {
     std::string text = fmt::format("{{\n  \"round\": {}", round);
-    for (int i = 0; text.size() + 40 < size; ++i) text += fmt::format(",\n  \"symbol_{:04}\": {{\"lots\": 0.{}}}", i, i % 9 + 1);
+    for (int i = 0; text.size() + 40 < size; ++i)
+        text += fmt::format(",\n  \"symbol_{:04}\": {{\"lots\": 0.{}}}", i, i % 9 + 1);
     return text + "\n}\n";
 }
 

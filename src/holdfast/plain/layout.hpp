@@ -47,7 +47,9 @@ struct ExportReport {
     std::vector<Missing> missing;    // what the snapshot does not hold whole
     bool complete() const { return missing.empty(); }
     /// The snapshot lacks what was asked for.
-    bool lacking() const { return std::ranges::any_of(missing, [](const Missing& one) { return !one.by_choice; }); }
+    bool lacking() const {
+        return std::ranges::any_of(missing, [](const Missing& one) { return !one.by_choice; });
+    }
 };
 
 /// Lays a stack's snapshot out below options.target, under a provisional name until all is durable. Errors: exists (a folder of
