@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 if [[ $(id -u) == 0 ]]; then exec runuser -u postgres -- "$here/bench/postgres.sh" "$@"; fi
 holdfast=${HOLDFAST:-$here/build/bin/holdfast}
 bin=${PGBIN:-/usr/lib/postgresql/15/bin}
-work=$(mktemp -d /tmp/hf-bench-postgres.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/hf-bench-postgres.XXXXXX")
 cd "$work"
 export PGHOST=$work PGPORT=54871 PGUSER=postgres PGDATABASE=postgres HOME=$work HOLDFAST_CONFIG=$work/holdfast.toml
 cleanup() {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "holdfast/base/json.hpp"
+#include "holdfast/capi/guarded.hpp"
 #include "holdfast/http/line.hpp"
 
 using namespace holdfast;
@@ -42,21 +43,9 @@ hf_code failed(const Error& error) {
     return failed(code, error.message);
 }
 
-// Nothing of C++ leaves this library.
 template <class Call>
 int guarded(Call&& call) noexcept {
-    try {
-        return call();
-    } catch (const std::exception& e) {
-        try {
-            t_error = e.what();
-        } catch (...) {
-            t_error.clear();
-        }
-    } catch (...) {
-        t_error.clear();
-    }
-    return HF_INTERNAL;
+    return capi::guarded<int>(HF_INTERNAL, t_error, call);
 }
 
 hf_code code_of(int status) {

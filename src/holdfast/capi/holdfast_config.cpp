@@ -8,6 +8,7 @@
 #include <exception>
 #include <string>
 
+#include "holdfast/capi/guarded.hpp"
 #include "holdfast/keep/in_place.hpp"
 #include "holdfast/keep/versions.hpp"
 #include "holdfast/os/file.hpp"
@@ -27,21 +28,9 @@ hfc_code failed(const Error& error) {
     return failed(error.code == ErrorCode::usage ? HFC_USAGE : HFC_IO, error.message);
 }
 
-// Nothing of C++ leaves this library.
 template <class Call>
 hfc_code guarded(Call&& call) noexcept {
-    try {
-        return call();
-    } catch (const std::exception& e) {
-        try {
-            t_error = e.what();
-        } catch (...) {
-            t_error.clear();
-        }
-    } catch (...) {
-        t_error.clear();
-    }
-    return HFC_INTERNAL;
+    return capi::guarded<hfc_code>(HFC_INTERNAL, t_error, call);
 }
 
 struct Asked {

@@ -10,9 +10,9 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/trade_desk.hpp"
 #include "holdfast/os/file.hpp"
-#include "holdfast/os/host.hpp"
 #include "holdfast/policy/password_age.hpp"
 #include "holdfast/source/examine.hpp"
+#include "holdfast/source/stack.hpp"
 #include "holdfast/vault/key_change.hpp"
 
 namespace holdfast::cli {
@@ -36,7 +36,7 @@ public:
         for (const auto& one : config_.redis)
             if (wanted(one.name)) add(source::examine_redis(one, profile_of(one.name), saved_keys(one.name)));
         for (const auto& one : config_.duckdb)
-            if (wanted(one.name)) add(source::examine_duckdb(one, scratch()));
+            if (wanted(one.name)) add(source::examine_duckdb(one, source::scratch_folder(config_)));
         for (const auto& one : config_.clickhouse)
             if (wanted(one.name)) add(source::examine_clickhouse(one));
         for (const auto& one : config_.journals)
@@ -83,20 +83,15 @@ private:
         advices.push_back({severity, std::move(subject), std::move(text), std::move(cure), {}, {}});
     }
 
-    std::string scratch() const {
-        if (!config_.scratch_folder.empty()) return config_.scratch_folder;
-        return os::environment("TMPDIR").value_or("/var/tmp");
-    }
     std::string profile_of(const std::string& redis) const {
         for (const policy::TradeConfig& trade : config_.trade)
             if (trade.redis == redis) return trade.profile;
         return {};
     }
     std::uint64_t saved_keys(const std::string& redis) const {
-        const auto at = saved_.find(fmt::format("{}: {}", stack(), redis));
+        const auto at = saved_.find(fmt::format("{}: {}", source::stack_name(config_), redis));
         return at == saved_.end() ? 0 : static_cast<std::uint64_t>(at->second.facts["keys"].integer(0));
     }
-    std::string stack() const { return config_.stack.empty() ? os::host_name() : config_.stack; }
 
     void examine_repository() {
         const auto look = [&]() -> Status {
@@ -125,7 +120,7 @@ private:
         const Timestamp now = session_.clock.now();
         if (empty) return say(Severity::trouble, "repository", "it holds no backup", "holdfast backup");
         const auto each = [&](const std::string& name) {
-            const auto at = saved_.find(fmt::format("{}: {}", stack(), name));
+            const auto at = saved_.find(fmt::format("{}: {}", source::stack_name(config_), name));
             if (at == saved_.end() || !at->second.complete)
                 return say(Severity::trouble, name, "it has never been backed up whole",
                            fmt::format("holdfast backup --only {}", name));

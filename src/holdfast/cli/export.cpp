@@ -91,21 +91,11 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
         std::uint64_t size = 0;
         for (const auto& file : report.files) size += file.size;
         if (session.global.json) {
-            json::Value files = json::Value::array(), missing = json::Value::array();
-            for (const auto& file : report.files)
-                files.push(json::Value::object({{"path", file.path},
-                                                {"component", file.component},
-                                                {"kind", file.kind},
-                                                {"size", file.size},
-                                                {"plain_size", file.plain_size},
-                                                {"sha256", file.sha256}}));
-            for (const auto& one : report.missing)
-                missing.push(json::Value::object({{"component", one.component}, {"kind", one.kind}, {"why", one.why}}));
             print_json(json::Value::object({{"snapshot", entry.id.hex()},
                                             {"folder", report.folder},
                                             {"complete", report.complete()},
-                                            {"files", std::move(files)},
-                                            {"missing", std::move(missing)},
+                                            {"files", plain::files_json(report)},
+                                            {"missing", plain::missing_json(report)},
                                             {"seconds", took}}));
             return;
         }
@@ -239,11 +229,9 @@ Examples
         HF_DO(repository->load_index());
         if (!options_.root.empty()) options_.root = os::absolute_path(options_.root);
         if (options_.root == "/") options_.root.clear();
-        options_.stack =
-            !stack_.empty() || !loaded ? stack_ : source::stack_path(config).substr(std::string("/holdfast/").size());
+        options_.stack = !stack_.empty() || !loaded ? stack_ : source::stack_name(config);
         options_.program_version = program_version();
-        options_.scratch =
-            config.scratch_folder.empty() ? os::environment("TMPDIR").value_or("/var/tmp") : config.scratch_folder;
+        options_.scratch = source::scratch_folder(config);
         options_.name_of = [&](std::string_view kind) -> std::string {
             if (kind == "postgres") return config.postgres.size() == 1 ? config.postgres[0].name : "postgres";
             if (kind == "redis") return config.redis.size() == 1 ? config.redis[0].name : "redis";

@@ -218,16 +218,6 @@ private:
 
 json::Value info_of(const ExportReport& report, const json::Value& manifest, const vault::SnapshotEntry& snapshot,
                     const ExportOptions& options) {
-    json::Value files = json::Value::array(), missing = json::Value::array();
-    for (const ExportedFile& file : report.files)
-        files.push(json::Value::object({{"path", file.path},
-                                        {"component", file.component},
-                                        {"kind", file.kind},
-                                        {"size", file.size},
-                                        {"plain_size", file.plain_size},
-                                        {"sha256", file.sha256}}));
-    for (const auto& one : report.missing)
-        missing.push(json::Value::object({{"component", one.component}, {"kind", one.kind}, {"why", one.why}}));
     std::string type = "full";
     for (const char* known : {"pre-deployment", "incremental", "daily", "weekly", "monthly"})
         if (std::ranges::find(snapshot.snapshot.tags, known) != snapshot.snapshot.tags.end()) type = known;
@@ -240,8 +230,8 @@ json::Value info_of(const ExportReport& report, const json::Value& manifest, con
                                 {"snapshot", snapshot.id.hex()},
                                 {"program", options.program_version},
                                 {"complete", report.complete()},
-                                {"files", std::move(files)},
-                                {"missing", std::move(missing)}});
+                                {"files", files_json(report)},
+                                {"missing", missing_json(report)}});
 }
 
 std::string summary_of(const ExportReport& report, const json::Value& info) {
@@ -295,6 +285,25 @@ Status check_choice(const ExportOptions& options, const json::Value& manifest) {
 }
 
 }    // namespace
+
+json::Value files_json(const ExportReport& report) {
+    json::Value files = json::Value::array();
+    for (const ExportedFile& file : report.files)
+        files.push(json::Value::object({{"path", file.path},
+                                        {"component", file.component},
+                                        {"kind", file.kind},
+                                        {"size", file.size},
+                                        {"plain_size", file.plain_size},
+                                        {"sha256", file.sha256}}));
+    return files;
+}
+
+json::Value missing_json(const ExportReport& report) {
+    json::Value missing = json::Value::array();
+    for (const auto& one : report.missing)
+        missing.push(json::Value::object({{"component", one.component}, {"kind", one.kind}, {"why", one.why}}));
+    return missing;
+}
 
 Result<ExportReport> export_snapshot(const vault::Repository& repository, const vault::SnapshotEntry& snapshot,
                                      const ExportOptions& options) {

@@ -52,6 +52,10 @@ struct ExportReport {
     }
 };
 
+/// [{path, component, kind, size, plain_size, sha256}, …] and [{component, kind, why}, …]: of `--json`, and of the folder's metadata.
+json::Value files_json(const ExportReport& report);
+json::Value missing_json(const ExportReport& report);
+
 /// Lays a stack's snapshot out below options.target, under a provisional name until all is durable. Errors: exists (a folder of
 /// that name), not_found (a snapshot without a manifest), locked (the same export runs), disk_full … Nothing is left then
 /// but, after a kill, the provisional folder ".TIME.partial", which the next export of this snapshot removes.

@@ -51,7 +51,7 @@ Result<std::vector<Column>> list_columns(db::clickhouse::Client& client, const s
                                          const std::string& table);
 struct PartListing {
     std::vector<Part> parts;
-    std::int64_t asked_at = 0;    // by the server's clock, seconds since 1970
+    std::int64_t asked_at = 0;    // by the server's clock, seconds since 1970; 0 without parts
 };
 /// Active parts that have rows, at one instant.
 Result<PartListing> list_parts(db::clickhouse::Client& client, const std::string& database, const std::string& table);

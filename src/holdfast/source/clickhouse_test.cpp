@@ -320,8 +320,8 @@ TEST_P(ClickHouseCapture, ReadsOnlyPartsThatNoSnapshotHas) {
 TEST_P(ClickHouseCapture, ATableThatWasMadeAnewIsReadAnew) {
     make_table();
     insert(1'000'000, 1000);
-    ASSERT_TRUE(capture());
     const auto first = capture();
+    ASSERT_TRUE(first) << first.error().message;
     ASSERT_TRUE(backup_->commit());
     ASSERT_TRUE(repository_->load_index(true));
     const EarlierCopy earlier{repository_->find_snapshot("latest")->snapshot.tree, *first};

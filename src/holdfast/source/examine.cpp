@@ -69,10 +69,6 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
     // A pg_dump that is older than the server refuses it: better known now than at the next backup.
     if (const auto tool = db::find_postgres_tool("pg_dump", connection.server_major(), config.bin_folder); !tool)
         advices.push_back(advice_of(config.name, tool.error()));
-    HF_TRY(const auto rights,
-           connection.query("SELECT rolsuper OR (EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_read_all_data') AND "
-                            "pg_has_role(current_user, 'pg_read_all_data', 'MEMBER')), current_user "
-                            "FROM pg_roles WHERE rolname = current_user"));
     std::vector<std::string> names = config.databases;
     if (names.empty()) {
         HF_TRY(const auto all,
@@ -85,10 +81,6 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
     HF_TRY(const auto missing, find_missing_rights(access, names));
     if (const auto readable = check_rights(missing); !readable)
         advices.push_back(advice_of(config.name, readable.error()));
-    else if (!rights.empty() && !rights[0].boolean(0))
-        say(Severity::warning,
-            fmt::format("user {} may not read everything: a backup may stop at a table", rights[0].text(1)),
-            fmt::format("GRANT pg_read_all_data TO {};", db::quote_identifier(rights[0].text(1))));
     HF_TRY(const auto age, connection.query("SELECT datname, age(datfrozenxid) FROM pg_database "
                                             "WHERE age(datfrozenxid) > 1000000000 ORDER BY 2 DESC LIMIT 1"));
     if (!age.empty())

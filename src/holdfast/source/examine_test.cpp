@@ -80,13 +80,15 @@ TEST(ExaminePostgres, ARoleThatMayNotReadEverythingIsTold) {
     config.host = server->socket_folder();
     config.port = server->port();
     EXPECT_THAT(examine_postgres(config), IsEmpty());
-    ASSERT_TRUE(
-        server->sql("postgres", "CREATE ROLE \"plain one\" LOGIN; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;"));
+    ASSERT_TRUE(server->sql("postgres",
+                            "CREATE ROLE \"plain one\" LOGIN; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data; "
+                            "CREATE TABLE closed (i int);"));
     config.user = "reader";
     EXPECT_THAT(examine_postgres(config), IsEmpty());
     config.user = "plain one";
     EXPECT_THAT(examine_postgres(config),
-                ElementsAre(Field(&Advice::cure, "GRANT pg_read_all_data TO \"plain one\";")));
+                ElementsAre(AllOf(Field(&Advice::text, HasSubstr("public.closed")),
+                                  Field(&Advice::cure, HasSubstr("GRANT pg_read_all_data TO \"plain one\";")))));
     config.bin_folder = "/nowhere";
     EXPECT_THAT(examine_postgres(config), Contains(Field(&Advice::text, HasSubstr("pg_dump"))));
 }

@@ -260,26 +260,29 @@ Error nothing_saved(const std::vector<ComponentReport>& reports) {
 }
 
 Result<os::TempFolder> make_scratch(const policy::Config& config) {
-    if (!config.scratch_folder.empty()) {
-        HF_DO(os::make_folders(config.scratch_folder));
-        return os::TempFolder::create("holdfast-run-", config.scratch_folder);
-    }
-    // Not /tmp, which is memory on many machines: a copy of a DuckDB file may be large.
-    return os::TempFolder::create("holdfast-run-", os::environment("TMPDIR").value_or("/var/tmp"));
+    const std::string folder = scratch_folder(config);
+    HF_DO(os::make_folders(folder));
+    return os::TempFolder::create("holdfast-run-", folder);
 }
 
 }    // namespace
 
-std::string stack_path(const policy::Config& config) {
-    return "/holdfast/" + (config.stack.empty() ? os::host_name() : config.stack);
+std::string stack_name(const policy::Config& config) { return config.stack.empty() ? os::host_name() : config.stack; }
+
+std::string scratch_folder(const policy::Config& config) {
+    if (!config.scratch_folder.empty()) return config.scratch_folder;
+    // Not /tmp, which is memory on many machines: a copy of a DuckDB file may be large.
+    return os::environment("TMPDIR").value_or("/var/tmp");
 }
+
+std::string stack_path(const policy::Config& config) { return "/holdfast/" + stack_name(config); }
 
 Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository,
                                  const StackOptions& options) {
     HF_TRY(std::vector<Component> components, chosen_components(config, options));
     HF_TRY(const os::TempFolder scratch, make_scratch(config));
     RunFacts run;
-    run.stack = config.stack.empty() ? os::host_name() : config.stack;
+    run.stack = stack_name(config);
     run.host = os::host_name();
     run.program = options.program_version;
     run.started = repository.clock().now();

@@ -41,6 +41,11 @@ struct StackReport {
     json::Value manifest;
 };
 
+/// The name in the configuration, else the host's.
+std::string stack_name(const policy::Config& config);
+/// Where copies are checked and archives unpacked: as configured, else $TMPDIR, else /var/tmp. It may not be there yet.
+std::string scratch_folder(const policy::Config& config);
+
 /// What the snapshots of a stack say was backed up, so that its runs find each other: "/holdfast/<stack>".
 std::string stack_path(const policy::Config& config);
 
