@@ -6,9 +6,12 @@
 #include <thread>
 
 #include "bench.hpp"
+#include "holdfast/os/host.hpp"
 
 namespace holdfast::bench {
 namespace {
+
+constexpr unsigned k_priority = 10;
 
 /// splitmix64, for the random half of an ID.
 std::uint64_t mixed(std::uint64_t n) {
@@ -132,7 +135,7 @@ Result<std::unique_ptr<trade::Service>> open_desk(const std::string& folder, Ins
     options.instance = "bench";
     options.folder = folder;
     options.sinks = {ledger::Sink::clickhouse};    // it never confirms: all of the journal stays
-    options.realtime_priority = 10;    // where it is allowed, as docs/operations/trade.md advises
+    options.realtime_priority = k_priority;    // where it is allowed, as docs/operations/trade.md advises
     HF_TRY(auto desk, trade::Service::start(std::move(options), std::make_unique<InstantBroker>(std::move(sent)),
                                             std::make_unique<OwnLease>(), clock));
     desk->tell(ledger::StoresAgreed{});
@@ -170,13 +173,17 @@ void SignalLatency::sent(const ledger::Order& order) {
 Result<std::vector<double>> SignalLatency::measure(double per_second, const std::function<bool()>& more) {
     auto due = std::chrono::steady_clock::now();
     const auto step = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / per_second));
-    for (; more(); due += step) {
-        ledger::Signal signal = signal_number(next_++);
-        std::this_thread::sleep_until(due);
-        signal.created_at = clock_.now();
-        ++handed_over_;
-        desk_->submit({std::move(signal), [](const trade::Outcome&) {}});
-    }
+    // The strategy is not on this machine: it must not wait for a processor between its clock and the engine.
+    std::jthread([&] {
+        (void)os::prefer_this_thread(k_priority);
+        for (; more(); due += step) {
+            ledger::Signal signal = signal_number(next_++);
+            std::this_thread::sleep_until(due);
+            signal.created_at = clock_.now();
+            ++handed_over_;
+            desk_->submit({std::move(signal), [](const trade::Outcome&) {}});
+        }
+    }).join();
     for (const Stopwatch watch; watch.seconds() < 60; std::this_thread::sleep_for(std::chrono::milliseconds(5))) {
         if (arrived_.load(std::memory_order_acquire) == handed_over_) return std::exchange(took_, {});
     }

@@ -26,7 +26,7 @@ public:
 
     Sequence durable() const override { return journal_.durable(); }
     Result<Oldest> oldest() override;
-    Result<std::vector<Change>> read(Sequence after, std::size_t max) override;
+    Result<std::vector<Change>> read(Sequence after, std::size_t max, std::vector<Change> changes) override;
     void wait(Sequence after, Duration at_most) override;
     void wake() override;
 
@@ -171,8 +171,8 @@ Result<std::optional<Change>> JournalChanges::next(Sequence limit) {
     return change;
 }
 
-Result<std::vector<Change>> JournalChanges::read(Sequence after, std::size_t max) {
-    std::vector<Change> changes;
+Result<std::vector<Change>> JournalChanges::read(Sequence after, std::size_t max, std::vector<Change> changes) {
+    changes.clear();
     const Sequence durable = journal_.durable();
     if (after >= durable) return changes;
     changes.reserve(std::min<Sequence>(max, durable - after));

@@ -101,13 +101,19 @@ Status Projection::write() {
     // step that needs it.
     std::future<Result<std::vector<Change>>> reading;
     if (count >= sink_->batch_max() && ahead_.empty() && source_->durable() > last)
-        reading = std::async(std::launch::async, [&] { return source_->read(last, sink_->batch_max()); });
+        reading = std::async(std::launch::async,
+                             [&] { return source_->read(last, sink_->batch_max(), std::exchange(spare_, {})); });
     const Status applied = sink_->apply(*mark_, batch_);
     if (reading.valid())
         if (auto read = reading.get()) ahead_ = *std::move(read);
     HF_DO(applied);
     mark_ = after_ = last;
-    batch_.clear();
+    // Tens of MB, which the kernel would otherwise take back, and clear page by page, with each batch.
+    spare_ = std::exchange(batch_, {});
+    if (count >= sink_->batch_max())
+        spare_.clear();
+    else
+        spare_ = {};
     tried_ = doubted_ = false;
     failing_since_.reset();
     {
@@ -169,7 +175,7 @@ void Projection::failed(const Error& error) {
 Result<std::vector<Change>> Projection::read(Sequence after) {
     std::vector<Change> ahead = std::exchange(ahead_, {});
     if (!ahead.empty() && ahead.front().sequence == after + 1) return ahead;
-    return source_->read(after, sink_->batch_max() - batch_.size());
+    return source_->read(after, sink_->batch_max() - batch_.size(), std::exchange(spare_, {}));
 }
 
 Duration Projection::step() {

@@ -35,8 +35,9 @@ public:
     };
     virtual Result<Oldest> oldest() = 0;
     /// Durable changes after `after`, in order, at most `max`, without gaps from the first of them on. Asking for an older place
-    /// than before is allowed (a store went back) and may take its time.
-    virtual Result<std::vector<ledger::Change>> read(ledger::Sequence after, std::size_t max) = 0;
+    /// than before is allowed (a store went back) and may take its time. The memory of `room` is used for what it returns.
+    virtual Result<std::vector<ledger::Change>> read(ledger::Sequence after, std::size_t max,
+                                                     std::vector<ledger::Change> room = {}) = 0;
     /// Until something after `after` is durable, at most so long; earlier when wake() was called.
     virtual void wait(ledger::Sequence after, Duration at_most) = 0;
     virtual void wake() = 0;
@@ -101,6 +102,7 @@ private:
     std::vector<ledger::Change> batch_;    // what follows after_
     ledger::Sequence after_ = 0;
     std::vector<ledger::Change> ahead_;    // read while the batch was written: what follows it
+    std::vector<ledger::Change> spare_;    // empty: memory for the next batch
     bool tried_ = false;    // the batch stays as it is: it may be in the store
     bool doubted_ = false;    // the store went back, and nothing was written since
     std::optional<Timestamp> failing_since_;
