@@ -51,7 +51,7 @@ struct RestoreOptions {
     bool sparse = false;    // long runs of zeros become holes
     bool verify = false;    // at the end, what lies on disk is read again and compared by its hashes
     bool dry_run = false;
-    bool sync = true;    // everything is on disk when it returns
+    bool sync = true;    // everything is on disk when it returns; without, only on its way there
     unsigned workers = 0;
     std::function<void(const RestoreProgress&)> progress;    // called now and then, from one thread at a time
     std::function<void(const RestoreItem&)> each;    // from one thread at a time

@@ -268,7 +268,7 @@ private:
             file.open_pieces -= count;
             last = file.open_pieces == 0 && !file.damaged;
             file.unwritten += bytes.size();
-            if (job_.options.sync && !last && file.unwritten >= k_writeback_step) {
+            if (!last && file.unwritten >= k_writeback_step) {
                 write_out = true;
                 file.unwritten = 0;
             }
@@ -348,8 +348,8 @@ private:
         if (job_.options.sparse && file.how != How::unchanged &&
             ::ftruncate((*fd)->get(), static_cast<off_t>(file.size)) != 0)
             return give_up(number, errno_error(errno, "cannot set the size"));
-        // Writing out starts now, so that the sync at the end has less to wait for.
-        if (job_.options.sync && file.how != How::unchanged && file.size >= k_writeback_min)
+        // Writing out starts now, so that whoever syncs at the end has less to wait for.
+        if (file.how != How::unchanged && file.size >= k_writeback_min)
             ::sync_file_range((*fd)->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         std::vector<std::pair<std::string, Error>> warnings;
         if (!file.created) remove_other_attributes((*fd)->get(), entry.node);
