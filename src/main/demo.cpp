@@ -126,7 +126,7 @@ void tell_end(const demo::Evidence& evidence, const demo::Verdict& verdict, cons
     std::uint64_t rows = 0;
     for (const auto& counted : evidence.before) rows += counted.rows;
     for (const auto& batch : evidence.duckdb_after) rows += batch.rows;
-    tell(fmt::format("\n{}\n{}", verdict.table, demo::cost_table(runs)));
+    tell(fmt::format("\n{}\n{}\n{}", verdict.table, demo::cost_table(runs), demo::increment_table(runs[1], runs[2])));
     const auto sum = [&](std::size_t first, std::size_t last, const char* member) {
         double total = 0;
         for (std::size_t i = first; i <= last; ++i) total += runs[i].document["summary"][member].number();

@@ -85,4 +85,21 @@ std::string cost_table(const std::vector<Run>& runs) {
     return text;
 }
 
+std::string increment_table(const Run& first, const Run& second) {
+    std::string text = bold(fmt::format("  {:<16} {:>12} {:>8}   {:>12} {:>8} {:>8}   {}\n", "component", "first: new",
+                                        "seconds", "again: new", "of first", "seconds", "the second time"));
+    for (const json::Value& component : second.document["components"].items()) {
+        const std::string name = component["name"].text();
+        for (const json::Value& before : first.document["components"].items()) {
+            if (before["name"].text() != name) continue;
+            const std::uint64_t was = before["bytes_added"].natural(), is = component["bytes_added"].natural();
+            text += fmt::format("  {:<16} {:>12} {:>8.2f}   {:>12} {:>7.1f}% {:>8.2f}   {}\n", name, human_size(was),
+                                before["seconds"].number(), human_size(is),
+                                100.0 * static_cast<double>(is) / static_cast<double>(std::max<std::uint64_t>(was, 1)),
+                                component["seconds"].number(), component["facts"]["how"].text());
+        }
+    }
+    return text;
+}
+
 }    // namespace holdfast::demo

@@ -30,6 +30,8 @@ struct Verdict {
 Verdict compare(const Evidence& evidence);
 
 std::string cost_table(const std::vector<Run>& runs);
+/// What each component cost the first time and, one per cent later, the second.
+std::string increment_table(const Run& first, const Run& second);
 
 /// "161,250"
 std::string grouped(std::uint64_t number);

@@ -46,10 +46,10 @@ std::string_view kind_mark(const source::ComponentReport& component) {
 }
 
 void print_stack_report(const source::StackReport& report, double took) {
-    Table table({"Component", "Kind", "Result", "Size", "Time"}, {false, false, false, true, true});
+    Table table({"Component", "Kind", "Result", "Size", "New", "Time"}, {false, false, false, true, true, true});
     for (const auto& component : report.components)
         table.row({component.name, component.kind, std::string(kind_mark(component)), human_size(component.bytes),
-                   human_duration(component.seconds)});
+                   human_size(component.bytes_added), human_duration(component.seconds)});
     print(table.text(1));
     for (const auto& component : report.components) {
         if (!component.error) continue;
@@ -68,6 +68,7 @@ json::Value stack_json(const source::StackReport& report) {
                                                {"complete", component.complete},
                                                {"seconds", component.seconds},
                                                {"bytes", component.bytes},
+                                               {"bytes_added", component.bytes_added},
                                                {"facts", component.facts}});
         if (component.error) one.set("error", error_json(*component.error));
         components.push(std::move(one));

@@ -217,6 +217,7 @@ private:
         report.facts = *std::move(facts);
         report.bytes = bytes_of(report.facts);
         report.artefacts = artefacts_of(component, report.facts);
+        for (const std::string& path : report.artefacts) report.bytes_added += backup_.bytes_added_below(path);
         report.error = unreadable_files(report.facts);
         report.complete = !report.error;
         report.saved = true;

@@ -29,7 +29,7 @@ struct ComponentReport {
     std::optional<Error> error;
     std::vector<std::string> artefacts;    // its files and folders in the snapshot
     double seconds = 0;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0, bytes_added = 0;    // plain: of what it saved, and of that new to the repository
     json::Value facts;
 };
 

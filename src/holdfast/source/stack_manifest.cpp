@@ -23,6 +23,7 @@ json::Value make_manifest(const RunFacts& run, const StackReport& report) {
         one.set("artefacts", std::move(artefacts));
         one.set("seconds", component.seconds);
         one.set("bytes", component.bytes);
+        one.set("bytes_added", component.bytes_added);
         one.set("facts", component.saved ? component.facts : json::Value::object());
         components.push(std::move(one));
     }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "holdfast/os/crash_point.hpp"
@@ -43,11 +44,18 @@ struct Backup::State {
     WalkCounters counters;
     std::mutex mutex;
     std::set<std::string> paths;    // what went in, for snapshots whose options name no paths
+    std::map<std::string, std::uint64_t> bytes_added;    // by the first two names of the path
     std::atomic<std::uint64_t> bytes_reused = 0;
     bool committed = false;
     Pipeline pipeline;
     FileReaders readers;    // ends before the pipeline it feeds
 
+    void note_added(const std::vector<std::string>& path, std::uint64_t bytes) {
+        std::string key;
+        for (std::size_t i = 0; i < std::min<std::size_t>(path.size(), 2); ++i) key.append("/").append(path[i]);
+        const std::scoped_lock guard(mutex);
+        bytes_added[key] += bytes;
+    }
     void remember(const std::string& path) {
         const std::scoped_lock guard(mutex);
         paths.insert(path);
@@ -117,6 +125,7 @@ public:
         node.size = content_->size;
         node.content = std::move(content_->ids);
         HF_DO(state_.tree.put(path_, std::move(node)));
+        state_.note_added(path_, content_->bytes_added);
         state_.remember('/' + path_.front());
         state_.counters.files_found += 1;
         state_.counters.files_done += 1;
@@ -195,7 +204,9 @@ Result<PathSummary> Backup::add_path(const std::string& path, const PathOptions&
     }
     HF_DO(state.tree.put(place, *std::move(node), folders));
     state.remember(in_snapshot.empty() ? "/" : in_snapshot);
-    return walk.take_summary();
+    PathSummary summary = walk.take_summary();
+    state.note_added(place, summary.bytes_added);
+    return summary;
 }
 
 Result<std::unique_ptr<StreamWriter>> Backup::start_stream(const std::string& path, const StreamOptions& options) {
@@ -293,6 +304,15 @@ BackupProgress Backup::progress() const {
     progress.bytes_stored = stored.bytes_stored;
     progress.errors = walk.errors;
     return progress;
+}
+
+std::uint64_t Backup::bytes_added_below(const std::string& path) const {
+    const std::string whole = '/' + path, below = whole + '/';
+    const std::scoped_lock lock(state_->mutex);
+    std::uint64_t sum = 0;
+    for (const auto& [key, bytes] : state_->bytes_added)
+        if (key == whole || key.starts_with(below)) sum += bytes;
+    return sum;
 }
 
 Result<Backup::Outcome> Backup::commit(const std::vector<std::string>& tags) {

@@ -93,6 +93,7 @@ struct PathOptions {
 
 struct PathSummary {
     std::uint64_t files = 0, folders = 0, bytes = 0;
+    std::uint64_t bytes_added = 0;    // of them new to the repository
     std::uint64_t files_unchanged = 0;
     /// Files and folders that could not be read: path and why. Not empty makes the run incomplete.
     std::vector<std::pair<std::string, Error>> unreadable;
@@ -126,6 +127,8 @@ public:
     void forget_path(const std::string& path);
 
     BackupProgress progress() const;
+    /// What was new to the repository of the files put at or below this path, which is at most two names deep, so far.
+    std::uint64_t bytes_added_below(const std::string& path) const;
 
     struct Outcome {
         Id snapshot;

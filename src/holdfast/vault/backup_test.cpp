@@ -99,6 +99,24 @@ TEST_F(BackupTest, KnowsWhatItHasAlready) {
     HF_OK(second->commit());
 }
 
+TEST_F(BackupTest, SaysWhatWasNewBelowAPath) {
+    write("src/a", noise(700'000));
+    const auto backup = started();
+    HF_OK(backup->add_file("redis/base", as_bytes(noise(400'000, 2))));
+    HF_OK(backup->add_file("redis/log", as_bytes(noise(100'000, 3))));
+    HF_OK(backup->add_file("redis2/base", as_bytes(noise(400'000, 2))));
+    PathOptions options;
+    options.under = "files";
+    const auto summary = backup->add_path(path("src"), options);
+    HF_OK(summary);
+    EXPECT_EQ(summary->bytes_added, 700'000u);
+    EXPECT_EQ(backup->bytes_added_below("redis"), 500'000u);
+    EXPECT_EQ(backup->bytes_added_below("redis/log"), 100'000u);
+    EXPECT_EQ(backup->bytes_added_below("redis2"), 0u);    // the same again
+    EXPECT_EQ(backup->bytes_added_below("files"), 700'000u);
+    EXPECT_EQ(backup->bytes_added_below("duckdb"), 0u);
+}
+
 TEST_F(BackupTest, ManyBlobsAreIndexedOnTheWayAndStoredOnce) {
     constexpr std::size_t block = 64, blobs = 60'000;
     const std::string many = noise(block * blobs);

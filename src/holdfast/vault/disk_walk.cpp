@@ -364,6 +364,10 @@ void DiskWalk::walk_file(Listing& in, std::size_t place, const struct stat& st) 
         node.size = (*content)->size;
         (is_new ? counters_.files_new : counters_.files_changed) += 1;
         count(node.size, false);
+        {
+            const std::scoped_lock lock(mutex_);
+            summary_.bytes_added += (*content)->bytes_added;
+        }
         settle(folder, place, std::move(node));
     };
     readers_.add(std::move(file));
