@@ -203,7 +203,26 @@ Status choose_by_environment(RestoreArguments& arguments, const vault::Repositor
     return {};
 }
 
+// --resume, --undo, --commit and --status: one of them, and no snapshot.
+Result<int> run_after_restore(const Session& session, const RestoreArguments& arguments) {
+    if (arguments.resume + arguments.undo + arguments.commit + arguments.status != 1)
+        return fail(ErrorCode::usage, "--resume, --undo, --commit and --status do not go together", "choose one");
+    if (!arguments.snapshot.empty() || !arguments.target.empty() || !arguments.keys.empty() || !arguments.only.empty() ||
+        arguments.replace || arguments.dry_run || says_something_of_files(arguments))
+        return fail(ErrorCode::usage, "--resume, --undo, --commit and --status are about an earlier restore: only --yes goes with them",
+                    "`holdfast restore --status` shows which");
+    HF_TRY(const LoadedConfig loaded, load_config(session.global));
+    if (arguments.resume) return resume_restore(session, arguments, loaded.config);
+    if (arguments.undo) return undo_restore(session, arguments, loaded.config);
+    if (arguments.commit) return commit_restore(session, arguments, loaded.config);
+    return restore_status(session, loaded.config);
+}
+
 Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
+    if (arguments.resume || arguments.undo || arguments.commit || arguments.status)
+        return run_after_restore(session, arguments);
+    if (arguments.snapshot.empty())
+        return fail(ErrorCode::usage, "a snapshot is needed", "write `holdfast restore latest`; `holdfast snapshots` lists others");
     if (!arguments.dry_run) {
         HF_TRY(arguments.dry_run, guide_flag("DRY_RUN", false));
         if (arguments.dry_run && session.people()) print_note("DRY_RUN is set: nothing will be changed\n");
@@ -258,6 +277,9 @@ class RestoreCommand final : public Command {
   holdfast restore latest                          into the stores that holdfast.toml names; asks first
   holdfast restore latest --only redis --yes       no question (needed where there is no terminal)
   holdfast restore latest --yes --replace          live stores are put aside and replaced; the old ones are kept
+  holdfast restore --status                        where it is; after an interruption: --resume
+  holdfast restore --undo                          the replaced data back into its places
+  holdfast restore --commit                        the replaced data removed for good
   holdfast restore latest --only redis --keys 'session:*' --conflict keep --yes
                                                    keys that the running server lacks; its others stay
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
@@ -274,8 +296,12 @@ that fits brings (or leaves out) all below it. Excludes win.
     }
     void declare(Options& options) override {
         options.no_lock(arguments_.no_lock);
-        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::required,
+        options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::optional,
                          "ID or latest; with --target also ID:FOLDER");
+        options.flag("--resume", arguments_.resume, "go on with a restore into the stores that was interrupted, or did not pass");
+        options.flag("--undo", arguments_.undo, "put back what the last restore into the stores replaced");
+        options.flag("--commit", arguments_.commit, "remove what restores into the stores have kept aside");
+        options.flag("--status", arguments_.status, "where restores into the stores are, and what they keep aside");
         options.list("--only", arguments_.only, "COMPONENT", "only this component, by name or kind");
         options.value("-t,--target", arguments_.target, "FOLDER",
                       "lay plain files out below this folder; touch no store");

@@ -17,11 +17,18 @@ struct RestoreArguments {
     FilterArguments filter;
     bool dry_run = false, yes = false, replace = false, delete_others = false, sparse = false, verify = false;
     bool no_lock = false;
+    bool resume = false, undo = false, commit = false, status = false;    // of an earlier restore into the stores
 };
 
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                            const vault::Repository& repository, const vault::SnapshotEntry& entry);
+
+/// What an earlier restore into the stores left: it goes on, what it replaced is put back, or removed; or where it is.
+Result<int> resume_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
+Result<int> undo_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
+Result<int> commit_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
+Result<int> restore_status(const Session& session, const policy::Config& config);
 
 /// --keys: some keys of one Redis into the server as it runs.
 Result<int> restore_keys(const Session& session, const RestoreArguments& arguments, const policy::Config& config,

@@ -91,6 +91,26 @@ public:
         }
     }
 
+    /// Several commands, each a list of arguments.
+    void commands(std::string_view key, std::vector<std::vector<std::string>>& to) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        constexpr std::string_view k_wanted = "a list of commands, as [[\"systemctl\", \"stop\", \"desk\"]]";
+        const toml::array* array = node->as_array();
+        if (!array) return wrong(*node, key, std::string(k_wanted));
+        to.clear();
+        for (const toml::node& element : *array) {
+            const toml::array* words = element.as_array();
+            if (!words || words->empty()) return wrong(element, key, std::string(k_wanted));
+            auto& command = to.emplace_back();
+            for (const toml::node& word : *words) {
+                const auto value = word.value_exact<std::string>();
+                if (!value || value->find('\0') != std::string::npos) return wrong(word, key, std::string(k_wanted));
+                command.push_back(*value);
+            }
+        }
+    }
+
     void paths(std::string_view key, std::vector<std::string>& to) {
         texts(key, to);
         for (const std::string& path : to)
@@ -439,6 +459,40 @@ void read(Reader& in, KeepConfig& to) {
     in.number("look_again_seconds", to.look_again_seconds, 1, 86'400);
 }
 
+void read(Reader& in, RestoreConfig& to) {
+    in.texts("pause_command", to.pause_command);
+    in.texts("resume_command", to.resume_command);
+    in.commands("stop_commands", to.stop_commands);
+    in.commands("start_commands", to.start_commands);
+    in.number("command_max_seconds", to.command_max_seconds, 1, 86'400);
+    in.text("trading_flag_redis", to.trading_flag_redis);
+    in.text("trading_flag_key", to.trading_flag_key);
+    in.commands("check_commands", to.check_commands);
+    in.texts("health_urls", to.health_urls);
+    in.text("recent_trades_query", to.recent_trades_query);
+    in.text("recent_trades_database", to.recent_trades_database);
+    in.text("recent_trades_postgres", to.recent_trades_postgres);
+    in.number("check_wait_seconds", to.check_wait_seconds, 0, 3600);
+    in.number("rto_database_seconds", to.rto_database_seconds, 1, 604'800);
+    in.number("rto_redis_seconds", to.rto_redis_seconds, 1, 604'800);
+    in.number("rto_config_seconds", to.rto_config_seconds, 1, 604'800);
+    in.number("rto_whole_seconds", to.rto_whole_seconds, 1, 604'800);
+    in.required("recent_trades_database", to.recent_trades_query.empty() || !to.recent_trades_database.empty());
+    // Trading that is paused and never told to go on stays paused.
+    in.required("resume_command", to.pause_command.empty() || !to.resume_command.empty());
+    in.required("pause_command", to.resume_command.empty() || !to.pause_command.empty());
+    in.required("start_commands", to.stop_commands.empty() || !to.start_commands.empty());
+}
+
+void read(Reader& in, DoctorConfig& to) {
+    in.number("backup_age_max_hours", to.backup_age_max_hours, 1, 876'000);
+    in.number("backup_max_minutes", to.backup_max_minutes, 1, 10'080);
+    in.number("repository_free_min_mib", to.repository_free_min_mib, 0, 1 << 30);
+    in.number("journal_free_min_mib", to.journal_free_min_mib, 0, 1 << 30);
+    in.number("duckdb_log_max_mib", to.duckdb_log_max_mib, 1, 1 << 30);
+    in.number("kept_aside_max_days", to.kept_aside_max_days, 0, 36500);
+}
+
 // [[kind]] any number of times; one [kind] is the same as one [[kind]].
 template <class Table>
 void read_tables(Document& document, Reader& root, std::string_view kind, const Table& defaults,
@@ -540,6 +594,21 @@ void read_trade(Document& document, Reader& root, Config& config) {
     });
 }
 
+// A store that [restore] names must be there.
+void check_restore(Document& document, const Reader& root, const Config& config) {
+    const auto there = [&](std::string_view key, const std::string& name, std::string_view kind, const auto& components) {
+        if (name.empty() || std::ranges::any_of(components, [&](const auto& one) { return one.name == name; })) return;
+        document.complain(root.source_of("restore"),
+                          fmt::format("{} in [restore] names '{}', and no [[{}]] has that name", key, name, kind),
+                          fmt::format("add [[{}]] with name = \"{}\"", kind, name));
+    };
+    there("trading_flag_redis", config.restore.trading_flag_redis, "redis", config.redis);
+    there("recent_trades_postgres", config.restore.recent_trades_postgres, "postgres", config.postgres);
+    if (!config.restore.recent_trades_query.empty() && config.postgres.empty())
+        document.complain(root.source_of("restore"), "recent_trades_query in [restore] needs a [[postgres]]",
+                          "describe the server in [[postgres]], or ask by check_commands");
+}
+
 Result<Config> read_document(const toml::table& table, Document& document) {
     Config config;
     Reader root(document, table, "the file's top");
@@ -571,6 +640,9 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     read_mirrors(document, root, config.mirrors);
     read_trade(document, root, config);
     read_keep(document, root, config.keep);
+    root.table("restore", config.restore, "[restore]");
+    root.table("doctor", config.doctor, "[doctor]");
+    check_restore(document, root, config);
     root.finish();
     if (document.error) return fail(*std::move(document.error));
     return config;

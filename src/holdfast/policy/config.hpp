@@ -190,6 +190,34 @@ struct KeepConfig {
     std::uint32_t look_again_seconds = 60;
 };
 
+/// What happens around a restore into the stores (docs/operations/restore-everything.md). Commands are argv, run without a shell.
+struct RestoreConfig {
+    using Command = std::vector<std::string>;
+    Command pause_command, resume_command;    // whatever else trades is told to stop, and to go on
+    std::vector<Command> stop_commands, start_commands;    // programs that use the stores, in order
+    std::uint32_t command_max_seconds = 600;    // one of these that takes longer has failed
+    std::string trading_flag_redis;    // of [[redis]]; the key is set to false there, and to true again; empty: no such key
+    std::string trading_flag_key = "TRADING_ENABLED";
+    // NS-10
+    std::vector<Command> check_commands;
+    std::vector<std::string> health_urls;    // each must answer 2xx
+    std::string recent_trades_query, recent_trades_database;    // one number, larger than 0
+    std::string recent_trades_postgres;    // of [[postgres]]; empty: the first
+    std::uint32_t check_wait_seconds = 60;    // what was just started may need some time until it answers
+    // NS-11
+    std::uint32_t rto_database_seconds = 900, rto_redis_seconds = 300, rto_config_seconds = 300, rto_whole_seconds = 1800;
+};
+
+/// What `doctor` thinks is too much, or too little.
+struct DoctorConfig {
+    std::uint32_t backup_age_max_hours = 24;    // NS-14
+    std::uint32_t backup_max_minutes = 60;    // NS-17: a backup that takes longer than the hour until the next
+    std::uint32_t repository_free_min_mib = 1024;
+    std::uint32_t journal_free_min_mib = 512;    // room for the next segments
+    std::uint32_t duckdb_log_max_mib = 256;    // HA-08, EA-10
+    std::uint32_t kept_aside_max_days = 7;    // what a restore replaced
+};
+
 struct Config {
     std::string stack;    // default: the host's name
     RepositoryConfig repository;
@@ -205,6 +233,8 @@ struct Config {
     std::vector<MirrorConfig> mirrors;
     std::vector<TradeConfig> trade;
     std::vector<KeepConfig> keep;
+    RestoreConfig restore;
+    DoctorConfig doctor;
 };
 
 /// `file_name` is for messages only. Component names must be unique, and good folder names ([a-z0-9_-]).

@@ -106,8 +106,10 @@ Result<std::string> load(const Loader& loader, const Item& item) {
 
 }    // namespace
 
+Result<db::clickhouse::Settings> load_settings(Client& client) { return client.known(k_settings); }
+
 Result<Loader> Loader::make(Client& client, const RestoreContext& context) {
-    HF_TRY(auto settings, client.known(k_settings));
+    HF_TRY(auto settings, load_settings(client));
     return Loader{client, context, std::move(settings)};
 }
 

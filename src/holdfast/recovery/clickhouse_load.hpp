@@ -13,6 +13,9 @@ struct Loader {
     static Result<Loader> make(db::clickhouse::Client& client, const RestoreContext& context);
 };
 
+/// Of DDL and inserts: those that this server knows.
+Result<db::clickhouse::Settings> load_settings(db::clickhouse::Client& client);
+
 /// Creates beside_name(item.name), fills and compares it; drops it when anything fails. Returns the proof that was
 /// reached: "digest" or "count" (none was taken, or another version writes values as other text).
 /// Errors: mismatch, corrupt (a damaged blob), and the server's.

@@ -11,8 +11,8 @@ using db::clickhouse::quoted_text;
 
 namespace {
 
-Result<std::string> one_value(const Loader& loader, const std::string& query) {
-    HF_TRY(const auto rows, loader.client.rows(query));
+Result<std::string> one_value(db::clickhouse::Client& client, const std::string& query) {
+    HF_TRY(const auto rows, client.rows(query));
     if (rows.size() != 1 || rows[0].size() != 1) return fail(ErrorCode::store, "no answer to: " + query);
     return rows[0][0];
 }
@@ -25,6 +25,16 @@ Status run(const Loader& loader, const std::string& statement) {
     return loader.client.execute(statement, loader.settings);
 }
 
+Status will_replace(const Loader& loader, const Item& item, const std::string& aside) {
+    const bool view = item.present.there && item.present.is_view;
+    const bool empty = item.present.there && !view && !item.present.with_rows;    // will be dropped, and can be made again
+    return loader.context.replaces({.what = view ? "view" : "table",
+                                    .place = item.name,
+                                    .aside = aside,
+                                    .definition = view || empty ? item.present.ddl : std::string(),
+                                    .database = item.database});
+}
+
 /// The rows inside a materialized view are kept as a plain table: once renamed they no longer go with the view (seen on
 /// 18.16 and 26).
 Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
@@ -32,6 +42,9 @@ Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
     replaced.definition = item.present.ddl;
     if (!item.present.inner.empty() && item.present.with_rows) {
         replaced.kept_as = aside_name(item.name, loader.context.clock.now());
+    }
+    HF_DO(will_replace(loader, item, replaced.kept_as));
+    if (!replaced.kept_as.empty()) {
         HF_DO(run(loader, "RENAME TABLE " + rename(item, item.present.inner, replaced.kept_as)));
     }
     const bool dictionary = item.present.ddl.starts_with("CREATE DICTIONARY");
@@ -39,18 +52,21 @@ Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
     return replaced;
 }
 
-Result<bool> has_uuids(const Loader& loader, const Item& item) {
-    HF_TRY(const auto engine,
-           one_value(loader, "SELECT engine FROM system.databases WHERE name = " + quoted_text(item.database)));
+Result<bool> has_uuids(db::clickhouse::Client& client, const std::string& database) {
+    HF_TRY(const auto engine, one_value(client, "SELECT engine FROM system.databases WHERE name = " + quoted_text(database)));
     return engine == "Atomic" || engine == "Replicated" || engine == "Overlay";
 }
 
 }    // namespace
 
 Result<Replaced> put_aside(const Loader& loader, const Item& item) {
-    if (!item.present.there) return Replaced{};
+    if (!item.present.there) {
+        HF_DO(will_replace(loader, item, {}));
+        return Replaced{};
+    }
     if (item.present.is_view) return put_view_aside(loader, item);
     const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_DO(will_replace(loader, item, aside));
     HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside)));
     return Replaced{aside, {}};
 }
@@ -63,6 +79,7 @@ Result<Replaced> switch_table(const Loader& loader, const Item& item) {
         return replaced;
     }
     const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_DO(will_replace(loader, item, aside));
     HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside) + ", " + into_place));
     if (item.present.with_rows) return Replaced{aside, {}};
     // It was empty when it was looked at; rows that came since are worth keeping, an empty table is not.
@@ -74,23 +91,26 @@ Result<Replaced> switch_table(const Loader& loader, const Item& item) {
 
 Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item) {
     HF_TRY(auto replaced, put_aside(loader, item));
-    const std::string beside = beside_name(item.name);
-    HF_TRY(const bool uuids, has_uuids(loader, item));
-    std::string inner = ".inner." + item.name, identity;
+    HF_DO(attach_around(loader.client, loader.settings, item.database, item.name, item.create, beside_name(item.name)));
+    return replaced;
+}
+
+Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
+                     const std::string& name, const db::clickhouse::Create& create, const std::string& rows) {
+    HF_TRY(const bool uuids, has_uuids(client, database));
+    std::string inner = ".inner." + name, identity;
     if (uuids) {
-        HF_TRY(const auto uuid, one_value(loader, "SELECT toString(generateUUIDv4())"));
-        HF_TRY(
-            const auto inner_uuid,
-            one_value(loader, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
-                                          quoted_text(item.database), quoted_text(beside))));
+        HF_TRY(const auto uuid, one_value(client, "SELECT toString(generateUUIDv4())"));
+        HF_TRY(const auto inner_uuid,
+               one_value(client, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
+                                             quoted_text(database), quoted_text(rows))));
         inner = ".inner_id." + uuid;
         identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(uuid), quoted_text(inner_uuid));
     }
     // ATTACH does not make the inner table: it takes the one that is there.
-    HF_DO(run(loader, "RENAME TABLE " + rename(item, beside, inner)));
-    HF_DO(
-        run(loader, "ATTACH MATERIALIZED VIEW " + quoted_name(item.database, item.name) + identity + item.create.rest));
-    return replaced;
+    HF_DO(client.execute(fmt::format("RENAME TABLE {} TO {}", quoted_name(database, rows), quoted_name(database, inner)),
+                         settings));
+    return client.execute("ATTACH MATERIALIZED VIEW " + quoted_name(database, name) + identity + create.rest, settings);
 }
 
 Status make_definition(const Loader& loader, const Item& item) {

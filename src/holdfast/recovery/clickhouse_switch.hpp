@@ -19,6 +19,9 @@ Result<Replaced> put_aside(const Loader& loader, const Item& item);
 Result<Replaced> switch_table(const Loader& loader, const Item& item);
 /// Kind::rows_inside. The view's new table stands beside; the view is attached around it.
 Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item);
+/// A materialized view around the table `rows` of the same database, which becomes its inner table.
+Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
+                     const std::string& name, const db::clickhouse::Create& create, const std::string& rows);
 /// Kind::definition, once the old one was put aside.
 Status make_definition(const Loader& loader, const Item& item);
 

@@ -48,9 +48,10 @@ std::string holder_text(pid_t pid) {
     return text.empty() ? fmt::format("process {}", pid) : fmt::format("process {} ({})", pid, text);
 }
 
-// DuckDB's own kind of lock on the whole file. Held, it keeps programs from opening the old file while it is replaced.
+}    // namespace
+
 // As an "open file" lock it conflicts with DuckDB's, and ends with this descriptor and not with another one's close.
-Result<os::Fd> lock_target(const std::string& target) {
+Result<os::Fd> lock_duckdb(const std::string& target) {
     auto opened = os::open_file(target, O_RDWR);
     const bool writable = opened.has_value();
     if (!writable) opened = os::open_file(target, O_RDONLY);
@@ -67,6 +68,8 @@ Result<os::Fd> lock_target(const std::string& target) {
     return fail(ErrorCode::locked, fmt::format("{} is open in {}", target, who), "stop it, then restore again");
 }
 
+namespace {
+
 // The checks that change nothing. Holds the lock on what is there, if it is a database.
 Result<os::Fd> check_target(const std::string& target, DuckDbPlace place, WhenExisting existing) {
     if (place != DuckDbPlace::taken) return os::Fd();
@@ -77,7 +80,7 @@ Result<os::Fd> check_target(const std::string& target, DuckDbPlace place, WhenEx
     if (existing == WhenExisting::refuse)
         return fail(ErrorCode::exists, fmt::format("{} is there already", target),
                     "--replace puts it aside, with its logs, and takes its place; --target FOLDER restores elsewhere");
-    return lock_target(target);
+    return lock_duckdb(target);
 }
 
 Status check_space(const std::string& target, const Saved& saved) {
@@ -251,8 +254,13 @@ Result<json::Value> restore_duckdb(const policy::DuckDbConfig& config, const Res
     HF_DO(os::sync_folder(os::parent_folder(target)));
 
     context.say("putting it in place");
+    // What a killed restore left under another name is the old one, too.
+    const std::string put_aside = unfinished.value_or(aside_for(target, context.clock.now()));
+    const bool anything = place != DuckDbPlace::empty || has_leftover_log(target);
+    HF_DO(context.replaces({"duckdb", target, anything ? put_aside : std::string(),
+                            file_identity(unfinished ? *unfinished : target)}));
     staged.keep();
-    const auto switched = switch_duckdb({target, staged.path(), aside_for(target, context.clock.now()), {}});
+    const auto switched = switch_duckdb({target, staged.path(), put_aside, {}});
     if (!switched) {
         // While a guard stands at the target, the new file stays, too: it is whole. Else all is as it was.
         if (const auto now = look_at_duckdb(target); now && *now != DuckDbPlace::guarded)

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "holdfast/os/file.hpp"
+#include "holdfast/recovery/replacement.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -158,6 +159,89 @@ Result<std::optional<std::string>> switch_duckdb(const DuckDbSwitch& paths) {
     HF_DO(step(5));
     HF_DO(os::sync_folder(folder_of(paths.target)));
     return aside;
+}
+
+namespace {
+
+constexpr std::string_view k_back_guard =
+    "holdfast: what a restore replaced is being put back here.\n"
+    "Run `holdfast restore --undo` again to finish it.\n";
+
+bool is_back_guard(const std::string& path) {
+    const auto status = os::status_of(path, false);
+    if (!status || !S_ISREG(status->st_mode) || status->st_size > 8192) return false;
+    const auto text = os::read_text(path, 8192);
+    return text && *text == k_back_guard;
+}
+
+// With the guard at the target: its logs that have a second name beside `undone` are the restored file's, and go; others are the
+// old one's, put there by an earlier attempt.
+Status remove_linked_logs(const std::string& target, const std::string& undone) {
+    for (const std::string_view suffix : k_log_suffixes) {
+        const std::string here = fmt::format("{}{}", target, suffix);
+        const std::string there = file_identity(fmt::format("{}{}", undone, suffix));
+        if (!there.empty() && file_identity(here) == there) HF_DO(remove_if_there(here));
+    }
+    return os::sync_folder(folder_of(target));
+}
+
+// The guard takes the target's place, and the restored file, with its logs, goes to `undone`.
+Status guard_target(const std::string& target, const std::string& undone) {
+    if (is_back_guard(undone)) {    // an earlier attempt ended before the exchange
+        for (const std::string_view suffix : k_log_suffixes)
+            HF_DO(remove_if_there(fmt::format("{}{}", undone, suffix)));
+        HF_DO(remove_if_there(undone));
+    }
+    HF_TRY(const bool there, is_there(target));
+    {
+        const std::string at = there ? undone : target;
+        HF_TRY(const os::Fd fd, os::open_file(at, O_WRONLY | O_CREAT | O_EXCL));
+        HF_DO(os::write_all(fd.get(), as_bytes(k_back_guard)));
+        HF_DO(os::sync_fd(fd.get(), at));
+    }
+    if (!there) return os::sync_folder(folder_of(target));
+    HF_DO(link_logs(target, undone));
+    HF_DO(exchange(target, undone));
+    return remove_linked_logs(target, undone);
+}
+
+}    // namespace
+
+Status put_back_duckdb(const std::string& target, const std::string& aside, const std::string& identity,
+                       const std::string& undone) {
+    const std::string folder = folder_of(target);
+    if (!is_back_guard(target)) {
+        HF_TRY(const bool kept, is_there(aside.empty() ? target : aside));
+        // Back already, or never replaced: what a killed switch left is cleared away.
+        if (!kept || (!identity.empty() && file_identity(target) == identity)) {
+            if (look_at_duckdb(target) == DuckDbPlace::taken) {
+                HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));
+            }
+            return {};
+        }
+        if (aside.empty() && os::status_of(undone, false) && !is_back_guard(undone)) return {};    // moved already
+        // A restore that was killed behind its guard: its logs go to the old one before that comes back.
+        if (read_guard(target)) {
+            HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));
+            HF_DO(remove_if_there(target));
+        }
+        HF_DO(guard_target(target, undone));
+    } else {
+        HF_DO(remove_linked_logs(target, undone));
+    }
+    if (aside.empty()) {
+        HF_DO(remove_if_there(target));
+        return os::sync_folder(folder);
+    }
+    for (const std::string_view suffix : k_log_suffixes) {
+        const std::string from = fmt::format("{}{}", aside, suffix), to = fmt::format("{}{}", target, suffix);
+        HF_TRY(const bool log_there, is_there(from));
+        if (log_there) HF_DO(rename_to(from, to, RENAME_NOREPLACE));
+    }
+    HF_DO(os::sync_folder(folder));
+    HF_TRY(const bool file_there, is_there(aside));
+    HF_DO(file_there ? rename_to(aside, target, 0) : remove_if_there(target));
+    return os::sync_folder(folder);
 }
 
 }    // namespace holdfast::recovery

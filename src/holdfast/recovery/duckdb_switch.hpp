@@ -18,6 +18,7 @@
 #include <string>
 
 #include "holdfast/base/result.hpp"
+#include "holdfast/os/fd.hpp"
 
 namespace holdfast::recovery {
 
@@ -33,6 +34,9 @@ enum class DuckDbPlace { empty, guarded, taken };
 /// What is at X: nothing, the guard of a killed run, or something else.
 Result<DuckDbPlace> look_at_duckdb(const std::string& target);
 
+/// DuckDB's own kind of lock on the whole file: held, it keeps programs from opening what is being replaced. locked: one has it.
+Result<os::Fd> lock_duckdb(const std::string& target);
+
 /// Whether a log without its file, or beside a guard, lies at X.
 bool has_leftover_log(const std::string& target);
 
@@ -42,6 +46,13 @@ Result<std::optional<std::string>> clear_unfinished_duckdb(const std::string& ta
 
 /// Returns the aside name if something was put there.
 Result<std::optional<std::string>> switch_duckdb(const DuckDbSwitch& paths);
+
+/// The way back: what lies at `aside`, with its logs, takes its place at X, and what is at X now, with its logs, goes to `undone`.
+/// A guard of another text stands at X meanwhile, which no restore takes for its own. May be killed and called again. Nothing
+/// happens when `identity` (device:inode of the old file) says that X is the old one. `aside` empty: X only goes to `undone`;
+/// `undone` may be there then only as what an earlier call put there.
+Status put_back_duckdb(const std::string& target, const std::string& aside, const std::string& identity,
+                       const std::string& undone);
 
 /// "X.holdfast-restore-<id>": where the new one is made.
 std::string staged_duckdb(const std::string& target, std::string_view id);

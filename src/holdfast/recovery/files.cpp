@@ -59,16 +59,21 @@ Status rename_at(const std::string& from, const std::string& to, unsigned flags)
     return fail(std::move(error));
 }
 
-// Returns where the old content is kept; empty when there was none.
-Result<std::string> switch_into_place(const std::string& made, const std::string& path, Timestamp now) {
-    const bool there = os::status_of(path, false).has_value();
-    std::string aside;
-    if (there) {
-        HF_DO(rename_at(made, path, RENAME_EXCHANGE));
-        aside = aside_for(path, now);
-        HF_DO(rename_at(made, aside, RENAME_NOREPLACE));
-    } else {
+// Returns where the old content is kept; empty when there was none. The new one first takes the name that the old one will have, so
+// that at no instant the old one lies in the staging folder, which the next attempt removes.
+Result<std::string> switch_into_place(const std::string& made, const std::string& path, const RestoreContext& context) {
+    if (!os::status_of(path, false)) {
+        HF_DO(context.replaces({"path", path}));
         HF_DO(rename_at(made, path, RENAME_NOREPLACE));
+        HF_DO(os::sync_folder(os::parent_folder(path)));
+        return std::string();
+    }
+    const std::string aside = aside_for(path, context.clock.now());
+    HF_DO(context.replaces({"path", path, aside, file_identity(path)}));
+    HF_DO(rename_at(made, aside, RENAME_NOREPLACE));
+    if (auto exchanged = rename_at(aside, path, RENAME_EXCHANGE); !exchanged) {
+        static_cast<void>(os::remove_tree(aside));
+        return fail(std::move(exchanged).error());
     }
     HF_DO(os::sync_folder(os::parent_folder(path)));
     return aside;
@@ -120,7 +125,7 @@ Result<json::Value> restore_files(const policy::FilesConfig&, const RestoreConte
         HF_DO(os::remove_tree(options.target));
         const auto summary = vault::restore(context.repository, context.snapshot, options);
         Result<std::string> aside =
-            summary ? switch_into_place(options.target + "/" + context.folder + path, path, context.clock.now())
+            summary ? switch_into_place(options.target + "/" + context.folder + path, path, context)
                     : fail(summary.error());
         const Status removed = os::remove_tree(options.target);
         if (!aside) return fail(aside.error());

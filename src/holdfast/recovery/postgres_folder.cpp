@@ -148,7 +148,7 @@ Status NewCluster::will_make(const std::string& tablespace_folder) {
     return {};
 }
 
-Result<std::optional<std::string>> NewCluster::take_place(Timestamp now) {
+Result<std::optional<std::string>> NewCluster::take_place(Timestamp now, const WillReplace& will_replace) {
     const std::string parent = os::parent_folder(target_);
     // All at once: a cluster has a thousand files and more. What could not be written since the descriptors were opened is
     // told here.
@@ -158,15 +158,17 @@ Result<std::optional<std::string>> NewCluster::take_place(Timestamp now) {
     };
     HF_DO(sync(mark_));
     for (const os::Fd& fd : to_sync_) HF_DO(sync(fd));
+    const bool free = !os::status_of(target_, false) || is_empty_folder(target_);
+    const std::string aside = free ? std::string() : aside_for(target_, now);
+    if (will_replace) HF_DO(will_replace({"cluster", target_, aside, free ? std::string() : file_identity(target_)}));
     if (::unlink(mark_path_.c_str()) != 0) return fail(errno_error(errno, "cannot remove " + mark_path_));
     HF_DO(os::sync_folder(parent));
     placed_ = true;    // from here on nothing of it is removed
-    if (!os::status_of(target_, false) || is_empty_folder(target_)) {
+    if (free) {
         HF_DO(rename_path(staged_, target_, 0));
         HF_DO(os::sync_folder(parent));
         return std::optional<std::string>();
     }
-    const std::string aside = aside_for(target_, now);
     if (const auto exchanged = rename_path(staged_, target_, RENAME_EXCHANGE); exchanged) {
         HF_DO(rename_path(staged_, aside, RENAME_NOREPLACE));
     } else {    // a file system that cannot: for an instant there is no data folder

@@ -16,6 +16,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
 #include "holdfast/os/fd.hpp"
+#include "holdfast/recovery/replacement.hpp"
 
 namespace holdfast::recovery {
 
@@ -47,7 +48,8 @@ public:
     /// Remembers a tablespace folder, which must not be there, before it is made.
     Status will_make(const std::string& tablespace_folder);
     /// Whole: is made durable, and takes the target's place. Where the old one is now, if there was one that was not empty.
-    Result<std::optional<std::string>> take_place(Timestamp now);
+    /// `will_replace` may be empty.
+    Result<std::optional<std::string>> take_place(Timestamp now, const WillReplace& will_replace = {});
 
 private:
     NewCluster(std::string target, os::Fd mark);

@@ -170,7 +170,9 @@ Status lay_out_all(const RestoreContext& context, const Plan& plan, NewCluster& 
     return give_tree(cluster.staged(), plan.owner);
 }
 
-Status stop_server(const policy::PostgresConfig& config, const Plan& plan, Clock& clock) {
+}    // namespace
+
+Status stop_cluster(const policy::PostgresConfig& config, const std::string& folder, Clock& clock) {
     os::Command command;
     command.arguments = config.stop_command;
     HF_TRY(const os::Finished finished, os::run(std::move(command), {}, k_command_max));
@@ -180,21 +182,21 @@ Status stop_server(const policy::PostgresConfig& config, const Plan& plan, Clock
             fmt::format("stop_command of {} failed ({}): {}", config.name, finished.status.text(), finished.errors),
             "stop the server yourself, then restore again; nothing was replaced");
     const Instant deadline = clock.instant() + k_end_max;
-    while (running_postgres(plan.target)) {
+    while (running_postgres(folder)) {
         if (clock.instant() > deadline)
-            return fail(ErrorCode::locked, fmt::format("a server still runs on {} after stop_command", plan.target),
+            return fail(ErrorCode::locked, fmt::format("a server still runs on {} after stop_command", folder),
                         "does something restart it? Stop that first; nothing was replaced");
         clock.sleep(50ms);
     }
     return {};
 }
 
-// Returns whether the server that came up is the restored one, as far as it lets us ask.
-Status start_server(const policy::PostgresConfig& config, const RestoreContext& context) {
+Status start_cluster(const policy::PostgresConfig& config, const std::string& scratch, const std::string& system_identifier,
+                     Clock& clock) {
     os::Command command;
     command.arguments = config.start_command;
     // Into a file: a pipe that the server inherits would never end.
-    command.output_file = context.scratch + "/postgres-start.log";
+    command.output_file = scratch + "/postgres-start.log";
     command.errors = os::Stream::null;
     command.die_with_parent = false;
     command.new_session = true;
@@ -211,24 +213,22 @@ Status start_server(const policy::PostgresConfig& config, const RestoreContext& 
                     "configuration, and start it yourself");
     HF_TRY(const Secret password, db::read_secret(config.password));
     const db::PostgresAddress address{config.host, config.port, config.user, config.maintenance_database};
-    const Instant deadline = context.clock.instant() + k_answer_max;
+    const Instant deadline = clock.instant() + k_answer_max;
     for (;;) {
         auto connection = db::PostgresConnection::connect(address, password);
         // The password is again the one that it was at the backup: a refusal of ours says that the server is up.
         if (!connection && connection.error().code == ErrorCode::denied) return {};
         if (connection) {
             HF_TRY(const auto system, connection->query("SELECT system_identifier FROM pg_control_system()"));
-            if (system[0].text(0) == context.facts["system_identifier"].text()) return {};
+            if (system_identifier.empty() || system[0].text(0) == system_identifier) return {};
             return fail(ErrorCode::mismatch, fmt::format("the server at {} is another cluster", address.text()),
                         "does start_command start it on data_folder?");
         }
-        if (context.clock.instant() > deadline || os::stop_requested())
+        if (clock.instant() > deadline || os::stop_requested())
             return fail(std::move(connection).error().within("after start_command"));
-        context.clock.sleep(100ms);
+        clock.sleep(100ms);
     }
 }
-
-}    // namespace
 
 Result<std::vector<PlanStep>> plan_postgres_physical(const policy::PostgresConfig& config,
                                                      const RestoreContext& context) {
@@ -273,15 +273,15 @@ Result<json::Value> restore_postgres_physical(const policy::PostgresConfig& conf
             return fail(ErrorCode::locked, fmt::format("a server has come up on {} during the restore", plan.target),
                         "does something restart it? Stop that first; nothing was replaced");
         context.say("stopping the server on " + plan.target);
-        HF_DO(stop_server(config, plan, context.clock));
+        HF_DO(stop_cluster(config, plan.target, context.clock));
     }
     context.say("putting the new cluster in place");
-    HF_TRY(const auto aside, cluster.take_place(context.clock.now()));
+    HF_TRY(const auto aside, cluster.take_place(context.clock.now(), context.will_replace));
     if (aside) context.say("the old cluster is in " + *aside);
     const bool start = !config.start_command.empty();
     if (start) {
         context.say("starting it");
-        if (auto up = start_server(config, context); !up) {
+        if (auto up = start_cluster(config, context.scratch, context.facts["system_identifier"].text(), context.clock); !up) {
             Error error = std::move(up).error();
             error.hint += fmt::format("{}the restored cluster is in {}{}", error.hint.empty() ? "" : "; ", plan.target,
                                       aside ? ", the old one in " + *aside : std::string());

@@ -29,25 +29,15 @@ Result<std::string> aside_name(db::PostgresConnection& home, const std::string& 
     }
 }
 
-constexpr const char* k_end_sessions =
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
-
-// RENAME locks the database against new sessions, then waits 5 s for the old ones to go: a second connection ends them
-// meanwhile. Closing the database first instead would leave it closed if we were killed in between.
-class SessionEnder {
-public:
-    SessionEnder(db::PostgresConnection connection, std::string database)
-        : connection_(std::move(connection)), thread_([this, name = std::move(database)](std::stop_token stop) {
-              while (!stop.stop_requested() && connection_.query(k_end_sessions, {name}))
-                  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-          }) {}
-
-private:
-    db::PostgresConnection connection_;
-    std::jthread thread_;
-};
-
 }    // namespace
+
+SessionEnder::SessionEnder(db::PostgresConnection connection, std::string database)
+    : connection_(std::move(connection)), thread_([this, name = std::move(database)](std::stop_token stop) {
+          constexpr const char* k_end_sessions =
+              "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+          while (!stop.stop_requested() && connection_.query(k_end_sessions, {name}))
+              std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }) {}
 
 Result<db::PostgresConnection> connect_beside(const db::PostgresAccess& access, const std::string& avoid) {
     std::optional<Error> error;
@@ -81,15 +71,21 @@ Result<PostgresTarget> look_at_target(const db::PostgresAccess& access, db::Post
 }
 
 Result<std::string> switch_database(const db::PostgresAccess& access, const std::string& database,
-                                    const std::string& beside, PostgresPlace place, bool end_sessions, Timestamp now) {
+                                    const std::string& beside, PostgresPlace place, bool end_sessions, Timestamp now,
+                                    const WillReplace& will_replace) {
     HF_TRY(auto home, connect_beside(access, database));
     const std::string take_place =
         fmt::format("ALTER DATABASE {} RENAME TO {}", quote_identifier(beside), quote_identifier(database));
     if (place == PostgresPlace::free) {
+        if (will_replace) HF_DO(will_replace({"database", database}));
         HF_DO(home.execute(take_place));
         return std::string();
     }
     HF_TRY(const std::string aside, aside_name(home, database, now));
+    if (will_replace) {
+        HF_TRY(const auto old, home.query("SELECT oid FROM pg_database WHERE datname = $1", {database}));
+        HF_DO(will_replace({"database", database, aside, old.empty() ? std::string() : old[0].text(0)}));
+    }
     std::optional<SessionEnder> ender;
     if (end_sessions) {
         HF_TRY(auto second, connect_beside(access, database));

@@ -80,6 +80,23 @@ private:
     std::string staging_;
 };
 
+// What it has only in its memory would be missing from what is kept aside. An append-only file has everything.
+Status save_redis(const RedisInstance& instance, const RestoreContext& context) {
+    if (instance.files.append_only || instance.keys.value_or(1) == 0) return {};
+    db::RedisLogin login = instance.login.clone();
+    login.timeout = std::chrono::minutes(10);
+    HF_TRY(auto client, db::RedisClient::connect(login));
+    HF_TRY(const db::RedisReply reply, client.ask({"SAVE"}));
+    const db::RedisRefusal* refusal = reply.refusal();
+    if (!refusal) return {};
+    if (refusal->code() == "NOPERM" || refusal_error(*refusal, "SAVE").code == ErrorCode::unsupported) {
+        context.say("this user may not tell it to save: what it has not saved by itself is not kept");
+        return {};
+    }
+    return fail(db::refusal_error(*refusal, "SAVE on " + instance.login.text())
+                    .within("keeping what is there now, before it is replaced"));
+}
+
 // A server that came up with nothing has read other files than those we wrote: the usual cause has a remedy.
 Error explain(Error error, const RedisInstance& instance, const std::optional<std::string>& aside) {
     auto now = db::RedisClient::connect(instance.login);
@@ -175,6 +192,7 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
         }());
     }
     if (instance.running) {
+        HF_DO(save_redis(instance, context));
         context.say("stopping " + instance.login.text());
         HF_DO(stop_redis(config, instance, context.clock));
     }
@@ -184,7 +202,7 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
                     "does something restart it? Stop that first; nothing was replaced");
     context.say("putting the files in place");
     HF_TRY(const std::optional<std::string> aside,
-           switch_redis_files(instance.files, staged, owner, context.clock.now()));
+           switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace));
     if (start) {
         context.say("starting it and comparing every key");
         if (auto up = start_redis(config, instance, context.scratch, context.clock); !up)

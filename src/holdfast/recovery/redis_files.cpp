@@ -15,6 +15,7 @@
 namespace holdfast::recovery {
 namespace {
 
+constexpr std::string_view k_unfinished = ".unfinished";
 constexpr mode_t k_file_mode = 0640, k_folder_mode = 0750;
 
 Status copy_file(const std::string& from, const std::string& to) {
@@ -70,22 +71,43 @@ std::string aside_for(const std::string& folder, Timestamp now) {
     return path;
 }
 
-// Links everything that is there; the folder is durable when it returns.
-Result<std::optional<std::string>> put_aside(const RedisFiles& files, Owner owner, Timestamp now) {
-    if (redis_data_in(files).empty()) return std::optional<std::string>();
-    const std::string aside = aside_for(files.folder, now);
-    HF_DO(make_folder(aside, owner));
+// Which files are live, so that it shows whether a switch took place.
+std::string redis_identity(const RedisFiles& files) {
+    return file_identity(files.rdb_path()) + "," +
+           file_identity(fmt::format("{}/{}.manifest", files.append_path(), files.append_file));
+}
+
+// All that is live into `to`, which is durable when this returns.
+Status link_all(const RedisFiles& files, const std::string& to, Owner owner) {
     for (const auto& [path, name] :
          {std::pair(files.rdb_path(), files.rdb), std::pair(files.old_append_path(), files.append_file)})
-        if (is_file(path)) HF_DO(link_or_copy(path, aside + "/" + name));
+        if (is_file(path)) HF_DO(link_or_copy(path, to + "/" + name));
     const auto appended = files_in(files.append_path());
     if (!appended.empty()) {
-        const std::string to = aside + "/" + files.append_folder;
-        HF_DO(make_folder(to, owner));
-        for (const std::string& name : appended) HF_DO(link_or_copy(files.append_path() + "/" + name, to + "/" + name));
-        HF_DO(os::sync_folder(to));
+        const std::string inside = to + "/" + files.append_folder;
+        HF_DO(make_folder(inside, owner));
+        for (const std::string& name : appended)
+            HF_DO(link_or_copy(files.append_path() + "/" + name, inside + "/" + name));
+        HF_DO(os::sync_folder(inside));
     }
-    HF_DO(os::sync_folder(aside));
+    return os::sync_folder(to);
+}
+
+// Links everything that is there; the folder is durable when it returns.
+Result<std::optional<std::string>> put_aside(const RedisFiles& files, Owner owner, Timestamp now,
+                                             const WillReplace& will_replace) {
+    if (redis_data_in(files).empty()) {
+        if (will_replace) HF_DO(will_replace({"redis", files.folder}));
+        return std::optional<std::string>();
+    }
+    const std::string aside = aside_for(files.folder, now);
+    if (will_replace) HF_DO(will_replace({"redis", files.folder, aside, redis_identity(files)}));
+    // Under its name only when it is whole: an undo believes what it finds there.
+    const std::string making = aside + std::string(k_unfinished);
+    HF_DO(os::remove_tree(making));
+    HF_DO(make_folder(making, owner));
+    HF_DO(link_all(files, making, owner));
+    HF_DO(rename_file(making, aside));
     HF_DO(os::sync_folder(files.folder));
     return std::optional(aside);
 }
@@ -114,6 +136,52 @@ Status write_owned(const std::string& path, std::string_view text, Owner owner) 
     HF_DO(os::write_all(file.get(), as_bytes(text)));
     HF_DO(give_to(path, owner));
     return os::sync_fd(file.get(), path);
+}
+
+// What is live, under another name, whole or not at all; with `move` it is then gone from its place.
+Status keep_as(const RedisFiles& files, const std::string& name, Owner owner, bool move) {
+    if (!os::exists(name)) {
+        const std::string making = name + std::string(k_unfinished);
+        HF_DO(os::remove_tree(making));
+        HF_DO(make_folder(making, owner));
+        HF_DO(link_all(files, making, owner));
+        HF_DO(rename_file(making, name));
+        HF_DO(os::sync_folder(files.folder));
+    }
+    if (!move) return {};
+    HF_DO(os::remove_tree(files.append_path()));
+    for (const std::string& path : {files.rdb_path(), files.old_append_path()}) HF_DO(os::remove_tree(path));
+    return os::sync_folder(files.folder);
+}
+
+// Links a file over another one in one step.
+Status link_over(const std::string& from, const std::string& to) {
+    const std::string beside = to + ".holdfast-tmp";
+    HF_DO(os::remove_tree(beside));
+    HF_DO(link_or_copy(from, beside));
+    return rename_file(beside, to);
+}
+
+// The old files into their places: the manifest last, for it is what a server with an append-only file reads first.
+Status take_back(const RedisFiles& files, const std::string& aside, Owner owner) {
+    const std::string append = files.append_path() + "/", kept = fmt::format("{}/{}", aside, files.append_folder);
+    const std::string manifest = files.append_file + ".manifest";
+    const auto old_names = files_in(kept);
+    if (!old_names.empty()) HF_DO(make_folder(files.append_path(), owner));
+    for (const std::string& name : old_names)
+        if (name != manifest) HF_DO(link_over(kept + "/" + name, append + name));
+    if (!old_names.empty()) HF_DO(os::sync_folder(files.append_path()));
+    for (const auto& [path, name] :
+         {std::pair(files.old_append_path(), files.append_file), std::pair(files.rdb_path(), files.rdb)})
+        HF_DO(is_file(aside + "/" + name) ? link_over(aside + "/" + name, path) : os::remove_tree(path));
+    HF_DO(os::sync_folder(files.folder));
+    if (std::ranges::find(old_names, manifest) != old_names.end())
+        HF_DO(link_over(kept + "/" + manifest, append + manifest));
+    if (old_names.empty()) HF_DO(os::remove_tree(files.append_path()));
+    for (const std::string& name : files_in(files.append_path()))
+        if (std::ranges::find(old_names, name) == old_names.end()) HF_DO(os::remove_tree(append + name));
+    if (!old_names.empty()) HF_DO(os::sync_folder(files.append_path()));
+    return os::sync_folder(files.folder);
 }
 
 }    // namespace
@@ -153,8 +221,8 @@ Status give_to(const std::string& path, Owner owner) {
 }
 
 Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, const std::string& staged, Owner owner,
-                                                      Timestamp now) {
-    HF_TRY(std::optional<std::string> aside, put_aside(files, owner, now));
+                                                      Timestamp now, const WillReplace& will_replace) {
+    HF_TRY(std::optional<std::string> aside, put_aside(files, owner, now, will_replace));
     if (::chmod(staged.c_str(), k_file_mode) != 0) return fail(errno_error(errno, "cannot chmod " + staged));
     HF_DO(give_to(staged, owner));
 
@@ -191,6 +259,26 @@ Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, c
     }
     HF_DO(os::sync_folder(files.folder));
     return aside;
+}
+
+Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner) {
+    if (replaced.aside.empty()) {    // nothing was there: what is there now goes away as a whole
+        if (redis_data_in(files).empty()) return {};
+        return keep_as(files, replaced.undone, owner, true);
+    }
+    HF_DO(os::remove_tree(replaced.aside + std::string(k_unfinished)));
+    const std::string done = replaced.aside + ".put-back";
+    if (os::exists(replaced.aside)) {
+        if (redis_identity(files) != replaced.identity) {
+            HF_DO(keep_as(files, replaced.undone, owner, false));
+            HF_DO(take_back(files, replaced.aside, owner));
+        }
+        // From here on the old files are live, and may be written to: never again are they taken from there.
+        HF_DO(rename_file(replaced.aside, done));
+        HF_DO(os::sync_folder(files.folder));
+    }
+    HF_DO(os::remove_tree(done));
+    return os::sync_folder(files.folder);
 }
 
 }    // namespace holdfast::recovery

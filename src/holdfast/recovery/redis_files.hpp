@@ -14,6 +14,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/recovery/replacement.hpp"
 
 namespace holdfast::recovery {
 
@@ -43,8 +44,12 @@ Result<Owner> redis_owner(const std::string& name, const std::string& folder);
 Status give_to(const std::string& path, Owner owner);
 
 /// Puts `staged` (a whole RDB on the same file system, synced) in place; no server may run. Returns where the old files
-/// are, if there were any.
+/// are, if there were any. `will_replace` may be empty.
 Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, const std::string& staged, Owner owner,
-                                                      Timestamp now);
+                                                      Timestamp now, const WillReplace& will_replace = {});
+
+/// Puts what `replaced` tells of back in its place, and what is there now under `replaced.undone`; no server may run. May be killed
+/// and called again: it goes on. Nothing is done where nothing had been replaced yet.
+Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner);
 
 }    // namespace holdfast::recovery

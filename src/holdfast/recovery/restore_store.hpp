@@ -15,6 +15,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/json.hpp"
 #include "holdfast/policy/config.hpp"
+#include "holdfast/recovery/replacement.hpp"
 #include "holdfast/vault/repository.hpp"
 
 namespace holdfast::recovery {
@@ -30,6 +31,9 @@ struct RestoreContext {
     std::string scratch;    // for temporary files, on a disk
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view)> say;    // progress, a sentence at a time; never empty
+    WillReplace will_replace = {};    // told of each live thing before it is put aside; may be empty
+
+    Status replaces(const Replacement& one) const { return will_replace ? will_replace(one) : Status(); }
 };
 
 struct PlanStep {

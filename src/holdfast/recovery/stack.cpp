@@ -51,7 +51,7 @@ std::vector<Part> parts_in_order(const policy::Config& config, const json::Value
 }
 
 Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json::Value& manifest,
-                                       const std::vector<std::string>& only) {
+                                       const std::vector<std::string>& only, bool names_only) {
     std::vector<Part> parts = parts_in_order(config, manifest);
     std::vector<std::string_view> known;
     for (const Part& part : parts) {
@@ -69,7 +69,7 @@ Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json:
     }
     std::erase_if(parts, [&](const Part& part) {
         const bool named =
-            std::ranges::any_of(only, [&](const std::string& w) { return w == part.name || w == part.kind; });
+            std::ranges::any_of(only, [&](const std::string& w) { return w == part.name || (!names_only && w == part.kind); });
         // A store that was configured after the snapshot was made is not part of it.
         return only.empty() ? part.entry == nullptr : !named;
     });
@@ -116,7 +116,7 @@ public:
                                    const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options) {
         HF_TRY(json::Value manifest, source::read_manifest(repository, snapshot));
         Execution execution(repository, snapshot, options, std::move(manifest));
-        HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options.only));
+        HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options.only, options.names_only));
         std::string where = config.scratch_folder;
         if (where.empty()) where = os::environment("TMPDIR").value_or("/var/tmp");
         HF_DO(os::make_folders(where));
@@ -139,7 +139,8 @@ public:
                 part.folder,
                 scratch_->path(),
                 options_.existing,
-                [this, name = part.name](std::string_view sentence) { say(name, sentence); }};
+                [this, name = part.name](std::string_view sentence) { say(name, sentence); },
+                options_.will_replace};
     }
 
     void say(std::string_view component, std::string_view event) const {
@@ -169,6 +170,17 @@ std::string sentence(const Error& error) {
 
 }    // namespace
 
+std::uint64_t ComponentPlan::bytes() const {
+    std::uint64_t sum = 0;
+    for (const PlanStep& step : steps) sum += step.bytes;
+    return sum;
+}
+
+std::uint32_t rto_seconds(const policy::RestoreConfig& config, std::string_view kind) {
+    if (kind == "logs") return 0;
+    return kind == "redis" ? config.rto_redis_seconds : kind == "files" ? config.rto_config_seconds : config.rto_database_seconds;
+}
+
 Result<StackPlan> plan_stack(const policy::Config& config, const vault::Repository& repository,
                              const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options) {
     HF_TRY(const Execution execution, Execution::start(config, repository, snapshot, options));
@@ -188,7 +200,7 @@ Result<StackPlan> plan_stack(const policy::Config& config, const vault::Reposito
             component.code = steps.error().code;
             component.why_not = sentence(steps.error());
         }
-        for (const PlanStep& step : component.steps) plan.bytes += step.bytes;
+        plan.bytes += component.bytes();
         plan.components.push_back(std::move(component));
     }
     return plan;

@@ -14,8 +14,10 @@ namespace holdfast::recovery {
 struct StackRestoreOptions {
     std::vector<std::string>
         only;    // component names or kinds; empty: all of the snapshot that the configuration names
+    bool names_only = false;    // `only` are names
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view component, std::string_view event)> say;
+    WillReplace will_replace = {};    // may be empty
 };
 
 struct ComponentPlan {
@@ -24,6 +26,7 @@ struct ComponentPlan {
     std::string why_not;
     ErrorCode code = ErrorCode::incomplete;    // of why_not
     std::vector<PlanStep> steps;
+    std::uint64_t bytes() const;    // read from the repository
 };
 
 struct StackPlan {
@@ -42,6 +45,9 @@ struct ComponentOutcome {
     double seconds = 0;
     json::Value result;
 };
+
+/// By when a component of that kind has to work again (NS-11); 0: nobody waits for it.
+std::uint32_t rto_seconds(const policy::RestoreConfig& config, std::string_view kind);
 
 /// Goes on to the next component when one fails; the caller turns any failure into exit 3 (or 1 when all failed).
 Result<std::vector<ComponentOutcome>> restore_stack(const policy::Config& config, const vault::Repository& repository,
