@@ -11,18 +11,17 @@
 #include "holdfast/cli/trade_desk.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/policy/password_age.hpp"
+#include "holdfast/recovery/put_back.hpp"
 #include "holdfast/source/examine.hpp"
 #include "holdfast/source/stack.hpp"
 #include "holdfast/vault/key_change.hpp"
+#include "holdfast/vault/mirror_memory_file.hpp"
 
 namespace holdfast::cli {
 namespace {
 
 using policy::Advice;
 using policy::Severity;
-
-/// NS-14: older than that, somebody must be told.
-constexpr Duration k_backup_age_max = std::chrono::hours(24);
 
 class Doctor {
 public:
@@ -31,16 +30,17 @@ public:
 
     void examine() {
         if (wanted("repository")) examine_repository();
+        if (wanted("restore")) examine_restores();
         for (const auto& one : config_.postgres)
             if (wanted(one.name)) add(source::examine_postgres(one));
         for (const auto& one : config_.redis)
-            if (wanted(one.name)) add(source::examine_redis(one, profile_of(one.name), saved_keys(one.name)));
+            if (wanted(one.name)) add(source::examine_redis(one, profiles_of(one.name), saved_keys(one.name)));
         for (const auto& one : config_.duckdb)
-            if (wanted(one.name)) add(source::examine_duckdb(one, source::scratch_folder(config_)));
+            if (wanted(one.name)) add(source::examine_duckdb(one, source::scratch_folder(config_), config_.doctor));
         for (const auto& one : config_.clickhouse)
             if (wanted(one.name)) add(source::examine_clickhouse(one));
         for (const auto& one : config_.journals)
-            if (wanted(one.name)) add(source::examine_journal(one));
+            if (wanted(one.name)) add(source::examine_journal(one, config_.doctor));
         for (const auto* list : {&config_.files, &config_.logs})
             for (const auto& one : *list)
                 if (wanted(one.name)) add(source::examine_files(one));
@@ -83,10 +83,11 @@ private:
         advices.push_back({severity, std::move(subject), std::move(text), std::move(cure), {}, {}});
     }
 
-    std::string profile_of(const std::string& redis) const {
+    std::vector<std::string_view> profiles_of(const std::string& redis) const {
+        std::vector<std::string_view> profiles;
         for (const policy::TradeConfig& trade : config_.trade)
-            if (trade.redis == redis) return trade.profile;
-        return {};
+            if (trade.redis == redis && std::ranges::find(profiles, trade.profile) == profiles.end()) profiles.push_back(trade.profile);
+        return profiles;
     }
     std::uint64_t saved_keys(const std::string& redis) const {
         const auto at = saved_.find(fmt::format("{}: {}", source::stack_name(config_), redis));
@@ -104,6 +105,7 @@ private:
                     "holdfast check; then holdfast heal");
             saved_ = newest_of_each(*repository, snapshots);
             examine_ages(snapshots.empty());
+            examine_speed(*repository, snapshots);
             examine_password(*repository);
             examine_room(repository->backend().location());
             for (const policy::MirrorConfig& mirror : config_.mirrors)
@@ -125,7 +127,7 @@ private:
                 return say(Severity::trouble, name, "it has never been backed up whole",
                            fmt::format("holdfast backup --only {}", name));
             const Duration age = now - at->second.complete->snapshot.time;
-            if (age > k_backup_age_max)
+            if (age > std::chrono::hours(config_.doctor.backup_age_max_hours))
                 say(Severity::trouble, name, fmt::format("its newest whole backup is {} old", human_age(age)),
                     fmt::format("holdfast backup --only {}", name));
             if (at->second.incomplete)
@@ -144,6 +146,88 @@ private:
         all(config_.logs);
     }
 
+    // NS-17: "backups too slow".
+    void examine_speed(const vault::Repository& repository, const std::vector<vault::SnapshotEntry>& snapshots) {
+        const std::string path = source::stack_path(config_);
+        const auto newest = std::find_if(snapshots.rbegin(), snapshots.rend(), [&](const vault::SnapshotEntry& entry) {
+            return std::ranges::find(entry.snapshot.paths, path) != entry.snapshot.paths.end();
+        });
+        if (newest == snapshots.rend()) return;
+        const auto manifest = source::read_manifest(repository, *newest);
+        if (!manifest) return;
+        const auto started = parse_rfc3339((*manifest)["started"].text()), finished = parse_rfc3339((*manifest)["finished"].text());
+        if (!started || !finished || *finished - *started <= std::chrono::minutes(config_.doctor.backup_max_minutes)) return;
+        const json::Value* slowest = nullptr;
+        for (const json::Value& one : (*manifest)["components"].items())
+            if (!slowest || one["seconds"].number() > (*slowest)["seconds"].number()) slowest = &one;
+        if (!slowest) return;
+        const std::string kind = (*slowest)["kind"].text(), name = (*slowest)["name"].text();
+        say(Severity::warning, name,
+            fmt::format("the newest backup took {}, most of it for this", human_duration(seconds(*finished - *started))),
+            kind == "postgres" && (*slowest)["facts"]["method"].text() != "physical"
+                ? "method = \"physical\" in [[postgres]], or proof = \"count\"; holdfast backup"
+            : kind == "redis" ? "full_every_hours = 24 in [[redis]], so that most backups take only what is new"
+            : kind == "files" || kind == "logs" ? fmt::format("exclude = [\"…\"] in the table of {}", name)
+                                                : "proof = \"count\" in its table; holdfast backup --without " + name + " in the hours that matter");
+    }
+
+    // NS-17: "database already exists", "restored data too old", and where a restore stands.
+    void examine_restores() {
+        const auto runs =
+            recovery::RunFolder::look(vault::state_folder(config_.state_folder), source::stack_name(config_)).list();
+        if (!runs) return advices.push_back(source::advice_of("restore", runs.error(), Severity::warning));
+        if (runs->empty()) return;
+        const recovery::RestoreRun& last = runs->back().run;
+        using recovery::RunState;
+        if (last.state == RunState::running || last.state == RunState::failed)
+            say(Severity::trouble, "restore",
+                fmt::format("the one of {} {} while {}{}", local_time(last.started),
+                            last.state == RunState::failed ? "did not pass" : "is at work, or was interrupted", last.where(),
+                            last.paused.empty() ? "" : "; trading stays paused"),
+                "holdfast restore --resume; or holdfast restore --undo");
+        if (last.state == RunState::undoing || last.state == RunState::committing)
+            say(Severity::trouble, "restore", "it was interrupted while " + last.where(), "holdfast restore --resume");
+        if (last.state == RunState::passed) {
+            for (const recovery::RunPart& part : last.parts) {
+                const auto at = saved_.find(fmt::format("{}: {}", source::stack_name(config_), part.name));
+                // Made before the restore, and not taken for it.
+                if (at == saved_.end() || !at->second.complete || at->second.complete->snapshot.time <= last.snapshot_time ||
+                    at->second.complete->snapshot.time >= last.started)
+                    continue;
+                say(Severity::warning, part.name,
+                    fmt::format("it was restored from {}, and there is a newer whole backup of {}", local_time(last.snapshot_time),
+                                local_time(at->second.complete->snapshot.time)),
+                    fmt::format("holdfast restore {} --only {} --replace", at->second.complete->id.brief(), part.name));
+            }
+        }
+        for (const auto& entry : *runs) {
+            const recovery::RestoreRun& run = entry.run;
+            if ((run.state != RunState::passed && run.state != RunState::undone) || !run.keeps()) continue;
+            std::uint64_t kept = 0;
+            for (const recovery::RunPart& part : run.parts) kept += recovery::kept_bytes(part);
+            const Duration age = session_.clock.now() - run.changed;
+            if (age > std::chrono::hours(24) * config_.doctor.kept_aside_max_days)
+                say(Severity::warning, "restore",
+                    fmt::format("what the one of {} replaced is still kept{}", local_time(run.started),
+                                kept == 0 ? "" : fmt::format(", {} of files", human_size(kept))),
+                    "holdfast restore --commit");
+            examine_room_beside(run);
+        }
+    }
+
+    // Kept until space is short: that is now.
+    void examine_room_beside(const recovery::RestoreRun& run) {
+        for (const recovery::RunPart& part : run.parts)
+            for (const recovery::Replacement& one : part.replaced) {
+                if (one.stage == recovery::ReplacementStage::gone || !one.kept_as().starts_with('/')) continue;
+                const auto room = os::free_space(one.kept_as());
+                if (!room || *room >= std::uint64_t(config_.doctor.repository_free_min_mib) << 20) continue;
+                return say(Severity::trouble, part.name,
+                           fmt::format("its disk has {} MiB left, and what a restore replaced lies there: {}", *room >> 20, one.kept_as()),
+                           "holdfast restore --commit");
+            }
+    }
+
     void examine_password(vault::Repository& repository) {
         const auto keys = vault::list_keys(repository, [](const Id&, const Error&) {});
         if (!keys) return;
@@ -160,8 +244,7 @@ private:
     void examine_room(const std::string& location) {
         if (!location.starts_with('/')) return;    // others tell when they are full
         const auto room = os::free_space(location);
-        constexpr std::uint64_t k_least = std::uint64_t(1) << 30;
-        if (room && *room < k_least)
+        if (room && *room < std::uint64_t(config_.doctor.repository_free_min_mib) << 20)
             say(Severity::trouble, "repository", fmt::format("its disk has {} MiB left", *room >> 20),
                 "holdfast forget --keep-daily 7 --prune; if even that finds no room: holdfast prune "
                 "--unsafe-recover-no-free-space (docs/operations/disk-full.md)");
@@ -211,7 +294,7 @@ tells Redis the settings that are proposed (CONFIG SET, and CONFIG REWRITE where
 
 Examples
   holdfast doctor
-  holdfast doctor redis desk-1                     only these components and accounts ("repository" is one, too)
+  holdfast doctor redis desk-1                     only these components and accounts ("repository" and "restore" are such, too)
   holdfast doctor --apply redis
 
 Exit code 3: something is in trouble. Warnings alone give 0.
@@ -220,7 +303,7 @@ Exit code 3: something is in trouble. Warnings alone give 0.
     void declare(Options& options) override {
         options.flag("--apply", apply_, "tell the servers the settings that are proposed");
         options.arguments("NAME", names_, Options::Need::optional,
-                          "components, accounts, \"repository\"; all by default");
+                          "components, accounts, \"repository\", \"restore\"; all by default");
     }
     Result<int> run(const Session& session) override {
         HF_TRY(const auto loaded, load_config(session.global));
@@ -228,7 +311,7 @@ Exit code 3: something is in trouble. Warnings alone give 0.
         doctor.examine();
         if (!doctor.unknown.empty())
             return fail(ErrorCode::usage, fmt::format("{} is not in {}", doctor.unknown.front(), loaded.file),
-                        "name a component, an account, or \"repository\"");
+                        "name a component, an account, \"repository\" or \"restore\"");
         if (apply_) HF_DO(doctor.apply());
         // What hurts now comes first.
         std::ranges::stable_sort(doctor.advices, std::greater(), &Advice::severity);

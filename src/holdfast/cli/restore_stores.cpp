@@ -70,7 +70,8 @@ recovery::GuidedOptions options_of(const Session& session, const policy::Config&
 }
 
 int exit_of(const RestoreRun& run) {
-    if (run.state == RunState::passed) return 0;
+    if (run.state == RunState::passed || run.state == RunState::committed) return 0;
+    if (run.state == RunState::undone && run.step == recovery::RunStep::done) return 0;
     const auto failed = std::ranges::count(run.parts, PartState::failed, &recovery::RunPart::state);
     if (failed != static_cast<std::ptrdiff_t>(run.parts.size())) return facts(ErrorCode::incomplete).exit_status;
     const auto& error = run.parts[0].error;
@@ -257,10 +258,7 @@ Result<int> undo_restore(const Session& session, const RestoreArguments& argumen
     if (!arguments.yes) HF_DO(confirm("The restored data is kept aside.", "add --yes; --status shows what would be put back"));
     GuidedRestore guided(config, folder, last->file, last->run, session.clock, options_of(session, config));
     const Status done = guided.undo();
-    const auto told = report(session, config, folder, guided, done);
-    if (!told) return told;
-    const bool all_well = guided.run().state == RunState::undone && guided.run().step == recovery::RunStep::done;
-    return all_well ? 0 : facts(ErrorCode::incomplete).exit_status;
+    return report(session, config, folder, guided, done);
 }
 
 Result<int> commit_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config) {

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace holdfast::policy {
@@ -11,6 +12,8 @@ struct Persistence {
     std::string_view profile, save, sync;
     std::uint64_t rewrite_size;    // bytes; 0: not said
 };
+/// A server with less in memory is told nothing of sizes.
+constexpr std::uint64_t k_small = std::uint64_t(64) << 20;
 constexpr Persistence k_persistence[] = {{"ea", "60 1000", "always", std::uint64_t(64) << 20},
                                          {"mt5", "300 1", "everysec", 0}};
 
@@ -58,7 +61,8 @@ public:
                 "sysctl -w vm.overcommit_memory=1");
     }
 
-    void persistence(std::string_view profile) {
+    // Accounts of several profiles may share one server: it keeps what each of them wants.
+    void persistence(const std::vector<std::string_view>& profiles) {
         if (facts_.snapshot_failed)
             say(Severity::trouble, "its last background save failed: it refuses writes, or will lose them",
                 "see its log; mostly the disk is full or memory for the fork is missing (vm.overcommit_memory)");
@@ -67,32 +71,46 @@ public:
                 "see its log; mostly the disk is full");
         if (facts_.settings.empty()) return;
         const bool logs = get("appendonly") == "yes";
-        if (profile.empty()) {
+        if (profiles.empty()) {
             if (!logs && get("save").empty())
                 say(Severity::trouble, "it keeps nothing on its disk: a restart loses everything", "appendonly", "yes");
             return;
         }
+        std::string who, sync, saves, missing;
+        std::uint64_t rewrite_size = 0;
+        const std::string save = get("save");
         for (const Persistence& wanted : k_persistence) {
-            if (wanted.profile != profile) continue;
-            if (!logs)
-                say(Severity::trouble, fmt::format("appendonly is no; profile {} wants yes", profile), "appendonly",
-                    "yes");
-            if (const std::string sync = get("appendfsync"); sync != wanted.sync && sync != "always")
-                say(Severity::warning,
-                    fmt::format("appendfsync is {}; profile {} wants {}", sync, profile, wanted.sync), "appendfsync",
-                    std::string(wanted.sync));
-            if (const std::string save = get("save");
-                (" " + save + " ").find(fmt::format(" {} ", wanted.save)) == std::string::npos)
-                say(Severity::warning,
-                    fmt::format("save is \"{}\"; profile {} wants \"{}\" in it", save, profile, wanted.save), "save",
-                    save.empty() ? std::string(wanted.save) : fmt::format("{} {}", save, wanted.save));
-            if (const auto size = number("auto-aof-rewrite-min-size");
-                wanted.rewrite_size != 0 && size != wanted.rewrite_size)
-                say(Severity::warning,
-                    fmt::format("auto-aof-rewrite-min-size is {} MB; profile {} wants {}", size >> 20, profile,
-                                wanted.rewrite_size >> 20),
-                    "auto-aof-rewrite-min-size", fmt::format("{}mb", wanted.rewrite_size >> 20));
+            if (std::ranges::find(profiles, wanted.profile) == profiles.end()) continue;
+            who += fmt::format("{}{}", who.empty() ? "" : " and ", wanted.profile);
+            if (sync != "always") sync = wanted.sync;
+            rewrite_size = std::max(rewrite_size, wanted.rewrite_size);
+            if ((" " + save + " ").find(fmt::format(" {} ", wanted.save)) != std::string::npos) continue;
+            saves += fmt::format("{}\"{}\"", saves.empty() ? "" : " and ", wanted.save);
+            missing += fmt::format("{}{}", missing.empty() ? "" : " ", wanted.save);
         }
+        if (who.empty()) return;
+        if (!logs) say(Severity::trouble, fmt::format("appendonly is no; profile {} wants yes", who), "appendonly", "yes");
+        if (const std::string now = get("appendfsync"); now != sync && now != "always")
+            say(Severity::warning, fmt::format("appendfsync is {}; profile {} wants {}", now, who, sync), "appendfsync", sync);
+        if (!missing.empty())
+            say(Severity::warning, fmt::format("save is \"{}\"; profile {} wants {} in it", save, who, saves), "save",
+                save.empty() ? missing : fmt::format("{} {}", save, missing));
+        if (const auto size = number("auto-aof-rewrite-min-size"); rewrite_size != 0 && size != rewrite_size)
+            say(Severity::warning,
+                fmt::format("auto-aof-rewrite-min-size is {} MB; profile {} wants {}", size >> 20, who, rewrite_size >> 20),
+                "auto-aof-rewrite-min-size", fmt::format("{}mb", rewrite_size >> 20));
+    }
+
+    // What a backup of ours needs.
+    void backup() {
+        constexpr std::uint64_t k_backlog_default = std::uint64_t(1) << 20;
+        const std::uint64_t backlog = number("repl-backlog-size");
+        if (config_.full_every_hours > 0 && backlog != 0 && backlog <= k_backlog_default && facts_.used_memory > k_small)
+            say(Severity::warning, "repl-backlog-size is 1 MB: what it is told between two backups seldom fits, and each is a whole copy",
+                "repl-backlog-size", "64mb");
+        if (get("rdbchecksum") == "no")
+            say(Severity::warning, "rdbchecksum is no: a damaged RDB is loaded as if it were good",
+                "rdbchecksum yes in redis.conf, and restart it");
     }
 
     void restore(bool wants_log) {
@@ -137,14 +155,15 @@ private:
 
 }    // namespace
 
-std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts, std::string_view profile) {
+std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts, const std::vector<std::string_view>& profiles) {
     Advisor advisor(config, facts);
-    const bool trades = !profile.empty();
+    const bool trades = !profiles.empty();
     if (trades && facts.role == "slave")
         advisor.say(Severity::trouble, "it is a replica: it refuses what the engine writes",
                     "name the master in [[redis]], or the Sentinels in redis_sentinels of [[trade]]");
     advisor.memory(trades);
-    advisor.persistence(profile);
+    advisor.persistence(profiles);
+    advisor.backup();
     advisor.restore(trades);
     if (facts.settings.empty())
         advisor.say(Severity::warning, "its settings cannot be asked for, so they are not judged",

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <string_view>
+#include <vector>
 
 #include "holdfast/policy/advice.hpp"
 #include "holdfast/policy/config.hpp"
@@ -31,7 +32,8 @@ struct RedisFacts {
     bool overcommits = true;    // vm.overcommit_memory of this machine is not 0
 };
 
-/// `profile`: of the account that trades through this server; empty: nobody does.
-std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts, std::string_view profile);
+/// `profiles`: of the accounts that trade through this server; empty: nobody does.
+std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts,
+                                 const std::vector<std::string_view>& profiles);
 
 }    // namespace holdfast::policy

@@ -167,11 +167,19 @@ constexpr std::string_view k_back_guard =
     "holdfast: what a restore replaced is being put back here.\n"
     "Run `holdfast restore --undo` again to finish it.\n";
 
-bool is_back_guard(const std::string& path) {
+// Whether the file holds the guard's text or, with `part`, as much of it as was written before a kill.
+bool holds(const std::string& path, std::string_view guard, bool part) {
     const auto status = os::status_of(path, false);
     if (!status || !S_ISREG(status->st_mode) || status->st_size > 8192) return false;
     const auto text = os::read_text(path, 8192);
-    return text && *text == k_back_guard;
+    return text && (*text == guard || (part && guard.starts_with(*text)));
+}
+
+bool is_back_guard(const std::string& path) { return holds(path, k_back_guard, false); }
+
+Status remove_with_logs(const std::string& path) {
+    for (const std::string_view suffix : k_log_suffixes) HF_DO(remove_if_there(fmt::format("{}{}", path, suffix)));
+    return remove_if_there(path);
 }
 
 // With the guard at the target: its logs that have a second name beside `undone` are the restored file's, and go; others are the
@@ -187,19 +195,17 @@ Status remove_linked_logs(const std::string& target, const std::string& undone) 
 
 // The guard takes the target's place, and the restored file, with its logs, goes to `undone`.
 Status guard_target(const std::string& target, const std::string& undone) {
-    if (is_back_guard(undone)) {    // an earlier attempt ended before the exchange
-        for (const std::string_view suffix : k_log_suffixes)
-            HF_DO(remove_if_there(fmt::format("{}{}", undone, suffix)));
-        HF_DO(remove_if_there(undone));
-    }
+    if (holds(undone, k_back_guard, true)) HF_DO(remove_with_logs(undone));    // an earlier attempt ended before the exchange
     HF_TRY(const bool there, is_there(target));
     {
-        const std::string at = there ? undone : target;
-        HF_TRY(const os::Fd fd, os::open_file(at, O_WRONLY | O_CREAT | O_EXCL));
+        HF_TRY(const os::Fd fd, os::open_file(undone, O_WRONLY | O_CREAT | O_EXCL));
         HF_DO(os::write_all(fd.get(), as_bytes(k_back_guard)));
-        HF_DO(os::sync_fd(fd.get(), at));
+        HF_DO(os::sync_fd(fd.get(), undone));
     }
-    if (!there) return os::sync_folder(folder_of(target));
+    if (!there) {
+        HF_DO(rename_to(undone, target, RENAME_NOREPLACE));
+        return os::sync_folder(folder_of(target));
+    }
     HF_DO(link_logs(target, undone));
     HF_DO(exchange(target, undone));
     return remove_linked_logs(target, undone);
@@ -216,10 +222,14 @@ Status put_back_duckdb(const std::string& target, const std::string& aside, cons
         if (!kept || (!identity.empty() && file_identity(target) == identity)) {
             if (look_at_duckdb(target) == DuckDbPlace::taken) {
                 HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));
+                // A guard that was not written to its end, under the name that the old one was going to have.
+                if (kept && !aside.empty() && holds(aside, fmt::format("{}{}\n", k_guard_start, os::file_name(aside)), true))
+                    HF_DO(remove_with_logs(aside));
+                if (holds(undone, k_back_guard, true)) HF_DO(remove_with_logs(undone));
             }
             return {};
         }
-        if (aside.empty() && os::status_of(undone, false) && !is_back_guard(undone)) return {};    // moved already
+        if (aside.empty() && os::status_of(undone, false) && !holds(undone, k_back_guard, true)) return {};    // moved already
         // A restore that was killed behind its guard: its logs go to the old one before that comes back.
         if (read_guard(target)) {
             HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));

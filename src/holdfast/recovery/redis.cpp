@@ -86,7 +86,12 @@ Status save_redis(const RedisInstance& instance, const RestoreContext& context) 
     db::RedisLogin login = instance.login.clone();
     login.timeout = std::chrono::minutes(10);
     HF_TRY(auto client, db::RedisClient::connect(login));
-    HF_TRY(const db::RedisReply reply, client.ask({"SAVE"}));
+    HF_TRY(db::RedisReply reply, client.ask({"SAVE"}));
+    // One for a replica, or of its own, may be under way.
+    while (reply.refusal() && reply.refusal()->text.find("in progress") != std::string::npos && !os::stop_requested()) {
+        context.clock.sleep(std::chrono::milliseconds(200));
+        HF_TRY(reply, client.ask({"SAVE"}));
+    }
     const db::RedisRefusal* refusal = reply.refusal();
     if (!refusal) return {};
     if (refusal->code() == "NOPERM" || refusal_error(*refusal, "SAVE").code == ErrorCode::unsupported) {

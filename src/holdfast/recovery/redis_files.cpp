@@ -158,6 +158,7 @@ Status keep_as(const RedisFiles& files, const std::string& name, Owner owner, bo
 Status link_over(const std::string& from, const std::string& to) {
     const std::string beside = to + ".holdfast-tmp";
     HF_DO(os::remove_tree(beside));
+    if (file_identity(from) == file_identity(to)) return {};    // rename(2) would leave both names of one file
     HF_DO(link_or_copy(from, beside));
     return rename_file(beside, to);
 }
@@ -177,11 +178,17 @@ Status take_back(const RedisFiles& files, const std::string& aside, Owner owner)
     HF_DO(os::sync_folder(files.folder));
     if (std::ranges::find(old_names, manifest) != old_names.end())
         HF_DO(link_over(kept + "/" + manifest, append + manifest));
-    if (old_names.empty()) HF_DO(os::remove_tree(files.append_path()));
-    for (const std::string& name : files_in(files.append_path()))
-        if (std::ranges::find(old_names, name) == old_names.end()) HF_DO(os::remove_tree(append + name));
-    if (!old_names.empty()) HF_DO(os::sync_folder(files.append_path()));
     return os::sync_folder(files.folder);
+}
+
+// What no old manifest names: of the restored data, or of a switch that did not take place.
+Status remove_strangers(const RedisFiles& files, const std::string& aside) {
+    const auto old_names = files_in(fmt::format("{}/{}", aside, files.append_folder));
+    if (old_names.empty()) return os::remove_tree(files.append_path());
+    for (const std::string& name : files_in(files.append_path()))
+        if (std::ranges::find(old_names, name) == old_names.end())
+            HF_DO(os::remove_tree(files.append_path() + "/" + name));
+    return os::sync_folder(files.append_path());
 }
 
 }    // namespace
@@ -273,6 +280,7 @@ Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced
             HF_DO(keep_as(files, replaced.undone, owner, false));
             HF_DO(take_back(files, replaced.aside, owner));
         }
+        HF_DO(remove_strangers(files, replaced.aside));
         // From here on the old files are live, and may be written to: never again are they taken from there.
         HF_DO(rename_file(replaced.aside, done));
         HF_DO(os::sync_folder(files.folder));

@@ -19,11 +19,6 @@ namespace {
 
 using policy::Severity;
 
-/// HA-08 and EA-10: a log this long makes the next open slow, and says that nothing checkpoints.
-constexpr std::uint64_t k_duckdb_wal_max = std::uint64_t(256) << 20;
-/// Room that a journal wants for its next segments.
-constexpr std::uint64_t k_journal_room = std::uint64_t(512) << 20;
-
 std::string mib(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
 // A physical copy needs a walsender, and no right to read a table.
@@ -81,6 +76,26 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
     HF_TRY(const auto missing, find_missing_rights(access, names));
     if (const auto readable = check_rights(missing); !readable)
         advices.push_back(advice_of(config.name, readable.error()));
+    // NS-17: "dump timeout". pg_dump turns the timeouts off for itself; counting and digesting would be cut.
+    HF_TRY(const auto timeout, connection.query("SELECT current_setting('statement_timeout'), current_user::text"));
+    if (timeout[0].text(0) != "0")
+        say(Severity::warning, fmt::format("statements of this role end after {}: the proof of a backup may be cut", timeout[0].text(0)),
+            fmt::format("ALTER ROLE {} SET statement_timeout = 0", db::quote_identifier(timeout[0].text(1))));
+    HF_TRY(const auto locks,
+           connection.query("SELECT a.pid, coalesce(l.relation::regclass::text, '?'), "
+                            "extract(epoch FROM now() - a.xact_start)::bigint / 60 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                            "WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
+                            "AND a.xact_start < now() - interval '5 minutes' ORDER BY 3 DESC LIMIT 1"));
+    if (!locks.empty())
+        say(Severity::trouble,
+            fmt::format("process {} has held {} locked for {} minutes: pg_dump waits for it", locks[0].text(0), locks[0].text(1),
+                        locks[0].text(2)),
+            fmt::format("SELECT pg_terminate_backend({})", locks[0].text(0)));
+    HF_TRY(const auto durable, connection.query("SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') "
+                                                "AND setting = 'off' ORDER BY 1"));
+    for (const auto& setting : durable)
+        say(Severity::trouble, fmt::format("{} is off: a power failure destroys it", setting.text(0)),
+            fmt::format("ALTER SYSTEM SET {} = on; SELECT pg_reload_conf()", setting.text(0)));
     HF_TRY(const auto age, connection.query("SELECT datname, age(datfrozenxid) FROM pg_database "
                                             "WHERE age(datfrozenxid) > 1000000000 ORDER BY 2 DESC LIMIT 1"));
     if (!age.empty())
@@ -140,7 +155,7 @@ Advices examine_clickhouse(const policy::ClickHouseConfig& config) {
     return asked ? *std::move(asked) : Advices{advice_of(config.name, asked.error())};
 }
 
-Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch) {
+Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch, const policy::DoctorConfig& limits) {
     Advices advices;
     const auto file = os::status_of(config.path);
     if (!file)
@@ -153,7 +168,7 @@ Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& sc
     if (const auto library = db::duckdb_library_version(); !library)
         advices.push_back(advice_of(config.name, library.error(), Severity::warning));
     if (const auto log = os::status_of(config.path + ".wal");
-        log && static_cast<std::uint64_t>(log->st_size) > k_duckdb_wal_max)
+        log && static_cast<std::uint64_t>(log->st_size) > std::uint64_t(limits.duckdb_log_max_mib) << 20)
         advices.push_back(
             {Severity::warning,
              config.name,
@@ -174,10 +189,10 @@ Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& sc
     return advices;
 }
 
-Advices examine_journal(const policy::JournalConfig& config) {
+Advices examine_journal(const policy::JournalConfig& config, const policy::DoctorConfig& limits) {
     Advices advices;
     if (const auto names = os::list_folder(config.path); !names) return {advice_of(config.name, names.error())};
-    if (const auto room = os::free_space(config.path); room && *room < k_journal_room)
+    if (const auto room = os::free_space(config.path); room && *room < std::uint64_t(limits.journal_free_min_mib) << 20)
         advices.push_back({Severity::trouble,
                            config.name,
                            fmt::format("its disk has {} left: without room the engine takes no signal", mib(*room)),

@@ -16,13 +16,14 @@ using Advices = std::vector<policy::Advice>;
 policy::Advice advice_of(const std::string& subject, const Error& error,
                          policy::Severity severity = policy::Severity::trouble);
 
-/// `profile` of the account that trades through it (empty: none); `keys_saved` in the newest whole backup (0: not known).
-Advices examine_redis(const policy::RedisConfig& config, std::string_view profile, std::uint64_t keys_saved);
+/// `profiles` of the accounts that trade through it (empty: none); `keys_saved` in the newest whole backup (0: not known).
+Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles, std::uint64_t keys_saved);
 Advices examine_postgres(const policy::PostgresConfig& config);
 Advices examine_clickhouse(const policy::ClickHouseConfig& config);
 /// `scratch` is where a copy is checked during a backup.
-Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch);
-Advices examine_journal(const policy::JournalConfig& config);
+Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch,
+                       const policy::DoctorConfig& limits = {});
+Advices examine_journal(const policy::JournalConfig& config, const policy::DoctorConfig& limits = {});
 /// Of [[files]] and [[logs]].
 Advices examine_files(const policy::FilesConfig& config);
 

@@ -36,7 +36,7 @@ TEST(ExamineRedis, AppliesWhatTheProfileWantsForGood) {
     auto server = testing::RedisServer::start({"maxmemory-policy allkeys-lru", "maxmemory 512mb"});
     ASSERT_TRUE(server) << server.error().message;
     const auto config = config_of(*server);
-    const Advices advices = examine_redis(config, "ea", 0);
+    const Advices advices = examine_redis(config, {"ea"}, 0);
     EXPECT_THAT(advices,
                 Contains(AllOf(Field(&Advice::subject, "redis"), Field(&Advice::setting, "maxmemory-policy"))));
     EXPECT_THAT(advices, Contains(Field(&Advice::setting, "appendonly")));
@@ -45,7 +45,7 @@ TEST(ExamineRedis, AppliesWhatTheProfileWantsForGood) {
     ASSERT_TRUE(applied) << applied.error().message;
     ASSERT_TRUE(server->stop());
     ASSERT_TRUE(server->restart());
-    for (const Advice& advice : examine_redis(config, "ea", 0)) EXPECT_EQ(advice.setting, "") << advice.text;
+    for (const Advice& advice : examine_redis(config, {"ea"}, 0)) EXPECT_EQ(advice.setting, "") << advice.text;
     EXPECT_THAT(setting_of(*server, "appendfsync"), HasSubstr("always"));
     EXPECT_THAT(setting_of(*server, "maxmemory-policy"), HasSubstr("volatile-lru"));
     EXPECT_THAT(setting_of(*server, "save"), HasSubstr("60 1000"));
@@ -58,9 +58,9 @@ TEST(ExamineRedis, AnEmptyServerThatHadKeysIsTrouble) {
     const auto empty = Contains(AllOf(Field(&Advice::severity, policy::Severity::trouble),
                                       Field(&Advice::text, HasSubstr("the newest backup has 7")),
                                       Field(&Advice::cure, "holdfast restore latest --only redis")));
-    EXPECT_THAT(examine_redis(config_of(*server), "", 7), empty);
+    EXPECT_THAT(examine_redis(config_of(*server), {}, 7), empty);
     ASSERT_TRUE(server->talk({{"SET", "a", "1"}}));
-    EXPECT_THAT(examine_redis(config_of(*server), "", 7), ::testing::Not(empty));
+    EXPECT_THAT(examine_redis(config_of(*server), {}, 7), ::testing::Not(empty));
 }
 
 TEST(ExamineRedis, AServerThatIsAwayIsTroubleWithARemedy) {
@@ -68,13 +68,13 @@ TEST(ExamineRedis, AServerThatIsAwayIsTroubleWithARemedy) {
     ASSERT_TRUE(server) << server.error().message;
     const auto config = config_of(*server);
     server->kill();
-    EXPECT_THAT(examine_redis(config, "ea", 0), ElementsAre(AllOf(Field(&Advice::severity, policy::Severity::trouble),
+    EXPECT_THAT(examine_redis(config, {"ea"}, 0), ElementsAre(AllOf(Field(&Advice::severity, policy::Severity::trouble),
                                                                   Field(&Advice::cure, ::testing::Not(IsEmpty())))));
 }
 
 // What a role cannot read is told before a backup stops there.
 TEST(ExaminePostgres, ARoleThatMayNotReadEverythingIsTold) {
-    auto server = testing::PostgresServer::start();
+    auto server = testing::PostgresServer::start({.settings = {}, .fsync = true});
     ASSERT_TRUE(server) << server.error().message;
     policy::PostgresConfig config;
     config.host = server->socket_folder();
@@ -95,7 +95,7 @@ TEST(ExaminePostgres, ARoleThatMayNotReadEverythingIsTold) {
 
 // A role that pg_read_all_data does not help, and a cluster that is to be copied by its files.
 TEST(ExaminePostgres, WhatEachMethodNeedsIsToldBeforeABackupNeedsIt) {
-    auto server = testing::PostgresServer::start();
+    auto server = testing::PostgresServer::start({.settings = {}, .fsync = true});
     ASSERT_TRUE(server) << server.error().message;
     policy::PostgresConfig config;
     config.host = server->socket_folder();
