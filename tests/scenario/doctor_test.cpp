@@ -57,6 +57,32 @@ TEST_F(Doctor, FollowsAStackFromNothingToAllIsWell) {
     EXPECT_EQ(doctor({"config"}).output, "all is well\n");
 }
 
+// NS-17: restored data too old, backups too slow; and what a restore has left.
+TEST_F(Doctor, SpeaksOfRestoresAndSlowBackups) {
+    make_files(at("etc"));
+    configure();
+    make_cheap_repository();
+    ASSERT_EQ(holdfast({"backup", "--config", at("holdfast.toml")}).exit, 0);
+    const std::string old = holdfast({"snapshots", "--json"}).json()["snapshots"].items().at(0)["id"].text();
+    write(at("etc/newer"), "x");
+    ASSERT_EQ(holdfast({"backup", "--config", at("holdfast.toml")}).exit, 0);
+    ASSERT_EQ(holdfast({"restore", old, "--replace", "--yes", "--config", at("holdfast.toml")}).exit, 0);
+    const Answer told = doctor();
+    EXPECT_EQ(told.exit, 0) << told.output;
+    EXPECT_THAT(told.output, AllOf(HasSubstr("there is a newer whole backup"), HasSubstr("--only config --replace")));
+    configure("[doctor]\nkept_aside_max_days = 0\nbackup_max_minutes = 0\n");
+    EXPECT_THAT(doctor().output, AllOf(HasSubstr("is still kept"), HasSubstr("holdfast restore --commit"), HasSubstr("the newest backup took"),
+                                       HasSubstr("most of it for this")));
+    ASSERT_EQ(holdfast({"restore", "--undo", "--yes", "--config", at("holdfast.toml")}).exit, 0);
+    EXPECT_TRUE(os::exists(at("etc/newer")));
+    ASSERT_EQ(holdfast({"restore", "--commit", "--yes", "--config", at("holdfast.toml")}).exit, 0);
+    configure();
+    EXPECT_EQ(doctor().output, "all is well\n");
+    // A record that cannot be read is told, and hides nothing else.
+    write(at("home/.local/state/holdfast/restores/desk/20260101T000000.json"), "{}");
+    EXPECT_THAT(doctor({"restore"}).output, HasSubstr("is no record of a restore"));
+}
+
 TEST_F(Doctor, AWrongPasswordAndAMisspeltNameAreErrorsWithARemedy) {
     make_files(at("etc"));
     make_cheap_repository();

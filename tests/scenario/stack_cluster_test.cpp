@@ -98,6 +98,14 @@ TEST_F(Cluster, WreckedComesBackWithItsRolesAndEveryDatabase) {
     EXPECT_THAT(restored.output, HasSubstr("the old cluster is kept: " + server_->data_folder() + ".replaced-"));
     EXPECT_EQ(sql(sums, "trading"), before);
     EXPECT_EQ(sql("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'desk'"), "t\n");
+    // NS-08: and it goes back, servers and all.
+    const Answer undone = on_stack({"restore", "--undo", "--yes"});
+    ASSERT_EQ(undone.exit, 0) << undone.output << undone.errors;
+    EXPECT_EQ(sql("SELECT count(*) FROM pg_database WHERE datname = 'trading'"), "0\n");
+    EXPECT_THAT(undone.output, HasSubstr("the restored cluster is kept: " + server_->data_folder() + ".undone-"));
+    ASSERT_EQ(on_stack({"restore", "--commit", "--yes"}).exit, 0);
+    EXPECT_EQ(on_stack({"restore", "latest", "--only", "cluster", "--replace", "--yes"}).exit, 0);
+    EXPECT_EQ(sql(sums, "trading"), before);
     // It can be backed up again, and a dump of it, too.
     const Answer next = on_stack({"backup", "--json"});
     EXPECT_EQ(next.exit, 0) << next.errors;

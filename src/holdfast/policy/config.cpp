@@ -486,7 +486,7 @@ void read(Reader& in, RestoreConfig& to) {
 
 void read(Reader& in, DoctorConfig& to) {
     in.number("backup_age_max_hours", to.backup_age_max_hours, 1, 876'000);
-    in.number("backup_max_minutes", to.backup_max_minutes, 1, 10'080);
+    in.number("backup_max_minutes", to.backup_max_minutes, 0, 10'080);
     in.number("repository_free_min_mib", to.repository_free_min_mib, 0, 1 << 30);
     in.number("journal_free_min_mib", to.journal_free_min_mib, 0, 1 << 30);
     in.number("duckdb_log_max_mib", to.duckdb_log_max_mib, 1, 1 << 30);

@@ -11,6 +11,8 @@ using db::clickhouse::quoted_text;
 
 namespace {
 
+constexpr std::string_view k_inner_by_id = ".inner_id.";
+
 Result<std::string> one_value(db::clickhouse::Client& client, const std::string& query) {
     HF_TRY(const auto rows, client.rows(query));
     if (rows.size() != 1 || rows[0].size() != 1) return fail(ErrorCode::store, "no answer to: " + query);
@@ -95,22 +97,42 @@ Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item) {
     return replaced;
 }
 
+Status attach_inner(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
+                    const std::string& name, const db::clickhouse::Create& create, const std::string& inner) {
+    std::string identity;
+    if (inner.starts_with(k_inner_by_id)) {
+        HF_TRY(const auto inner_uuid,
+               one_value(client, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
+                                             quoted_text(database), quoted_text(inner))));
+        identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(inner.substr(k_inner_by_id.size())), quoted_text(inner_uuid));
+    }
+    // ATTACH does not make the inner table: it takes the one that is there.
+    return client.execute("ATTACH MATERIALIZED VIEW " + quoted_name(database, name) + identity + create.rest, settings);
+}
+
 Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
                      const std::string& name, const db::clickhouse::Create& create, const std::string& rows) {
     HF_TRY(const bool uuids, has_uuids(client, database));
-    std::string inner = ".inner." + name, identity;
+    std::string inner = ".inner." + name;
     if (uuids) {
         HF_TRY(const auto uuid, one_value(client, "SELECT toString(generateUUIDv4())"));
-        HF_TRY(const auto inner_uuid,
-               one_value(client, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
-                                             quoted_text(database), quoted_text(rows))));
-        inner = ".inner_id." + uuid;
-        identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(uuid), quoted_text(inner_uuid));
+        inner = std::string(k_inner_by_id) + uuid;
     }
-    // ATTACH does not make the inner table: it takes the one that is there.
     HF_DO(client.execute(fmt::format("RENAME TABLE {} TO {}", quoted_name(database, rows), quoted_name(database, inner)),
                          settings));
-    return client.execute("ATTACH MATERIALIZED VIEW " + quoted_name(database, name) + identity + create.rest, settings);
+    return attach_inner(client, settings, database, name, create, inner);
+}
+
+Result<std::string> inner_without_view(db::clickhouse::Client& client, const std::string& database, const std::string& name) {
+    HF_TRY(const bool uuids, has_uuids(client, database));
+    const std::string tables = "SELECT name FROM system.tables WHERE database = " + quoted_text(database);
+    HF_TRY(const auto found,
+           client.rows(uuids ? tables + " AND startsWith(name, '.inner_id.') AND substring(name, 11) NOT IN (SELECT toString(uuid) "
+                                        "FROM system.tables WHERE database = " + quoted_text(database) + ")"
+                             : tables + " AND name = " + quoted_text(".inner." + name)));
+    if (found.size() == 1) return found[0][0];
+    return fail(ErrorCode::not_found, fmt::format("the rows of the view {}.{} are not where they were kept", database, name),
+                "look for them in the tables that begin with .inner");
 }
 
 Status make_definition(const Loader& loader, const Item& item) {

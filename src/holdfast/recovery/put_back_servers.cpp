@@ -106,6 +106,12 @@ public:
     Status view_back() {
         HF_TRY(const Standing kept, look_if_named(one_.aside));
         HF_TRY(const Standing now, look(one_.place));
+        if (!one_.aside.empty() && !kept.there) {
+            if (now.there) return {};    // back already, or never replaced
+            HF_TRY(const auto create, db::clickhouse::parse_create(one_.definition));
+            HF_TRY(const std::string inner, clickhouse::inner_without_view(client_, one_.database, one_.place));
+            return clickhouse::attach_inner(client_, settings_, one_.database, one_.place, create, inner);
+        }
         if (!kept.there && now.there) {
             HF_TRY(const std::string ddl, definition());
             if (ddl == one_.definition) return {};    // back already, or never replaced

@@ -93,6 +93,19 @@ TEST(ExaminePostgres, ARoleThatMayNotReadEverythingIsTold) {
     EXPECT_THAT(examine_postgres(config), Contains(Field(&Advice::text, HasSubstr("pg_dump"))));
 }
 
+// NS-17: what would cut or hold up a dump, and what a power failure would destroy.
+TEST(ExaminePostgres, TimeoutsAndSettingsThatLoseDataAreTold) {
+    auto server = testing::PostgresServer::start({.settings = {"full_page_writes=off"}, .fsync = true});
+    ASSERT_TRUE(server) << server.error().message;
+    policy::PostgresConfig config;
+    config.host = server->socket_folder();
+    config.port = server->port();
+    EXPECT_THAT(examine_postgres(config), ElementsAre(Field(&Advice::cure, HasSubstr("ALTER SYSTEM SET full_page_writes = on"))));
+    ASSERT_TRUE(server->sql("postgres", "ALTER ROLE postgres SET statement_timeout = '30s'"));
+    EXPECT_THAT(examine_postgres(config), Contains(AllOf(Field(&Advice::text, HasSubstr("end after 30s")),
+                                                         Field(&Advice::cure, "ALTER ROLE \"postgres\" SET statement_timeout = 0"))));
+}
+
 // A role that pg_read_all_data does not help, and a cluster that is to be copied by its files.
 TEST(ExaminePostgres, WhatEachMethodNeedsIsToldBeforeABackupNeedsIt) {
     auto server = testing::PostgresServer::start({.settings = {}, .fsync = true});
