@@ -76,7 +76,7 @@ function(hf_test name)
     target_link_libraries(${name} PRIVATE ${T_LINK} fmt::fmt GTest::gmock GTest::gtest_main)
     # Only where they are used: a path in every command line would keep ccache from serving a second checkout.
     foreach(source ${T_SOURCES})
-        file(STRINGS ${source} uses REGEX "HF_SOURCE_DIR|HF_BIN_DIR|golden_test.hpp" LIMIT_COUNT 1)
+        file(STRINGS ${source} uses REGEX "HF_SOURCE_DIR|HF_BIN_DIR|golden_test.hpp|clickhouse_fixture_test.hpp" LIMIT_COUNT 1)
         if(uses)
             set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS
                 "HF_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\";HF_BIN_DIR=\"${CMAKE_RUNTIME_OUTPUT_DIRECTORY}\"")

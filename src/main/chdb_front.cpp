@@ -153,8 +153,11 @@ bool open_engine(Engine& engine, const char* path, const std::string& data) {
         return false;
     }
     std::string name = "clickhouse", where = "--path=" + data;
-    char* arguments[] = {name.data(), where.data(), nullptr};
-    engine.connection = engine.connect(2, arguments);
+    std::string config;
+    if (const char* file = std::getenv("HF_FRONT_CONFIG"); file != nullptr)
+        config = std::string("--config-file=") + file;
+    char* arguments[] = {name.data(), where.data(), config.empty() ? nullptr : config.data(), nullptr};
+    engine.connection = engine.connect(config.empty() ? 2 : 3, arguments);
     if (engine.connection == nullptr || *engine.connection == nullptr) {
         fmt::print(stderr, "hf-chdb-front: cannot open {}\n", data);
         return false;

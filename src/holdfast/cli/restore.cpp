@@ -244,6 +244,11 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
         return fail(ErrorCode::usage, "--keys writes into a server that runs: --target and --replace do not go with it",
                     "--conflict says what happens to keys that are there");
+    const bool tables = !arguments.tables.empty() || !arguments.partition.empty() || !arguments.renames.empty();
+    if (tables && (!arguments.target.empty() || !arguments.keys.empty()))
+        return fail(ErrorCode::usage,
+                    "--table, --partition and --rename restore into a server: --target and --keys do not go with them",
+                    "with --target use --include '/clickhouse/trading/fills*'");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
         HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
@@ -264,8 +269,9 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
                                      arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
     HF_DO(repository->load_index());
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
+    HF_TRY(const auto choice, chosen_tables(arguments, loaded.config));
     HF_DO(choose_by_environment(arguments, *repository, entry, &loaded.config));
-    return restore_stores(session, arguments, loaded.config, *repository, entry);
+    return restore_stores(session, arguments, loaded.config, *repository, entry, choice);
 }
 
 class RestoreCommand final : public Command {
@@ -282,6 +288,10 @@ class RestoreCommand final : public Command {
   holdfast restore --commit                        the replaced data removed for good
   holdfast restore latest --only redis --keys 'session:*' --conflict keep --yes
                                                    keys that the running server lacks; its others stay
+  holdfast restore latest --only clickhouse --table trading.fills --rename trading.fills=trading.fills_back
+                                                   one table, beside the live one
+  holdfast restore latest --only clickhouse --table trading.fills --partition 202611 --replace
+                                                   one partition of it, in the place of the live one
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
   holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
   holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
@@ -316,6 +326,12 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.flag("-n,--dry-run", arguments_.dry_run, "say what would be done, and stop");
         options.flag("-y,--yes", arguments_.yes, "do not ask");
         options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
+        options.list("--table", arguments_.tables, "PATTERN",
+                     "only the tables of a ClickHouse that fit: 'trading.fills*'");
+        options.value("--partition", arguments_.partition, "ID",
+                      "only this partition of them, also into a table that is there");
+        options.list("--rename", arguments_.renames, "FROM=TO",
+                     "with --table: under another name: trading.fills=check.fills, or a database: trading=check");
         options.value("--keys", arguments_.keys, "PATTERN",
                       "only the keys of a Redis that fit, into the server as it runs: session:*");
         options.choice("--conflict", arguments_.conflict, {"refuse", "keep", "replace"},

@@ -1,15 +1,19 @@
 #pragma once
 // The two ways back: as plain files below a target, or into the stores that the configuration names.
 
+#include <optional>
+
 #include "holdfast/cli/options.hpp"
 #include "holdfast/cli/session.hpp"
+#include "holdfast/recovery/restore_store.hpp"
 #include "holdfast/vault/path_filter.hpp"
 
 namespace holdfast::cli {
 
 struct RestoreArguments {
     std::string snapshot, subfolder, target, overwrite, keys, conflict;
-    std::vector<std::string> only;
+    std::string partition;
+    std::vector<std::string> only, tables, renames;
     vault::PathPatterns patterns;
     struct {
         std::vector<std::string> include, iinclude, exclude, iexclude;
@@ -22,7 +26,12 @@ struct RestoreArguments {
 
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
-                           const vault::Repository& repository, const vault::SnapshotEntry& entry);
+                           const vault::Repository& repository, const vault::SnapshotEntry& entry,
+                           const std::optional<recovery::TableChoice>& tables);
+
+/// --table, --partition, --rename: what they choose, once it is clear that they are about one ClickHouse; `only` then names it.
+/// nullopt without them. Errors: usage.
+Result<std::optional<recovery::TableChoice>> chosen_tables(RestoreArguments& arguments, const policy::Config& config);
 
 /// What an earlier restore into the stores left: it goes on, what it replaced is put back, or removed; or where it is.
 Result<int> resume_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);

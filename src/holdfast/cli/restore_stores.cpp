@@ -162,10 +162,12 @@ std::string where_text(const RestoreRun& run) {
 }    // namespace
 
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
-                           const vault::Repository& repository, const vault::SnapshotEntry& entry) {
+                           const vault::Repository& repository, const vault::SnapshotEntry& entry,
+                           const std::optional<recovery::TableChoice>& tables) {
     recovery::StackRestoreOptions options;
     options.only = arguments.only;
     options.existing = arguments.replace ? recovery::WhenExisting::switch_over : recovery::WhenExisting::refuse;
+    if (tables) options.tables = &*tables;
     const std::string stack = source::stack_name(config);
     HF_TRY(StackPlan plan, recovery::plan_stack(config, repository, entry, options));
     const bool usable = std::ranges::all_of(plan.components, &ComponentPlan::usable);

@@ -194,4 +194,41 @@ std::string with_insertable_columns(std::string_view rest) {
     return out;
 }
 
+Unreplicated without_replication(std::string_view rest) {
+    Unreplicated result{std::string(rest), false};
+    Reader reader(rest);
+    int depth = 0;
+    for (auto token = reader.next(); token; token = reader.next()) {
+        if (is(token, "(")) ++depth;
+        if (is(token, ")")) --depth;
+        if (depth != 0 || !is(token, "ENGINE")) continue;
+        token = reader.next();
+        if (is(token, "=")) token = reader.next();
+        constexpr std::string_view k_word = "REPLICATED";
+        if (!token || token->kind != Token::Kind::word || !token->value.starts_with(k_word)) return result;
+        std::string out(rest.substr(0, token->begin));
+        out += token->original.substr(k_word.size());
+        std::size_t copied = token->end;
+        token = reader.next();
+        if (is(token, "(")) {
+            // 'path', 'replica' or nothing; what stands behind them are the engine's own arguments.
+            copied = token->end;
+            for (int texts = 0; texts < 2; ++texts) {
+                token = reader.next();
+                if (!token || token->kind != Token::Kind::text) break;
+                copied = token->end;
+                token = reader.next();
+                if (!is(token, ",")) break;
+                copied = token->end;
+            }
+            while (copied < rest.size() && rest[copied] == ' ') ++copied;
+            out += '(';
+        }
+        if (reader.broken()) return result;
+        out += rest.substr(copied);
+        return {std::move(out), true};
+    }
+    return result;
+}
+
 }    // namespace holdfast::db::clickhouse

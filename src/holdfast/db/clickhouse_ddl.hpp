@@ -27,4 +27,11 @@ std::string create_as(const Create& create, std::string_view database, std::stri
 /// the values that were computed when the rows came in (now(), rand(), dictionaries) and not compute new ones.
 std::string with_insertable_columns(std::string_view rest);
 
+/// The rest of a table of a Replicated… engine as that of the engine without: `ENGINE = MergeTree …`, path and replica left out.
+struct Unreplicated {
+    std::string rest;    // as it was when not `replicated`
+    bool replicated = false;
+};
+Unreplicated without_replication(std::string_view rest);
+
 }    // namespace holdfast::db::clickhouse

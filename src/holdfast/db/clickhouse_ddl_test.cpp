@@ -51,6 +51,33 @@ TEST(ClickHouseDdl, TakesNoNameForTheWordMaterialized) {
     }
 }
 
+TEST(ClickHouseDdl, MakesPlainTablesOfReplicatedOnes) {
+    for (const auto& [with, without] : {
+             std::pair{" (n UInt8) ENGINE = ReplicatedMergeTree('/t/{shard}', '{replica}') ORDER BY n",
+                       " (n UInt8) ENGINE = MergeTree() ORDER BY n"},
+             std::pair{" (n UInt8) ENGINE = ReplicatedReplacingMergeTree('/t', 'r', version) ORDER BY n",
+                       " (n UInt8) ENGINE = ReplacingMergeTree(version) ORDER BY n"},
+             std::pair{" (n UInt8) ENGINE = ReplicatedMergeTree('/t', 'r', d, n, 8192)",
+                       " (n UInt8) ENGINE = MergeTree(d, n, 8192)"},
+             std::pair{" (n UInt8) ENGINE = ReplicatedSummingMergeTree(c) ORDER BY n",
+                       " (n UInt8) ENGINE = SummingMergeTree(c) ORDER BY n"},
+             std::pair{" (n UInt8) ENGINE = ReplicatedMergeTree ORDER BY n",
+                       " (n UInt8) ENGINE = MergeTree ORDER BY n"},
+             std::pair{" (n UInt8) ENGINE = ReplicatedMergeTree() ORDER BY n",
+                       " (n UInt8) ENGINE = MergeTree() ORDER BY n"},
+         }) {
+        const auto made = without_replication(with);
+        EXPECT_TRUE(made.replicated) << with;
+        EXPECT_EQ(made.rest, without);
+    }
+    for (const char* same :
+         {" (n UInt8) ENGINE = MergeTree ORDER BY n", " (n String DEFAULT 'ENGINE = ReplicatedMergeTree') ENGINE = Log",
+          " AS SELECT 1", "", " (n UInt8) ENGINE = ReplicatedMergeTree('/x"}) {
+        EXPECT_FALSE(without_replication(same).replicated) << same;
+        EXPECT_EQ(without_replication(same).rest, same);
+    }
+}
+
 TEST(ClickHouseDdl, RefusesWhatIsNoCreate) {
     for (const char* bad :
          {"", "DROP TABLE x", "CREATE", "CREATE TABLE", "CREATE TABLE `x", "CREATE TABLE 'x' (a Int8)",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/secrets.hpp"
@@ -31,6 +32,7 @@ Result<Client> connect(const policy::ClickHouseConfig& config) {
 
 Result<std::vector<Item>> plan_items(Client& client, const RestoreContext& context) {
     HF_TRY(auto items, read_items(context));
+    if (context.tables != nullptr) HF_DO(choose(items, *context.tables));
     HF_DO(look(client, items));
     HF_DO(refuse_existing(items, context));
     return items;
@@ -39,11 +41,20 @@ Result<std::vector<Item>> plan_items(Client& client, const RestoreContext& conte
 PlanStep step_for(const Item& item) {
     const bool replaces = item.present.there && (item.present.with_rows || item.present.is_view) && !item.stays();
     if (item.stays()) return {fmt::format("leave {} as it is: the same definition", item.title()), 0, false};
+    const std::string title = item.from.empty() ? item.title() : fmt::format("{} as {}", item.from, item.title());
     std::string what =
         item.kind == Kind::definition
-            ? fmt::format("create {} {}", item.create.kind == "TABLE" ? "table" : item.create.kind, item.title())
-            : fmt::format("load {} rows ({}) of {}", item.rows, human_size(item.bytes), item.title());
-    if (item.present.with_rows) {
+            ? fmt::format("create {} {}", item.create.kind == "TABLE" ? "table" : item.create.kind, title)
+            : fmt::format("load {} rows ({}) of {}{}", item.rows, human_size(item.bytes),
+                          item.partition.empty() ? "" : fmt::format("partition {} of ", item.partition), title);
+    if (item.into_table()) {
+        what +=
+            item.present.with_rows
+                ? fmt::format(
+                      ", compare them, and put them in the place of that partition, which is kept as {}__replaced_…",
+                      item.name)
+                : ", compare them, and put them into the table that is there";
+    } else if (item.present.with_rows) {
         what += fmt::format(", compare them, and keep the present rows as {}__replaced_…", item.name);
     } else if (replaces) {
         what += ", in the place of the present definition";
@@ -51,10 +62,13 @@ PlanStep step_for(const Item& item) {
     return {std::move(what), item.bytes, replaces};
 }
 
-Status make_databases(Client& client, const RestoreContext& context) {
+Status make_databases(Client& client, const RestoreContext& context, const std::vector<Item>& items) {
+    std::set<std::string> names;
+    for (const Item& item : items) names.insert(item.database);
+    if (context.tables == nullptr)
+        for (const json::Value& name : context.facts["databases"].items()) names.insert(name.text());
     // Not by the snapshot's own statement: 26 refuses the engine of 18.16, and each server's default fits it best.
-    for (const json::Value& name : context.facts["databases"].items())
-        HF_DO(client.execute("CREATE DATABASE IF NOT EXISTS " + quoted_name(name.text())));
+    for (const std::string& name : names) HF_DO(client.execute("CREATE DATABASE IF NOT EXISTS " + quoted_name(name)));
     return {};
 }
 
@@ -69,6 +83,8 @@ void drop_loaded(const Loader& loader, const std::vector<Item>& items) {
 
 json::Value report(const Item& item, const std::string& proof, const Replaced& replaced) {
     auto value = json::Value::object({{"name", item.title()}});
+    if (!item.from.empty()) value.set("from", item.from);
+    if (!item.partition.empty()) value.set("partition", item.partition);
     if (item.kind != Kind::definition) {
         value.set("rows", item.rows);
         value.set("proof", proof);
@@ -115,7 +131,7 @@ Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, c
     HF_TRY(auto client, connect(config));
     HF_TRY(const auto items, plan_items(client, context));
     HF_TRY(const auto loader, Loader::make(client, context));
-    HF_DO(make_databases(client, context));
+    HF_DO(make_databases(client, context, items));
 
     std::map<std::string, std::string> proofs;
     for (const Item& item : items) {
@@ -135,7 +151,9 @@ Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, c
     for (const Kind kind : {Kind::rows, Kind::rows_inside, Kind::definition}) {
         for (const Item& item : items) {
             if (item.kind != kind || item.stays()) continue;
-            auto replaced = kind == Kind::rows          ? switch_table(loader, item)
+            auto replaced = item.into_table()           ? switch_partition(loader, item)
+                            : item.replicated           ? switch_replicated(loader, item)
+                            : kind == Kind::rows        ? switch_table(loader, item)
                             : kind == Kind::rows_inside ? switch_view_with_rows(loader, item)
                                                         : put_aside(loader, item);
             if (!replaced) return fail(replaced.error().within("putting " + item.title() + " into its place"));

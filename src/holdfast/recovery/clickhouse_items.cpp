@@ -34,6 +34,12 @@ Result<std::string> read_definition(const RestoreContext& context, const std::st
     return ddl;
 }
 
+/// Backups before this was written down have it in front of the part's name.
+std::string partition_of(const json::Value& part) {
+    const std::string name = part["name"].text();
+    return part["partition"].text(name.substr(0, name.find('_')));
+}
+
 Status read_rows(const RestoreContext& context, const json::Value& facts, Item& item) {
     item.columns = source::clickhouse::columns_from(facts["columns"]);
     item.rows = facts["rows"].natural();
@@ -48,7 +54,7 @@ Status read_rows(const RestoreContext& context, const json::Value& facts, Item& 
                         "restore from another snapshot");
         rows += part["rows"].natural();
         item.bytes += node.size;
-        item.files.push_back({std::move(node), part["rows"].natural()});
+        item.files.push_back({std::move(node), part["rows"].natural(), partition_of(part), part["digest"].text()});
     }
     if (rows != item.rows || item.columns.empty())
         return fail(ErrorCode::corrupt, "the manifest contradicts itself about the rows of " + item.title(),
@@ -73,12 +79,20 @@ Result<Item> read_item(const RestoreContext& context, const json::Value& facts) 
         HF_TRY(const auto inner, read_definition(context, file.substr(0, file.size() - 4) + ".inner.sql"));
         HF_TRY(item.inner, db::clickhouse::parse_create(inner));
     }
-    if (item.engine.starts_with("Replicated") || item.engine.starts_with("Shared"))
-        return fail(
-            ErrorCode::unsupported,
-            fmt::format("{} has the engine {}: holdfast cannot make replicated tables yet", item.title(), item.engine),
-            "create it by hand from its .sql file and insert its .native files "
-            "(docs/operations/restore-clickhouse-by-hand.md)");
+    if (item.engine.starts_with("Shared"))
+        return fail(ErrorCode::unsupported,
+                    fmt::format("{} has the engine {}, which only its vendor's cloud has", item.title(), item.engine),
+                    "create it by hand from its .sql file and insert its .native files "
+                    "(docs/operations/restore-clickhouse-by-hand.md)");
+    if (item.engine.starts_with("Replicated")) {
+        item.replicated = db::clickhouse::without_replication(item.create.rest).replicated;
+        if (!item.replicated || item.kind != Kind::rows)
+            return fail(
+                ErrorCode::unsupported,
+                fmt::format("{} has the engine {}, and not in a form that holdfast knows", item.title(), item.engine),
+                "create it by hand from its .sql file and insert its .native files "
+                "(docs/operations/restore-clickhouse-by-hand.md)");
+    }
     HF_DO(read_rows(context, facts, item));
     return item;
 }
@@ -86,6 +100,11 @@ Result<Item> read_item(const RestoreContext& context, const json::Value& facts) 
 Result<bool> has_rows(Client& client, const std::string& database, const std::string& table) {
     HF_TRY(const auto rows, client.rows("SELECT 1 FROM " + quoted_name(database, table) + " LIMIT 1"));
     return !rows.empty();
+}
+
+Result<bool> has_partition(Client& client, const Item& item, const std::string& table) {
+    HF_TRY(const auto listing, source::clickhouse::list_parts(client, item.database, table));
+    return std::ranges::any_of(listing.parts, [&](const auto& part) { return part.partition == item.partition; });
 }
 
 }    // namespace
@@ -132,6 +151,10 @@ Status look(Client& client, std::vector<Item>& items) {
         item.present.inner = table.inner;
         item.present.is_view = table.engine.ends_with("View") || table.engine == "Dictionary";
         HF_TRY(item.present.ddl, source::clickhouse::show_create(client, item.database, item.name));
+        if (item.into_table()) {
+            HF_TRY(item.present.with_rows, has_partition(client, item, table.holder()));
+            continue;
+        }
         const bool holds =
             !table.inner.empty() || (!item.present.is_view && table.engine != "Distributed" && table.engine != "Kafka");
         if (holds) {
@@ -142,6 +165,18 @@ Status look(Client& client, std::vector<Item>& items) {
 }
 
 Status refuse_existing(const std::vector<Item>& items, const RestoreContext& context) {
+    for (const Item& item : items)
+        if (item.replicated && item.present.there && !item.into_table() &&
+            (item.present.with_rows || item.present.is_view))
+            return fail(
+                ErrorCode::exists,
+                fmt::format(
+                    "{} is there with rows, and is replicated in the backup: its place cannot be taken beside other "
+                    "replicas",
+                    item.title()),
+                fmt::format("DROP it on every replica and restore again, or restore it under another name (--rename "
+                            "{0}={0}_back), or one partition (--partition ID --replace)",
+                            item.title()));
     if (context.existing == WhenExisting::switch_over) return {};
     std::string taken;
     for (const Item& item : items) {

@@ -33,6 +33,7 @@ struct Present {
 struct RowsFile {
     format::Node node;
     std::uint64_t rows = 0;
+    std::string partition, digest;    // empty: not known
 };
 
 struct Item {
@@ -45,15 +46,22 @@ struct Item {
     std::uint64_t rows = 0, bytes = 0;
     std::string digest;    // empty: only rows were counted
     Present present;
+    std::string from;    // its name in the snapshot, when it is restored under another one
+    std::string partition;    // only this one
+    bool replicated = false;    // of Kind::rows: filled once, by one replica
 
     std::string title() const { return database + "." + name; }
     /// A view with the same definition is already what it shall be; everything else that is there gets replaced.
     bool stays() const;
+    /// Takes the place of one partition of the table that is there, not of the table.
+    bool into_table() const { return !partition.empty() && present.there && !present.is_view; }
 };
 
 /// Reads definitions and checks that every file the facts name is in the snapshot. Does not ask the server.
 /// Errors: corrupt, unsupported (Replicated tables).
 Result<std::vector<Item>> read_items(const RestoreContext& context);
+/// Leaves and renames as the context's TableChoice says. Errors: not_found (nothing fits), usage (two under one name).
+Status choose(std::vector<Item>& items, const TableChoice& choice);
 /// Fills `present`.
 Status look(db::clickhouse::Client& client, std::vector<Item>& items);
 /// Errors: exists, naming the tables, unless the context says to switch.

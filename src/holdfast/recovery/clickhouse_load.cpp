@@ -36,12 +36,6 @@ const db::clickhouse::Settings k_settings = {
 
 const Create& table_of(const Item& item) { return item.kind == Kind::rows_inside ? item.inner : item.create; }
 
-// Merges of these change rows (Replacing, Summing, Aggregating, Collapsing …, and TTL): none may run before the comparison.
-bool merges_change_rows(const Item& item) {
-    return item.engine.ends_with("MergeTree") &&
-           (item.engine != "MergeTree" || table_of(item).rest.find("TTL ") != std::string::npos);
-}
-
 Status insert_file(const Loader& loader, const std::string& statement, const RowsFile& file) {
     HF_TRY(auto insertion, loader.client.insert(statement, loader.settings));
     // Each blob is checked against its ID before it comes here: 18.16 would take a damaged or cut body for good.
@@ -57,6 +51,37 @@ bool same_release(std::string_view a, std::string_view b) {
         return version.substr(0, version.find('.', version.find('.') + 1));
     };
     return release(a) == release(b);
+}
+
+Result<std::string> load(const Loader& loader, const Item& item) {
+    const std::string table = beside_name(item.name), quoted = quoted_name(item.database, table);
+    Create create = table_of(item);
+    if (item.replicated) create.rest = db::clickhouse::without_replication(create.rest).rest;
+    create.rest = db::clickhouse::with_insertable_columns(create.rest);
+    HF_DO(loader.client.execute(db::clickhouse::create_as(create, item.database, table), loader.settings));
+    const bool held = merges_change_rows(item);
+    if (held) HF_DO(loader.client.execute("SYSTEM STOP MERGES " + quoted));
+    const std::string statement =
+        "INSERT INTO " + quoted + " (" + source::clickhouse::column_list(item.columns) + ") FORMAT Native";
+    for (const RowsFile& file : item.files) HF_DO(insert_file(loader, statement, file));
+    HF_TRY(auto proof, compare(loader, item, table));
+    if (held) HF_DO(loader.client.execute("SYSTEM START MERGES " + quoted));
+    for (const auto& column : item.columns) {
+        if (column.kind != "MATERIALIZED") continue;
+        HF_DO(loader.client.execute(fmt::format("ALTER TABLE {} MODIFY COLUMN {} {} MATERIALIZED {}", quoted,
+                                                quoted_name(column.name), column.type, column.expression),
+                                    loader.settings));
+    }
+    return proof;
+}
+
+}    // namespace
+
+// Replacing, Summing, Aggregating, Collapsing …: none may run before the comparison.
+bool merges_change_rows(const Item& item) {
+    return item.engine.ends_with("MergeTree") &&
+           (!(item.engine == "MergeTree" || item.engine == "ReplicatedMergeTree") ||
+            table_of(item).rest.find("TTL ") != std::string::npos);
 }
 
 Result<std::string> compare(const Loader& loader, const Item& item, const std::string& table) {
@@ -82,29 +107,6 @@ Result<std::string> compare(const Loader& loader, const Item& item, const std::s
                 fmt::format("{} came back with digest {}, {} was backed up", item.title(), rows[0][1], item.digest),
                 "nothing was replaced; run `holdfast check --read-data`");
 }
-
-Result<std::string> load(const Loader& loader, const Item& item) {
-    const std::string table = beside_name(item.name), quoted = quoted_name(item.database, table);
-    Create create = table_of(item);
-    create.rest = db::clickhouse::with_insertable_columns(create.rest);
-    HF_DO(loader.client.execute(db::clickhouse::create_as(create, item.database, table), loader.settings));
-    const bool held = merges_change_rows(item);
-    if (held) HF_DO(loader.client.execute("SYSTEM STOP MERGES " + quoted));
-    const std::string statement =
-        "INSERT INTO " + quoted + " (" + source::clickhouse::column_list(item.columns) + ") FORMAT Native";
-    for (const RowsFile& file : item.files) HF_DO(insert_file(loader, statement, file));
-    HF_TRY(auto proof, compare(loader, item, table));
-    if (held) HF_DO(loader.client.execute("SYSTEM START MERGES " + quoted));
-    for (const auto& column : item.columns) {
-        if (column.kind != "MATERIALIZED") continue;
-        HF_DO(loader.client.execute(fmt::format("ALTER TABLE {} MODIFY COLUMN {} {} MATERIALIZED {}", quoted,
-                                                quoted_name(column.name), column.type, column.expression),
-                                    loader.settings));
-    }
-    return proof;
-}
-
-}    // namespace
 
 Result<db::clickhouse::Settings> load_settings(Client& client) { return client.known(k_settings); }
 

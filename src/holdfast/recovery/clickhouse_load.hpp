@@ -15,6 +15,10 @@ struct Loader {
 
 /// Of DDL and inserts: those that this server knows.
 Result<db::clickhouse::Settings> load_settings(db::clickhouse::Client& client);
+/// Compares a table with what was backed up; see load_beside().
+Result<std::string> compare(const Loader& loader, const Item& item, const std::string& table);
+/// Whether merges (Replacing, Summing, …, TTL) may make other rows of these.
+bool merges_change_rows(const Item& item);
 
 /// Creates beside_name(item.name), fills and compares it; drops it when anything fails. Returns the proof that was
 /// reached: "digest" or "count" (none was taken, or another version writes values as other text).

@@ -17,6 +17,13 @@ Result<Replaced> put_aside(const Loader& loader, const Item& item);
 
 /// Kind::rows. The new table stands beside under beside_name().
 Result<Replaced> switch_table(const Loader& loader, const Item& item);
+/// Item::into_table(). One REPLACE PARTITION; a copy of the partition that was there stands under aside_name(). Rows that come into
+/// that partition in the same instant are not in the copy. Errors: those of the server when the table has another structure.
+Result<Replaced> switch_partition(const Loader& loader, const Item& item);
+/// Item::replicated. The rows go from the plain table beside into the replicated one, by its log: once, however many replicas. A table
+/// whose other replicas hold the rows only joins them. Errors: mismatch (they hold other rows), exists (ZooKeeper still
+/// knows this replica) …
+Result<Replaced> switch_replicated(const Loader& loader, const Item& item);
 /// Kind::rows_inside. The view's new table stands beside; the view is attached around it.
 Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item);
 /// A materialized view around the table `rows` of the same database, which becomes its inner table.

@@ -1,115 +1,16 @@
 // ClickHouse out of a real repository: after a lost disk, beside live tables, and after things went wrong.
 
-#include <fmt/core.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include <algorithm>
 #include <atomic>
 #include <map>
-#include <optional>
 #include <thread>
 
-#include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/os/file.hpp"
-#include "holdfast/os/host.hpp"
-#include "holdfast/recovery/clickhouse_items.hpp"
-#include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
-#include "holdfast/testing/clickhouse_engine.hpp"
+#include "holdfast/recovery/clickhouse_fixture_test.hpp"
 
 namespace holdfast::recovery {
 namespace {
 
-using testing::ClickHouseEngine;
-using testing::ClickHouseGeneration;
 using ::testing::HasSubstr;
-
-class ClickHouseRestore : public ::testing::TestWithParam<ClickHouseGeneration> {
-protected:
-    void SetUp() override {
-        auto engine = ClickHouseEngine::start(GetParam(), HF_BIN_DIR "/hf-chdb-front");
-        ASSERT_TRUE(engine) << engine.error().message;
-        engine_.emplace(*std::move(engine));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
-        config_.url = engine_->url();
-        connect();
-        run("CREATE DATABASE d");
-    }
-    void connect() {
-        db::clickhouse::Server server;
-        server.url = engine_->url();
-        auto client = db::clickhouse::Client::connect(std::move(server));
-        ASSERT_TRUE(client) << client.error().message;
-        client_.emplace(*std::move(client));
-    }
-    bool modern() const { return GetParam() == ClickHouseGeneration::v26; }
-    void run(const std::string& statement, const db::clickhouse::Settings& settings = {}) {
-        const auto done = client_->execute(statement, settings);
-        ASSERT_TRUE(done) << statement << ": " << done.error().message;
-    }
-    std::string value(const std::string& query) {
-        const auto rows = client_->rows(query);
-        if (!rows) return rows.error().message;
-        std::string text;
-        for (const auto& row : *rows)
-            for (const auto& field : row) text += (text.empty() ? "" : " ") + field;
-        return text;
-    }
-    // Asked by another expression than the product's own.
-    std::string content(const std::string& table, const std::string& columns = "*") {
-        return value(fmt::format("SELECT count(), sum(sipHash64(toString(tuple({})))) FROM {}", columns, table));
-    }
-    void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "clickhouse", folder_.path()};
-        auto facts = source::capture_clickhouse(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
-    }
-    void lose_the_disk() {
-        ASSERT_TRUE(engine_->wipe());
-        ASSERT_TRUE(engine_->restart());
-        connect();
-    }
-    RestoreContext context(WhenExisting existing = WhenExisting::refuse) {
-        return {*repository_, snapshot_,
-                facts_,       clock_,
-                "clickhouse", folder_.path(),
-                existing,     [this](std::string_view sentence) { said_ += std::string(sentence) + "\n"; }};
-    }
-    Result<json::Value> restore(WhenExisting existing = WhenExisting::refuse) {
-        return restore_clickhouse(config_, context(existing));
-    }
-    void expect_restored(WhenExisting existing = WhenExisting::refuse) {
-        const auto result = restore(existing);
-        ASSERT_TRUE(result) << result.error().message << " | " << result.error().hint;
-        result_ = *result;
-    }
-    void expect_no_leftovers() {
-        EXPECT_EQ(value("SELECT count() FROM system.tables WHERE name LIKE '%holdfast_restore%'"), "0");
-    }
-
-    os::SystemClock clock_;
-    os::TempFolder folder_ = os::TempFolder::create("hf-clickhouse-test-").value();
-    std::optional<ClickHouseEngine> engine_;
-    std::optional<db::clickhouse::Client> client_;
-    std::unique_ptr<vault::Repository> repository_;
-    vault::SnapshotEntry snapshot_;
-    json::Value facts_, result_;
-    policy::ClickHouseConfig config_;
-    std::string said_;
-};
 
 INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseRestore,
                          ::testing::Values(ClickHouseGeneration::v18, ClickHouseGeneration::v26),
@@ -370,29 +271,6 @@ TEST_P(ClickHouseRestore, RefusesAManifestThatDoesNotFitItsFiles) {
     EXPECT_EQ(with_part("rows", 11), ErrorCode::corrupt);
     EXPECT_EQ(with_part("file", "d/t/other.native"), ErrorCode::not_found);
     EXPECT_EQ(value("SELECT count() FROM system.tables WHERE database = 'd'"), "0");
-}
-
-TEST_P(ClickHouseRestore, SaysThatReplicatedTablesAreNotForIt) {
-    ASSERT_TRUE(repository_->load_index(true));
-    auto backup = vault::Backup::start(*repository_, {});
-    ASSERT_TRUE(backup);
-    ASSERT_TRUE(
-        (*backup)->add_file("clickhouse/d/r.sql",
-                            as_bytes("CREATE TABLE d.r (n UInt8) ENGINE = ReplicatedMergeTree('/x', 'r') ORDER BY n")));
-    ASSERT_TRUE((*backup)->commit());
-    backup->reset();
-    ASSERT_TRUE(repository_->load_index(true));
-    snapshot_ = repository_->find_snapshot("latest").value();
-    facts_ =
-        json::parse(
-            R"({"version": "26.5", "databases": ["d"], "tables": [{"database": "d", "name": "r", "engine": "ReplicatedMergeTree",
-        "data": true, "definition": "d/r.sql", "columns": [{"name": "n", "type": "UInt8"}], "rows": 0, "digest": "0", "parts": []}]})",
-            "test")
-            .value();
-    const auto result = restore();
-    ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().code, ErrorCode::unsupported);
-    EXPECT_THAT(result.error().message, HasSubstr("d.r"));
 }
 
 TEST_P(ClickHouseRestore, FailsClearlyWithoutTheServer) {

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/base/clock.hpp"
@@ -22,6 +23,14 @@ namespace holdfast::recovery {
 
 enum class WhenExisting { refuse, switch_over };
 
+/// Some tables of a store instead of all of it.
+struct TableChoice {
+    std::vector<std::string> patterns;    // "database.table", * and ? fit anything; each must fit one
+    std::string partition;    // ClickHouse: only this partition, by its ID ("202611")
+    /// From and to: "database.table", or "database" for all tables of it. Each must be of what is chosen.
+    std::vector<std::pair<std::string, std::string>> renames;
+};
+
 struct RestoreContext {
     const vault::Repository& repository;
     const vault::SnapshotEntry& snapshot;
@@ -31,6 +40,7 @@ struct RestoreContext {
     std::string scratch;    // for temporary files, on a disk
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view)> say;    // progress, a sentence at a time; never empty
+    const TableChoice* tables = nullptr;    // null: all; only of stores that can (ClickHouse)
     WillReplace will_replace = {};    // told of each live thing before it is put aside; may be empty
 
     Status replaces(const Replacement& one) const { return will_replace ? will_replace(one) : Status(); }

@@ -140,6 +140,7 @@ public:
                 scratch_->path(),
                 options_.existing,
                 [this, name = part.name](std::string_view sentence) { say(name, sentence); },
+                options_.tables,
                 options_.will_replace};
     }
 

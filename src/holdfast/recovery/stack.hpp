@@ -16,6 +16,7 @@ struct StackRestoreOptions {
         only;    // component names or kinds; empty: all of the snapshot that the configuration names
     bool names_only = false;    // `only` are names
     WhenExisting existing = WhenExisting::refuse;
+    const TableChoice* tables = nullptr;    // with `only` naming one component that can
     std::function<void(std::string_view component, std::string_view event)> say;
     WillReplace will_replace = {};    // may be empty
 };

@@ -35,6 +35,7 @@ json::Value to_json(const TakenRows& rows, policy::Proof proof) {
     for (const auto& file : rows.files) {
         auto part =
             json::Value::object({{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}});
+        if (!file.partition.empty()) part.set("partition", file.partition);
         if (!file.identity.empty()) {
             part.set("identity", file.identity);
             if (proof == policy::Proof::digest) part.set("digest", std::to_string(file.digest));
@@ -79,7 +80,8 @@ std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& 
             if (identity.empty() || (proof == policy::Proof::digest && digest.empty())) continue;
             earlier.parts[identity] = {part["name"].text(),     part["file"].text(),
                                        part["rows"].natural(),  std::strtoull(digest.c_str(), nullptr, 10),
-                                       part["bytes"].natural(), identity};
+                                       part["bytes"].natural(), identity,
+                                       part["partition"].text()};
         }
         return earlier;
     }

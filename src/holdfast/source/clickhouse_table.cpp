@@ -120,7 +120,8 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
                                         " WHERE _part = " + quoted_text(part.name) + " FORMAT Native",
                                     file));
     if (bytes == 0) return false;
-    taken_[part.name] = {part.name, file, content->second.rows, content->second.digest, bytes, part.identity()};
+    taken_[part.name] = {part.name,       file,          content->second.rows, content->second.digest, bytes,
+                         part.identity(), part.partition};
     return true;
 }
 
@@ -163,6 +164,7 @@ std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
             TakenFile& taken = taken_[part.name] = known->second;
             taken.name = part.name;
             taken.file = file;
+            taken.partition = part.partition;
             taken.reused = true;
         }
     }
@@ -225,7 +227,7 @@ Result<TakenRows> Taker::whole() {
             continue;
         }
         TakenRows rows{before.rows, before.digest, {}, 0};
-        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes, {}});
+        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes, {}, {}});
         return rows;
     }
     return fail(ErrorCode::changed, fmt::format("rows came into {} during each of {} reads", title(), k_reads_max),

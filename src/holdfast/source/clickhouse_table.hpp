@@ -28,6 +28,7 @@ struct TakenFile {
     std::string file;    // path in the snapshot, below the component's folder
     std::uint64_t rows = 0, digest = 0, bytes = 0;    // bytes of the Native file
     std::string identity;    // of the part
+    std::string partition;    // its ID; empty for a whole table
     bool reused = false;    // out of an earlier snapshot
 };
 
