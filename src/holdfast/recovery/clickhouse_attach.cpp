@@ -5,7 +5,6 @@
 #include <set>
 
 #include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/os/crash_point.hpp"
 #include "holdfast/recovery/clickhouse_switch.hpp"
 
 namespace holdfast::recovery::clickhouse {
@@ -103,7 +102,6 @@ Status fill_replica(const Loader& loader, const Item& item, const std::string& n
     HF_TRY(const auto partitions, partitions_of(loader, item, beside_name(item.name)));
     for (const std::string& partition : partitions) {
         HF_DO(attach_partition(loader, table, partition, beside));
-        os::crash_point("clickhouse.replica_partition");
     }
     // Replacing, Summing … may have merged by now: then the rows are fewer, and have been compared beside.
     if (merges_change_rows(item)) return {};
@@ -119,7 +117,6 @@ Result<Replaced> switch_partition(const Loader& loader, const Item& item) {
     if (item.present.with_rows) replaced.kept_as = aside_name(item.name, loader.context.clock.now());
     const auto done = [&]() -> Status {
         if (item.present.with_rows) HF_DO(keep_partition(loader, item, replaced.kept_as));
-        os::crash_point("clickhouse.partition_kept");
         return run(loader, fmt::format("ALTER TABLE {} REPLACE PARTITION ID {} FROM {}",
                                        quoted_name(item.database, item.name), quoted_text(item.partition), beside));
     }();
@@ -136,22 +133,20 @@ Result<Replaced> switch_partition(const Loader& loader, const Item& item) {
 }
 
 Result<Replaced> switch_replicated(const Loader& loader, const Item& item) {
-    const std::string beside = quoted_name(item.database, beside_name(item.name));
     const std::string joining = joining_name(item.name);
-    if (item.present.there) {    // and empty: see refuse_existing()
-        HF_DO(fill_replica(loader, item, item.name));
-    } else {
-        const std::string drop = "DROP TABLE IF EXISTS " + quoted_name(item.database, joining);
+    const std::string drop = "DROP TABLE IF EXISTS " + quoted_name(item.database, joining);
+    auto done = [&]() -> Status {
+        if (item.present.there) return fill_replica(loader, item, item.name);    // empty: see refuse_existing()
         HF_DO(run(loader, drop));    // what a killed restore left
         HF_DO(create_replica(loader, item, joining));
-        if (Status filled = fill_replica(loader, item, joining); !filled) {
-            (void)run(loader, drop);
-            return fail(filled.error());
-        }
-        HF_DO(run(loader, fmt::format("RENAME TABLE {} TO {}", quoted_name(item.database, joining),
-                                      quoted_name(item.database, item.name))));
-    }
-    (void)run(loader, "DROP TABLE IF EXISTS " + beside);
+        HF_DO(fill_replica(loader, item, joining));
+        return run(loader, fmt::format("RENAME TABLE {} TO {}", quoted_name(item.database, joining),
+                                       quoted_name(item.database, item.name)));
+    }();
+    // What cannot be dropped now the next restore drops.
+    if (!done && !item.present.there) (void)run(loader, drop);
+    (void)run(loader, "DROP TABLE IF EXISTS " + quoted_name(item.database, beside_name(item.name)));
+    if (!done) return fail(std::move(done).error());
     return Replaced{};
 }
 

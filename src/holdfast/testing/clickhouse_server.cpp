@@ -11,7 +11,7 @@ namespace holdfast::testing {
 
 namespace {
 
-// Every path lies in the test's folder; {1} to {3} are ports. Without mark_cache_size the server takes 5 GiB for it.
+// Every path lies in the test's folder; {1} to {3} are ports, {4} is what makes it a replica. Without mark_cache_size the server takes 5 GiB for it.
 constexpr std::string_view k_config = R"(<yandex>
   <logger><level>information</level><log>{0}/server.log</log><errorlog>{0}/error.log</errorlog></logger>
   <http_port>{1}</http_port><tcp_port>{2}</tcp_port><interserver_http_port>{3}</interserver_http_port>
@@ -21,7 +21,7 @@ constexpr std::string_view k_config = R"(<yandex>
   <default_profile>default</default_profile><default_database>default</default_database>
   <mark_cache_size>8388608</mark_cache_size><uncompressed_cache_size>0</uncompressed_cache_size>
   <max_concurrent_queries>50</max_concurrent_queries><keep_alive_timeout>10</keep_alive_timeout>
-  <timezone>UTC</timezone>
+  <timezone>UTC</timezone>{4}
 </yandex>
 )";
 
@@ -44,13 +44,21 @@ constexpr std::string_view k_users = R"(<yandex>
 ClickHouseServer::ClickHouseServer(os::TempFolder folder, std::uint16_t port)
     : folder_(std::move(folder)), data_(folder_.path() + "/data"), port_(port) {}
 
-Result<ClickHouseServer> ClickHouseServer::start(const std::string& in) {
+Result<ClickHouseServer> ClickHouseServer::start(const std::string& in, const ClickHouseReplica& replica) {
     HF_TRY(auto folder, os::TempFolder::create("hf-clickhouse-", in));
     HF_TRY(const auto http, os::free_port());
     HF_TRY(const auto tcp, os::free_port());
     HF_TRY(const auto interserver, os::free_port());
     const std::string& path = folder.path();
-    HF_DO(os::write_file(path + "/config.xml", as_bytes(fmt::format(k_config, path, http, tcp, interserver))));
+    const std::string replication =
+        replica.name.empty()
+            ? ""
+            : fmt::format(
+                  "\n  <zookeeper><node><host>127.0.0.1</host><port>{}</port></node><session_timeout_ms>5000"
+                  "</session_timeout_ms></zookeeper><macros><replica>{}</replica></macros>",
+                  replica.zookeeper_port, replica.name);
+    HF_DO(os::write_file(path + "/config.xml",
+                         as_bytes(fmt::format(k_config, path, http, tcp, interserver, replication))));
     HF_DO(os::write_file(path + "/users.xml", as_bytes(k_users)));
     ClickHouseServer server(std::move(folder), http);
     HF_DO(server.restart());

@@ -13,10 +13,16 @@
 
 namespace holdfast::testing {
 
+/// Of replicated tables: their ZooKeeper, and what the macro {replica} says.
+struct ClickHouseReplica {
+    std::uint16_t zookeeper_port = 0;
+    std::string name;    // empty: it knows no ZooKeeper
+};
+
 class ClickHouseServer {
 public:
     /// `in`: the folder for its data; empty: $TMPDIR, else /tmp.
-    static Result<ClickHouseServer> start(const std::string& in = {});
+    static Result<ClickHouseServer> start(const std::string& in = {}, const ClickHouseReplica& replica = {});
 
     std::string url() const;
     const std::string& data_folder() const { return data_; }
