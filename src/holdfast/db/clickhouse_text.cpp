@@ -76,7 +76,9 @@ ErrorCode kind_of(long http_status, int code) {
     switch (code) {
         case 60:
         case 81:
-            return ErrorCode::not_found;    // UNKNOWN_TABLE, UNKNOWN_DATABASE
+        case 218:
+        case 390:
+            return ErrorCode::not_found;    // UNKNOWN_TABLE, UNKNOWN_DATABASE, TABLE_IS_DROPPED, no CREATE of it any more
         case 57:
         case 82:
             return ErrorCode::exists;    // TABLE_, DATABASE_ALREADY_EXISTS

@@ -64,6 +64,8 @@ Result<Definition> define(Client& client, const Table& table) {
         HF_TRY(definition.engine, engine_of(client, table.database, table.inner));
     }
     HF_TRY(definition.columns, list_columns(client, table.database, table.holder()));
+    if (definition.columns.empty() && holding_of(definition.engine) != Holding::nothing)
+        return fail(ErrorCode::not_found, fmt::format("ClickHouse has no table {}.{}", table.database, table.holder()));
     return definition;
 }
 
