@@ -5,7 +5,7 @@
 //
 //   speaks     GET /ping; GET and POST / with ?query= (and settings) and/or a body, default format TabSeparated
 //   errors     status 500 (404: unknown table or database, 403: bad password), X-ClickHouse-Exception-Code, the text
-//   users      any, without a check; when HF_FRONT_KEY is set the user `guarded` must show that key
+//   users      any, without a check; when HF_FRONT_KEY is set the user `guarded` must show that key; HF_FRONT_CONFIG: a config.xml
 //   listens    127.0.0.1 only
 //   trap       libchdb ends inline INSERT data at the first blank line: bodies go through a file and FROM INFILE
 

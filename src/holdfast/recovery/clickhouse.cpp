@@ -11,6 +11,7 @@
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/recovery/clickhouse_objects.hpp"
 #include "holdfast/recovery/clickhouse_switch.hpp"
 
 namespace holdfast::recovery {
@@ -121,7 +122,8 @@ Result<std::vector<PlanStep>> plan_clickhouse(const policy::ClickHouseConfig& co
     using namespace clickhouse;
     HF_TRY(auto client, connect(config));
     HF_TRY(const auto items, plan_items(client, context));
-    std::vector<PlanStep> steps;
+    HF_TRY(const auto objects, read_objects(client, context));
+    std::vector<PlanStep> steps = steps_for(objects);
     for (const Item& item : items) steps.push_back(step_for(item));
     return steps;
 }
@@ -130,7 +132,10 @@ Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, c
     using namespace clickhouse;
     HF_TRY(auto client, connect(config));
     HF_TRY(const auto items, plan_items(client, context));
+    HF_TRY(const auto objects, read_objects(client, context));
     HF_TRY(const auto loader, Loader::make(client, context));
+    auto objects_report = json::Value::object();
+    HF_DO(make_objects(loader, objects, true, objects_report));
     HF_DO(make_databases(client, context, items));
 
     std::map<std::string, std::string> proofs;
@@ -164,7 +169,10 @@ Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, c
         }
     }
     HF_DO(make_definitions(loader, std::move(definitions)));
-    return json::Value::object({{"version", client.version()}, {"tables", std::move(tables)}});
+    HF_DO(make_objects(loader, objects, false, objects_report));
+    auto result = json::Value::object({{"version", client.version()}, {"tables", std::move(tables)}});
+    if (!objects.empty()) result.set("objects", std::move(objects_report));
+    return result;
 }
 
 }    // namespace holdfast::recovery

@@ -5,6 +5,7 @@
 //   <database>/<table>.sql          CREATE of a table, view, dictionary
 //   <database>/<table>.inner.sql    CREATE of the table inside a materialized view
 //   <database>/<table>/<part>.native   rows of one part ("all" for the Log family and Memory)
+//   server.objects/<kind>/<name>.sql   what is made by SQL and lies in no database: functions, users, grants …
 
 #include <fmt/core.h>
 
@@ -17,6 +18,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/clickhouse_catalog.hpp"
+#include "holdfast/source/clickhouse_objects.hpp"
 #include "holdfast/source/clickhouse_table.hpp"
 
 namespace holdfast::source {
@@ -186,6 +188,8 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
             HF_DO(add_table(client, table, config.proof, copy ? &*copy : nullptr, context, counts, tables));
         }
     }
+    HF_TRY(const auto objects, list_objects(client));
+    HF_DO(add_objects(objects, context.backup, context.folder, facts));
     facts.set("databases", std::move(database_facts));
     facts.set("tables", std::move(tables));
     facts.set("parts_reused", counts.reused);

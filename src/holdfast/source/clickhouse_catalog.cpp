@@ -26,15 +26,6 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// Newer servers have columns that 18.16 does not know.
-Result<bool> system_has(Client& client, std::string_view table, std::string_view column) {
-    HF_TRY(const auto rows,
-           client.rows(
-               fmt::format("SELECT count() FROM system.columns WHERE database = 'system' AND table = {} AND name = {}",
-                           quoted_text(table), quoted_text(column))));
-    return rows.size() == 1 && rows[0][0] == "1";
-}
-
 Status expect_width(const db::clickhouse::Rows& rows, std::size_t width) {
     for (const auto& row : rows)
         if (row.size() != width)
@@ -43,6 +34,14 @@ Status expect_width(const db::clickhouse::Rows& rows, std::size_t width) {
 }
 
 }    // namespace
+
+Result<bool> system_has(Client& client, std::string_view table, std::string_view column) {
+    HF_TRY(const auto rows,
+           client.rows(
+               fmt::format("SELECT count() FROM system.columns WHERE database = 'system' AND table = {} AND name = {}",
+                           quoted_text(table), quoted_text(column))));
+    return rows.size() == 1 && rows[0][0] == "1";
+}
 
 Result<std::vector<std::string>> list_databases(Client& client, const policy::ClickHouseConfig& config) {
     HF_TRY(const auto rows, client.rows("SELECT name FROM system.databases ORDER BY name"));

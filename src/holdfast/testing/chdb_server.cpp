@@ -9,6 +9,29 @@
 
 namespace holdfast::testing {
 
+namespace {
+
+// `default` may see and make whatever there is; users cannot be made: libchdb keeps none but those of this file.
+constexpr std::string_view k_config = R"(<clickhouse>
+  <users>
+    <default>
+      <password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
+      <access_management>1</access_management><named_collection_control>1</named_collection_control>
+      <show_named_collections>1</show_named_collections><show_named_collections_secrets>1</show_named_collections_secrets>
+    </default>
+    <trader>
+      <password_sha256_hex>65e84be33532fb784c48129675f9eff3a682b27168c0ea744b2cf58ee02337c5</password_sha256_hex>
+      <networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
+    </trader>
+  </users>
+  <user_directories><users_xml><path>{0}/config.xml</path></users_xml></user_directories>
+  <profiles><default></default></profiles><quotas><default></default></quotas>
+  <display_secrets_in_show_and_select>1</display_secrets_in_show_and_select>
+</clickhouse>
+)";
+
+}    // namespace
+
 ChdbServer::ChdbServer(os::TempFolder folder, std::string front, std::string library, std::uint16_t port)
     : folder_(std::move(folder)),
       data_(folder_.path() + "/data"),
@@ -23,6 +46,7 @@ Result<ChdbServer> ChdbServer::start(const std::string& front) {
         return fail(ErrorCode::not_found, "there is no " + library, "run `scripts/fetch-engines.sh --with-chdb`");
     HF_TRY(auto folder, os::TempFolder::create("hf-chdb-"));
     HF_TRY(const auto port, os::free_port());
+    HF_DO(os::write_file(folder.path() + "/config.xml", as_bytes(fmt::format(k_config, folder.path()))));
     ChdbServer server(std::move(folder), front, library, port);
     HF_DO(server.restart());
     return server;
@@ -34,7 +58,8 @@ Status ChdbServer::restart() {
     HF_DO(os::make_folders(data_));
     os::Command command;
     command.arguments = {front_, library_, data_, std::to_string(port_)};
-    command.environment = {{"HF_FRONT_KEY", "guarded-key"}, {"TZ", "UTC"}};
+    command.environment = {
+        {"HF_FRONT_KEY", "guarded-key"}, {"TZ", "UTC"}, {"HF_FRONT_CONFIG", folder_.path() + "/config.xml"}};
     command.folder = folder_.path();
     command.output_file = folder_.path() + "/output.log";
     command.errors = os::Stream::null;

@@ -3,7 +3,7 @@
 // is looked for at $HF_ENGINES/chdb/libchdb.so, else ~/.cache/holdfast/chdb/libchdb.so (scripts/fetch-engines.sh
 // --with-chdb puts it there).
 //
-//   users    any without a password; `guarded` must show `guarded-key`
+//   users    any without a password (all are `default`); `guarded` must show `guarded-key`; `trader` is there to be listed
 //   errors   not_found without the library, store when it does not answer within 30 s
 
 #include <optional>
