@@ -270,6 +270,11 @@ void read(Reader& in, PostgresConfig& to) {
     in.text("maintenance_database", to.maintenance_database);
     in.texts("databases", to.databases);
     in.texts("exclude_databases", to.exclude_databases);
+    in.texts("tables", to.tables);
+    in.texts("schemas", to.schemas);
+    in.texts("exclude_tables", to.exclude_tables);
+    in.flag("on_change", to.on_change);
+    in.number("look_again_seconds", to.look_again_seconds, 1, 86400);
     in.flag("globals", to.globals);
     in.proof(to.proof);
     in.path("bin_folder", to.bin_folder);
@@ -282,7 +287,8 @@ void read(Reader& in, PostgresConfig& to) {
     in.choice("method", method, {"dump", "physical"});
     if (method == "physical") {
         to.method = PostgresMethod::physical;
-        for (const char* key : {"databases", "exclude_databases", "globals", "proof"})
+        for (const char* key : {"databases", "exclude_databases", "tables", "schemas", "exclude_tables", "on_change",
+                                "look_again_seconds", "globals", "proof"})
             in.does_not_go_with(key, "method = \"physical\", which takes the whole cluster");
     }
 }

@@ -69,6 +69,9 @@ struct PostgresConfig {
     std::string maintenance_database = "postgres";
     std::vector<std::string> databases;    // empty: all but templates
     std::vector<std::string> exclude_databases;
+    std::vector<std::string> tables, schemas, exclude_tables;    // patterns (source/postgres_selection.hpp)
+    bool on_change = false;    // `holdfast watch` backs it up right after a change
+    std::uint32_t look_again_seconds = 5;    // how often it looks, where nothing tells it
     bool globals = true;
     Proof proof = Proof::digest;
     std::string bin_folder;    // where pg_dump (postgres) lies; empty: found by the server's version

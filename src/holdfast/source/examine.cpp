@@ -73,7 +73,7 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
             if (std::ranges::find(config.exclude_databases, row.text(0)) == config.exclude_databases.end())
                 names.push_back(row.text(0));
     }
-    HF_TRY(const auto missing, find_missing_rights(access, names));
+    HF_TRY(const auto missing, find_missing_rights(access, names, scope_of(config)));
     if (const auto readable = check_rights(missing); !readable)
         advices.push_back(advice_of(config.name, readable.error()));
     // NS-17: "dump timeout". pg_dump turns the timeouts off for itself; counting and digesting would be cut.

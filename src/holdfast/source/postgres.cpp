@@ -68,6 +68,35 @@ Result<Selection> select(std::vector<PostgresDatabase> all, const policy::Postgr
     return selection;
 }
 
+// Databases that have none of the wanted tables; a pattern that fits nowhere is a slip of the pen.
+Status leave_out_untouched(const db::PostgresAccess& access, const PostgresScope& scope,
+                           const policy::PostgresConfig& config, Selection& selection) {
+    if (!scope.partial()) return {};
+    std::vector<std::string> unmatched = scope.tables;
+    unmatched.insert(unmatched.end(), scope.schemas.begin(), scope.schemas.end());
+    std::vector<PostgresDatabase> kept;
+    for (PostgresDatabase& database : selection.databases) {
+        HF_TRY(auto connection, access.connect(database.name));
+        HF_TRY(const PostgresChoice choice, choose_tables(connection, scope));
+        std::erase_if(unmatched, [&](const std::string& pattern) { return !named(choice.unmatched, pattern); });
+        if (choice.empty())
+            selection.skipped.push(json::Value::object(
+                {{"name", database.name}, {"why", "it holds none of the tables and schemas that are wanted"}}));
+        else
+            kept.push_back(std::move(database));
+    }
+    if (!unmatched.empty())
+        return fail(ErrorCode::not_found,
+                    fmt::format("'{}' of [[postgres]] {} fits no table or schema in {} databases", unmatched[0],
+                                config.name, selection.databases.size()),
+                    "correct tables or schemas in the configuration: \"schema.table\", letters as in the catalogue");
+    if (kept.empty())
+        return fail(ErrorCode::not_found, fmt::format("no database holds what [[postgres]] {} wants", config.name),
+                    "correct tables and schemas in the configuration");
+    selection.databases = std::move(kept);
+    return {};
+}
+
 Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresConnection& connection,
                                  const policy::PostgresConfig& config, CaptureContext& context) {
     HF_TRY(const auto tool, db::find_postgres_tool("pg_dumpall", connection.server_major(), config.bin_folder));
@@ -102,9 +131,11 @@ Result<json::Value> capture_postgres(const policy::PostgresConfig& config, Captu
     HF_TRY(const auto version, connection.query("SHOW server_version"));
     HF_TRY(auto all, list_databases(connection));
     HF_TRY(auto selection, select(std::move(all), config));
+    const PostgresScope scope = scope_of(config);
+    HF_DO(leave_out_untouched(access, scope, config, selection));
     std::vector<std::string> names;
     for (const PostgresDatabase& database : selection.databases) names.push_back(database.name);
-    HF_TRY(const auto missing, find_missing_rights(access, names));
+    HF_TRY(const auto missing, find_missing_rights(access, names, scope));
     HF_DO(check_rights(missing));
 
     auto facts = json::Value::object({{"server_version", version[0].text(0)},
@@ -117,7 +148,7 @@ Result<json::Value> capture_postgres(const policy::PostgresConfig& config, Captu
     auto databases = json::Value::array();
     for (const PostgresDatabase& database : selection.databases) {
         const std::string file = dump_file_name(database.name);
-        HF_TRY(const auto dumped, dump_database(access, pg_dump, database.name, file, config.proof, context));
+        HF_TRY(const auto dumped, dump_database(access, pg_dump, database.name, file, config.proof, scope, context));
         auto entry = json::Value::object(
             {{"name", database.name}, {"file", file}, {"encoding", database.properties["encoding"]}});
         for (const auto& [key, value] : dumped.members()) entry.set(key, value);

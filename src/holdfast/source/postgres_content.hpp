@@ -13,13 +13,20 @@
 #include "holdfast/base/json.hpp"
 #include "holdfast/db/postgres.hpp"
 #include "holdfast/policy/config.hpp"
+#include "holdfast/source/postgres_selection.hpp"
 
 namespace holdfast::source {
 
 /// Sets everything that changes how a value is written as text, and ends time-outs: our session waits for pg_dump.
 Status pin_text_form(db::PostgresConnection& connection);
+/// The same as statements.
+std::string text_form_settings(int server_major);
 
-Result<json::Value> describe_content(db::PostgresConnection& connection, policy::Proof proof);
+/// `choice`: only these tables, and those without rows as empty ones; of less than a database nothing but tables is told.
+Result<json::Value> describe_content(db::PostgresConnection& connection, policy::Proof proof,
+                                     const PostgresChoice* choice = nullptr);
+/// {schema, name, rows, digest} of one table, named as SQL takes it.
+Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof, json::Value& to);
 
 /// [{schema, name, value, called}]: nextval() of others moves them whatever transaction we are in.
 Result<json::Value> read_sequences(db::PostgresConnection& connection);

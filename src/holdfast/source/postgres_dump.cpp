@@ -20,21 +20,16 @@ constexpr int k_lock_attempts = 3;
 constexpr std::string_view k_magic = "PGDMP";
 
 // Opens the transaction whose snapshot everything uses; the locks come before the snapshot.
-Status open_moment(db::PostgresConnection& connection) {
+Result<PostgresChoice> open_moment(db::PostgresConnection& connection, const PostgresScope& scope) {
     for (int attempt = 1;; ++attempt) {
-        HF_TRY(const auto tables,
-               connection.query(
-                   "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-                   "c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
-                   "'information_schema' ORDER BY 1, 2"));
+        HF_TRY(PostgresChoice choice, choose_tables(connection, scope));
         std::string names;
-        for (const auto& table : tables)
-            names += fmt::format("{}ONLY {}.{}", names.empty() ? "" : ", ", quote_identifier(table.text(0)),
-                                 quote_identifier(table.text(1)));
+        for (const PostgresTable& table : choice.tables)
+            names += fmt::format("{}ONLY {}", names.empty() ? "" : ", ", table.quoted());
         HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-        if (names.empty()) return {};
+        if (names.empty()) return choice;
         auto locked = connection.execute("LOCK TABLE " + names + " IN ACCESS SHARE MODE");
-        if (locked) return {};
+        if (locked) return choice;
         // A table that was dropped between the list and the lock: look again.
         if (connection.sql_state() != "42P01" || attempt == k_lock_attempts) return fail(std::move(locked).error());
         HF_DO(connection.execute("ROLLBACK"));
@@ -44,8 +39,9 @@ Status open_moment(db::PostgresConnection& connection) {
 // Counts and digests on a thread of their own, on the connection that holds the snapshot.
 class Description {
 public:
-    Description(db::PostgresConnection& connection, policy::Proof proof)
-        : connection_(connection), thread_([this, proof] { content_ = describe_content(connection_, proof); }) {}
+    Description(db::PostgresConnection& connection, policy::Proof proof, const PostgresChoice& choice)
+        : connection_(connection),
+          thread_([this, proof, &choice] { content_ = describe_content(connection_, proof, &choice); }) {}
     ~Description() {
         if (!thread_.joinable()) return;
         connection_.cancel();
@@ -61,6 +57,19 @@ private:
     std::optional<Result<json::Value>> content_;
     std::thread thread_;    // last: uses the others
 };
+
+// What pg_dump is told to take: names in quotes, which it takes as they stand.
+std::vector<std::string> scope_arguments(const PostgresChoice& choice) {
+    std::vector<std::string> arguments;
+    if (!choice.scope.tables.empty()) {
+        for (const PostgresTable& table : choice.tables) arguments.push_back("--table=" + table.quoted());
+        return arguments;
+    }
+    for (const std::string& schema : choice.schemas) arguments.push_back("--schema=" + quote_identifier(schema));
+    for (const PostgresTable& table : choice.tables)
+        if (!table.rows) arguments.push_back("--exclude-table-data=" + table.quoted());
+    return arguments;
+}
 
 // Everything that pg_dump writes, until it closes its end.
 Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& writer) {
@@ -92,6 +101,17 @@ Result<os::ExitStatus> wait_for(os::Process& process) {
 
 }    // namespace
 
+json::Value scope_json(const PostgresScope& scope) {
+    const auto list = [](const std::vector<std::string>& texts) {
+        auto array = json::Value::array();
+        for (const std::string& text : texts) array.push(text);
+        return array;
+    };
+    return json::Value::object({{"tables", list(scope.tables)},
+                                {"schemas", list(scope.schemas)},
+                                {"exclude_tables", list(scope.exclude_tables)}});
+}
+
 std::string dump_file_name(std::string_view database) {
     std::string name;
     for (const char c : database) {
@@ -108,17 +128,24 @@ std::string dump_file_name(std::string_view database) {
 
 Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
                                   const std::string& database, const std::string& file, policy::Proof proof,
-                                  CaptureContext& context) {
+                                  const PostgresScope& scope, CaptureContext& context) {
     const Instant started = context.clock.instant();
     const db::PostgresAddress address = access.to(database);
     HF_TRY(auto connection, access.connect(database));
     HF_DO(pin_text_form(connection));
-    HF_DO(open_moment(connection));
+    HF_TRY(const PostgresChoice choice, open_moment(connection, scope));
+    if (choice.empty())
+        return fail(ErrorCode::changed, fmt::format("the tables that are wanted of database {} were dropped", database),
+                    "correct tables and schemas in the configuration");
+    HF_DO(check_references(connection, choice));
     HF_TRY(const auto moment,
            connection.query(
                "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE "
                "pg_current_wal_lsn() END, pg_is_in_recovery()"));
-    HF_TRY(auto sequences, read_sequences(connection));
+    auto sequences = json::Value::array();
+    if (!scope.partial()) {
+        HF_TRY(sequences, read_sequences(connection));
+    }
     HF_TRY(const auto objects, count_user_objects(connection));
 
     vault::StreamOptions options;
@@ -126,11 +153,13 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     options.mode = 0600;    // it holds everything that the role may read
     HF_TRY(auto writer, context.backup.start_stream(context.folder + '/' + file, options));
     // If an ALTER TABLE queues between our locks and pg_dump's, neither would ever end: pg_dump must give up.
-    HF_TRY(auto process, os::Process::start(postgres_command(
-                             pg_dump, address, access.password,
-                             {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
-                              "--snapshot=" + moment[0].text(0), "--dbname=" + db::database_option(database)})));
-    Description description(connection, proof);
+    std::vector<std::string> arguments = {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
+                                          "--snapshot=" + moment[0].text(0),
+                                          "--dbname=" + db::database_option(database)};
+    for (std::string& argument : scope_arguments(choice)) arguments.push_back(std::move(argument));
+    HF_TRY(auto process,
+           os::Process::start(postgres_command(pg_dump, address, access.password, arguments)));
+    Description description(connection, proof, choice);
     HF_TRY(const std::uint64_t size, stream(process, *writer));
     HF_TRY(const auto ended, wait_for(process));
     if (!ended.ok()) {
@@ -146,10 +175,22 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     if (size < k_magic.size())
         return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
     HF_TRY(auto facts, description.take());
-    HF_TRY(auto sequences_after, read_sequences(connection));
+    auto sequences_after = json::Value::array();
+    if (!scope.partial()) {
+        HF_TRY(sequences_after, read_sequences(connection));
+    }
     HF_DO(connection.execute("COMMIT"));
     HF_TRY(const auto receipt, writer->finish());
 
+    auto partitioned = json::Value::array();
+    for (const PostgresTable& table : choice.tables) {
+        if (!table.partitioned) continue;
+        auto entry = json::Value::object({{"schema", table.schema}, {"name", table.name}});
+        if (!table.parent.empty()) entry.set("partition_of", table.parent);
+        partitioned.push(std::move(entry));
+    }
+    facts.set("partitioned_tables", std::move(partitioned));
+    if (!scope.whole()) facts.set("selection", scope_json(scope));
     facts.set("bytes", receipt.size);
     facts.set("bytes_added", receipt.bytes_added);
     facts.set("lsn", moment[0].text(1));

@@ -9,13 +9,17 @@
 
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/source/capture.hpp"
+#include "holdfast/source/postgres_selection.hpp"
 
 namespace holdfast::source {
 
 /// `file` is the dump's name inside the component's folder. The facts: bytes, lsn, seconds, tables, sequences, …
 Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
                                   const std::string& database, const std::string& file, policy::Proof proof,
-                                  CaptureContext& context);
+                                  const PostgresScope& scope, CaptureContext& context);
+
+/// {tables, schemas, exclude_tables}, as the facts tell what was taken of a database.
+json::Value scope_json(const PostgresScope& scope);
 
 /// "trading" is trading.dump; bytes other than letters, digits, '_', '-', '.' and non-ASCII become %XX, a leading dot too.
 std::string dump_file_name(std::string_view database);

@@ -9,8 +9,22 @@ namespace {
 
 constexpr std::size_t k_named_max = 20;
 
-Result<MissingRights> missing_in(db::PostgresConnection& connection) {
+Result<MissingRights> missing_in(db::PostgresConnection& connection, const PostgresScope& scope) {
     MissingRights missing;
+    std::string within;
+    if (scope.partial()) {
+        HF_TRY(const PostgresChoice choice, choose_tables(connection, scope));
+        std::string schemas;
+        for (const std::string& schema : choice.schemas)
+            schemas += (schemas.empty() ? "" : ", ") + db::quote_literal(schema);
+        const std::string oids = db::quote_literal(choice.oids()) + "::oid[]";
+        // With the sequences that belong to the tables.
+        within = scope.tables.empty()
+                     ? fmt::format("n.nspname IN ({}) AND ", schemas.empty() ? "NULL" : schemas)
+                     : fmt::format("(c.oid = ANY({0}) OR c.oid IN (SELECT objid FROM pg_depend WHERE classid = "
+                                   "'pg_class'::regclass AND refobjid = ANY({0}) AND deptype IN ('a', 'i'))) AND ",
+                                   oids);
+    }
     HF_TRY(const auto me, connection.query("SELECT current_user"));
     const std::string role = db::quote_identifier(me[0].text(0));
     HF_TRY(const auto closed,
@@ -18,7 +32,7 @@ Result<MissingRights> missing_in(db::PostgresConnection& connection) {
                "SELECT n.nspname || '.' || c.relname, row_security_active(c.oid), NOT has_schema_privilege(n.oid, "
                "'USAGE') OR (c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-               "WHERE c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
+               "WHERE " + within + "c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
                "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
                "AND ((c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
                "OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) ORDER BY 1"));
@@ -37,7 +51,7 @@ Result<MissingRights> missing_in(db::PostgresConnection& connection) {
                "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AND NOT EXISTS (SELECT FROM "
                "aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR "
                "pg_has_role(a.grantee, 'USAGE')))"));
-    const auto count = objects[0].integer(0);
+    const auto count = scope.partial() ? 0 : objects[0].integer(0);
     if (count != 0) missing.what += fmt::format("{}{} large objects", missing.what.empty() ? "" : ", ", count);
 
     if (select && connection.server_major() >= 14)
@@ -61,7 +75,7 @@ Result<MissingRights> missing_in(db::PostgresConnection& connection) {
 }    // namespace
 
 Result<std::vector<std::pair<std::string, MissingRights>>> find_missing_rights(
-    const db::PostgresAccess& access, const std::vector<std::string>& databases) {
+    const db::PostgresAccess& access, const std::vector<std::string>& databases, const PostgresScope& scope) {
     std::vector<std::pair<std::string, MissingRights>> found;
     for (const std::string& database : databases) {
         auto connection = access.connect(database);
@@ -73,7 +87,7 @@ Result<std::vector<std::pair<std::string, MissingRights>>> find_missing_rights(
             continue;
         }
         if (!connection) return fail(std::move(connection).error());
-        HF_TRY(auto missing, missing_in(*connection));
+        HF_TRY(auto missing, missing_in(*connection, scope));
         found.emplace_back(database, std::move(missing));
     }
     return found;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "holdfast/db/postgres.hpp"
+#include "holdfast/source/postgres_selection.hpp"
 
 namespace holdfast::source {
 
@@ -15,9 +16,9 @@ struct MissingRights {
     std::vector<std::string> remedies;    // statements for a superuser, in this database
 };
 
-/// Of each of these databases; an empty `what` where nothing is missing.
+/// Of each of these databases, as far as the scope reaches; an empty `what` where nothing is missing.
 Result<std::vector<std::pair<std::string, MissingRights>>> find_missing_rights(
-    const db::PostgresAccess& access, const std::vector<std::string>& databases);
+    const db::PostgresAccess& access, const std::vector<std::string>& databases, const PostgresScope& scope = {});
 
 /// denied, with all that is missing and one line of SQL for each remedy; a value when nothing is.
 Status check_rights(const std::vector<std::pair<std::string, MissingRights>>& found);

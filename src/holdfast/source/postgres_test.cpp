@@ -408,5 +408,100 @@ TEST(PostgresContent, SequencesThatMovedDuringTheDumpAreNotCompared) {
     EXPECT_THAT(compare_sequences(at(5), at(5), json::Value::array()), ElementsAre("sequence a.s is missing"));
 }
 
+std::vector<std::string> tables_of(const json::Value& database) {
+    std::vector<std::string> names;
+    for (const json::Value& table : database["tables"].items())
+        names.push_back(fmt::format("{}.{}", table["schema"].text(), table["name"].text()));
+    return names;
+}
+
+constexpr std::string_view k_desk = R"sql(
+CREATE SCHEMA auth; CREATE SCHEMA "Odd.Schema";
+CREATE TABLE auth.users (id serial PRIMARY KEY, name text); INSERT INTO auth.users(name) VALUES ('the-user-row');
+CREATE TABLE auth.keys (user_id int REFERENCES auth.users, key text); INSERT INTO auth.keys VALUES (1, 'the-key-row');
+CREATE FUNCTION auth.who() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+CREATE TABLE ticks (at timestamptz, px numeric) PARTITION BY RANGE (at);
+CREATE TABLE ticks_2026 PARTITION OF ticks FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO ticks VALUES ('2026-05-01', 42.4242);
+CREATE TABLE log (line text); INSERT INTO log VALUES ('the-log-row');
+CREATE TABLE "Odd.Schema"."a*b ""c""" (x text); INSERT INTO "Odd.Schema"."a*b ""c""" VALUES ('the-odd-row');
+)sql";
+
+// NS-01: selected tables and schemas
+TEST_F(PostgresCapture, TakesOnlyTheTablesItIsTold) {
+    sql("postgres", "CREATE DATABASE desk; CREATE DATABASE other");
+    sql("desk", k_desk);
+    config_.globals = false;
+    config_.tables = {"auth.*", "ticks", "a[*]b*"};
+    config_.exclude_tables = {"keys"};
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    const json::Value& desk = database_of(captured->facts, "desk");
+    EXPECT_THAT(tables_of(desk), ElementsAre("Odd.Schema.a*b \"c\"", "auth.users", "public.ticks_2026"));
+    EXPECT_EQ(desk["tables"].items()[2]["partition_of"].text(), "public.ticks");
+    EXPECT_EQ(desk["partitioned_tables"].items().size(), 1u);
+    EXPECT_EQ(desk["selection"]["exclude_tables"].items()[0].text(), "keys");
+    EXPECT_TRUE(database_of(captured->facts, "other").is_null());
+    EXPECT_THAT(json::dump(captured->facts["skipped"]), HasSubstr("none of the tables"));
+    const std::string dump = content("/postgres/desk.dump");
+    for (const char* there : {"the-user-row", "42.4242", "the-odd-row"}) EXPECT_THAT(dump, HasSubstr(there));
+    for (const char* not_there : {"the-log-row", "the-key-row"}) EXPECT_THAT(dump, Not(HasSubstr(not_there)));
+
+    config_.tables = {"auth.users", "nothing.*"};
+    EXPECT_THAT(failure().message, HasSubstr("'nothing.*'"));
+}
+
+TEST_F(PostgresCapture, TakesOnlyTheSchemasItIsTold) {
+    sql("postgres", "CREATE DATABASE desk");
+    sql("desk", k_desk);
+    config_.databases = {"desk"};
+    config_.schemas = {"auth", "Odd*"};
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    const json::Value& desk = database_of(captured->facts, "desk");
+    EXPECT_THAT(tables_of(desk), ElementsAre("Odd.Schema.a*b \"c\"", "auth.keys", "auth.users"));
+    const std::string dump = content("/postgres/desk.dump");
+    EXPECT_THAT(dump, HasSubstr("FUNCTION auth.who()"));
+    EXPECT_THAT(dump, Not(HasSubstr("the-log-row")));
+}
+
+TEST_F(PostgresCapture, LeavesOutTheRowsOfExcludedTablesAndKeepsTheirDefinition) {
+    sql("postgres", "CREATE DATABASE desk");
+    sql("desk", k_desk);
+    config_.databases = {"desk"};
+    config_.exclude_tables = {"log", "ticks"};
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    const std::string dump = content("/postgres/desk.dump");
+    for (const char* there : {"CREATE TABLE public.log", "CREATE TABLE public.ticks", "the-key-row"})
+        EXPECT_THAT(dump, HasSubstr(there));
+    for (const char* not_there : {"the-log-row", "42.4242"}) EXPECT_THAT(dump, Not(HasSubstr(not_there)));
+
+    // What could never be restored is told now.
+    config_.exclude_tables = {"users"};
+    const Error error = failure();
+    EXPECT_EQ(error.code, ErrorCode::config);
+    EXPECT_THAT(error.message, HasSubstr("rows of auth.keys refer to rows of auth.users"));
+}
+
+// MT-06: a role that may read the credentials and nothing else is enough
+TEST_F(PostgresCapture, NeedsNoRightBeyondTheTablesItIsTold) {
+    sql("postgres", "CREATE DATABASE desk; CREATE ROLE narrow LOGIN PASSWORD 'pw'");
+    sql("desk", k_desk);
+    sql("desk", "GRANT USAGE ON SCHEMA auth TO narrow; GRANT SELECT ON auth.users TO narrow");
+    ASSERT_TRUE(os::write_file(password_file_, as_bytes("pw")));
+    config_.user = "narrow";
+    config_.databases = {"desk"};
+    config_.tables = {"auth.users"};
+    const Error error = failure();
+    EXPECT_EQ(error.code, ErrorCode::denied);
+    EXPECT_THAT(error.message, HasSubstr("auth.users_id_seq"));
+    EXPECT_THAT(error.message, Not(HasSubstr("log")));
+    sql("desk", "GRANT SELECT ON SEQUENCE auth.users_id_seq TO narrow");
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    EXPECT_FALSE(captured->facts["globals"]["role_passwords"].boolean());
+}
+
 }    // namespace
 }    // namespace holdfast::source
