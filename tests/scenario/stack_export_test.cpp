@@ -151,6 +151,21 @@ TEST_F(StackExport, PlainToolsTakeItWithNoHoldfastAtHand) {
     expect_equal_trees(at("root" + at("etc/app")), at("etc/app"));
 }
 
+// NS-02: base and increments leave as one RDB, as the layout has it.
+TEST_F(StackExport, ARedisWithIncrementsIsOneRdb) {
+    ASSERT_TRUE(redis_->talk({{"SET", "session:2", "later"}, {"DEL", "session:1"}}));
+    const Answer saved = holdfast({"backup", "--only", "redis", "--json", "--config", at("holdfast.toml")});
+    ASSERT_EQ(saved.exit, 0) << saved.errors;
+    EXPECT_THAT(saved.json()["components"].items()[0]["facts"]["how"].text(), HasSubstr("increment"));
+    const std::string folder = exported(), stamp = os::file_name(folder);
+    EXPECT_EQ(holdfast_bare({"validate", folder}).exit, 0);
+    const std::string before = redis_->talk({{"DBSIZE"}, {"GET", "session:2"}, {"EXISTS", "session:1"}}).value();
+    redis_->kill();
+    ASSERT_EQ(shell(fmt::format("gunzip -c {}/redis/dump_{}.rdb.gz > {}/dump.rdb", folder, stamp, redis_->data_folder())).exit, 0);
+    ASSERT_TRUE(redis_->restart());
+    EXPECT_EQ(redis_->talk({{"DBSIZE"}, {"GET", "session:2"}, {"EXISTS", "session:1"}}).value(), before);
+}
+
 TEST_F(StackExport, ValidateSeesWhatIsWrong) {    // NS-16
     const std::string folder = exported(), stamp = os::file_name(folder);
     const Answer good = holdfast_bare({"validate", folder});

@@ -6,6 +6,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     std::vector<std::unique_ptr<Command>> all;
     all.push_back(init_command());
     all.push_back(backup_command());
+    all.push_back(watch_command());
     all.push_back(snapshots_command());
     all.push_back(ls_command());
     all.push_back(restore_command());

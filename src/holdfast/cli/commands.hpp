@@ -11,6 +11,7 @@ namespace holdfast::cli {
 
 std::unique_ptr<Command> init_command();
 std::unique_ptr<Command> backup_command();
+std::unique_ptr<Command> watch_command();
 std::unique_ptr<Command> snapshots_command();
 std::unique_ptr<Command> ls_command();
 std::unique_ptr<Command> restore_command();

@@ -6,11 +6,13 @@
 #include <algorithm>
 
 #include "holdfast/cli/commands.hpp"
+#include "holdfast/cli/newest.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/plain/layout.hpp"
+#include "holdfast/recovery/redis_saved.hpp"
 #include "holdfast/source/stack.hpp"
 
 namespace holdfast::cli {
@@ -65,9 +67,9 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
         // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
         if (loaded && filter.host.empty() && filter.paths.empty() && filter.tags.empty())
             filter.paths = {source::stack_path(loaded->config)};
-        HF_TRY(const auto entry,
-               repository->find_snapshot(snapshot_, snapshot_ == "latest" ? filter : vault::SnapshotFilter{}));
         HF_DO(repository->load_index());
+        HF_TRY(const auto entry, snapshot_ == "latest" ? latest_of_stack(*repository, filter, options_.only)
+                                                       : repository->find_snapshot(snapshot_, {}));
         options_.target = os::absolute_path(target_);
         options_.program_version = program_version();
         options_.stamp = stamp_of(entry.snapshot.time);
@@ -79,6 +81,20 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
                 for (const auto& one : loaded->config.postgres)
                     if (one.name == component) return one.bin_folder;
             return std::string();
+        };
+        options_.replay_redis = [&](const std::string& component, const json::Value& facts,
+                                    const std::function<Status(const std::string&)>& use) -> Status {
+            const std::string where = loaded ? source::scratch_folder(loaded->config)
+                                             : os::environment("TMPDIR").value_or("/var/tmp");
+            HF_DO(os::make_folders(where));
+            HF_TRY(const os::TempFolder folder, os::TempFolder::create("holdfast-export-", where));
+            const recovery::RestoreContext context{
+                *repository, entry, facts, session.clock, component, where, recovery::WhenExisting::refuse,
+                [&](std::string_view event) { options_.say(component, event); }};
+            HF_TRY(const recovery::RedisSaved saved, recovery::find_redis_saved(context));
+            const std::string rdb = folder.path() + "/dump.rdb";
+            HF_DO(recovery::make_redis_rdb(context, saved, folder.path(), rdb));
+            return use(rdb);
         };
         const Instant started = session.clock.instant();
         HF_TRY(const auto report, plain::export_snapshot(*repository, entry, options_));

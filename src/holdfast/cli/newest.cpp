@@ -49,4 +49,22 @@ std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
     return all;
 }
 
+Result<vault::SnapshotEntry> latest_of_stack(const vault::Repository& repository, const vault::SnapshotFilter& filter,
+                                             const std::vector<std::string>& only) {
+    const auto holds_it = [&](const vault::SnapshotEntry& entry) {
+        const auto manifest = source::read_manifest(repository, entry);
+        if (!manifest) return false;
+        return std::ranges::any_of((*manifest)["components"].items(), [&](const json::Value& component) {
+            return component["name"].text() == only[0] && component["status"].text() == "complete";
+        });
+    };
+    HF_TRY(const auto entries, repository.snapshots([](const Id&, const Error&) {}));
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
+        if (vault::passes(entry->snapshot, filter) &&
+            (!is_marked(entry->snapshot, source::k_on_change_tag) || !filter.tags.empty() ||
+             (only.size() == 1 && holds_it(*entry))))
+            return *entry;
+    return repository.find_snapshot("latest", filter);    // none, or no other: in its own words
+}
+
 }    // namespace holdfast::cli

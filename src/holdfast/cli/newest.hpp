@@ -25,4 +25,9 @@ struct Saved {
 std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
                                             const std::vector<vault::SnapshotEntry>& snapshots);
 
+/// What "latest" means for a restore: the newest snapshot that the filter lets through. One that `watch` made of a single
+/// component counts only when `only` names just that one, or the filter its tag. The index must be loaded.
+Result<vault::SnapshotEntry> latest_of_stack(const vault::Repository& repository, const vault::SnapshotFilter& filter,
+                                             const std::vector<std::string>& only);
+
 }    // namespace holdfast::cli

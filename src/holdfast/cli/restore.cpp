@@ -7,6 +7,7 @@
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/guide_environment.hpp"
+#include "holdfast/cli/newest.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/pattern_files.hpp"
 #include "holdfast/cli/progress.hpp"
@@ -239,15 +240,19 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
             ErrorCode::usage,
             "--include, --exclude, --overwrite, --delete, --sparse, --verify and SNAPSHOT:FOLDER go with --target",
             "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
+    if (!arguments.expiry.empty() && !arguments.target.empty())
+        return fail(ErrorCode::usage, "--expiry is about a Redis that is restored: --target does not go with it", "leave one of them out");
     if (arguments.keys.empty() && !arguments.conflict.empty())
         return fail(ErrorCode::usage, "--conflict goes with --keys", "add --keys PATTERN");
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
         return fail(ErrorCode::usage, "--keys writes into a server that runs: --target and --replace do not go with it",
                     "--conflict says what happens to keys that are there");
-    const bool tables = !arguments.tables.empty() || !arguments.partition.empty() || !arguments.renames.empty();
-    if (tables && (!arguments.target.empty() || !arguments.keys.empty()))
+    const bool parts = !arguments.tables.empty() || !arguments.schemas.empty() || !arguments.roles.empty();
+    if (!parts && (!arguments.renames.empty() || !arguments.database.empty() || !arguments.partition.empty()))
+        return fail(ErrorCode::usage, "--partition, --rename and --database go with --table or --schema", "say which tables with --table");
+    if (parts && (!arguments.target.empty() || !arguments.keys.empty()))
         return fail(ErrorCode::usage,
-                    "--table, --partition and --rename restore into a server: --target and --keys do not go with them",
+                    "--table, --schema and --role are about a database that runs: --target and --keys do not go with them",
                     "with --target use --include '/clickhouse/trading/fills*'");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
@@ -264,14 +269,15 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
     if (filter.host.empty() && filter.paths.empty() && filter.tags.empty())
         filter.paths = {source::stack_path(loaded.config)};
-    HF_TRY(const auto entry,
-           repository->find_snapshot(arguments.snapshot,
-                                     arguments.snapshot == "latest" ? filter : vault::SnapshotFilter{}));
+    const bool is_latest = arguments.snapshot == "latest";
     HF_DO(repository->load_index());
+    HF_TRY(const auto entry, is_latest ? latest_of_stack(*repository, filter, arguments.only)
+                                        : repository->find_snapshot(arguments.snapshot));
+    HF_TRY(const TablesOf tables, choose_tables(arguments, loaded.config));
+    if (tables.postgres) return restore_tables(session, arguments, loaded.config, tables.postgres, *repository, entry);
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
-    HF_TRY(const auto choice, chosen_tables(arguments, loaded.config));
     HF_DO(choose_by_environment(arguments, *repository, entry, &loaded.config));
-    return restore_stores(session, arguments, loaded.config, *repository, entry, choice);
+    return restore_stores(session, arguments, loaded.config, *repository, entry, tables.clickhouse);
 }
 
 class RestoreCommand final : public Command {
@@ -292,6 +298,14 @@ class RestoreCommand final : public Command {
                                                    one table, beside the live one
   holdfast restore latest --only clickhouse --table trading.fills --partition 202611 --replace
                                                    one partition of it, in the place of the live one
+  holdfast restore latest --only pg --table 'auth.*' --yes
+                                                   tables that the live database lacks; nothing else is touched
+  holdfast restore latest --only pg --table public.users --rename public.users=public.users_before --yes
+                                                   beside the live one; --replace keeps that one in another schema
+  holdfast restore latest --only credentials --role 'trader*' --replace --yes
+                                                   roles with the passwords that they had
+  holdfast restore latest --only redis --replace --expiry shifted
+                                                   keys that expire live on for as long as they had left
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
   holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
   holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
@@ -326,16 +340,21 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.flag("-n,--dry-run", arguments_.dry_run, "say what would be done, and stop");
         options.flag("-y,--yes", arguments_.yes, "do not ask");
         options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
-        options.list("--table", arguments_.tables, "PATTERN",
-                     "only the tables of a ClickHouse that fit: 'trading.fills*'");
-        options.value("--partition", arguments_.partition, "ID",
-                      "only this partition of them, also into a table that is there");
-        options.list("--rename", arguments_.renames, "FROM=TO",
-                     "with --table: under another name: trading.fills=check.fills, or a database: trading=check");
         options.value("--keys", arguments_.keys, "PATTERN",
                       "only the keys of a Redis that fit, into the server as it runs: session:*");
         options.choice("--conflict", arguments_.conflict, {"refuse", "keep", "replace"},
                        "with --keys: what happens to keys that the server has");
+        options.list("--table", arguments_.tables, "PATTERN",
+                     "only these tables of a PostgreSQL or a ClickHouse, into it as it runs: auth.users, 'trading.fills*'");
+        options.list("--schema", arguments_.schemas, "PATTERN", "the same for whole schemas of a PostgreSQL");
+        options.list("--role", arguments_.roles, "PATTERN", "the same for roles of a PostgreSQL, with their passwords");
+        options.value("--partition", arguments_.partition, "ID",
+                      "with --table: only this partition of a ClickHouse, also into a table that is there");
+        options.list("--rename", arguments_.renames, "FROM=TO",
+                     "with --table or --schema: under another name: trading.fills=check.fills, or all of it: trading=check");
+        options.value("--database", arguments_.database, "NAME", "with --table or --schema: only of this database of a PostgreSQL");
+        options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
+                       "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or no key expires");
         options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},
                        "with --target: what happens to files that are there");
         options.flag("--delete", arguments_.delete_others,

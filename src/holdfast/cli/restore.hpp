@@ -11,9 +11,8 @@
 namespace holdfast::cli {
 
 struct RestoreArguments {
-    std::string snapshot, subfolder, target, overwrite, keys, conflict;
-    std::string partition;
-    std::vector<std::string> only, tables, renames;
+    std::string snapshot, subfolder, target, overwrite, keys, conflict, expiry, database, partition;
+    std::vector<std::string> only, tables, schemas, roles, renames;    // the last four: of a database that runs
     vault::PathPatterns patterns;
     struct {
         std::vector<std::string> include, iinclude, exclude, iexclude;
@@ -29,15 +28,24 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
                            const vault::Repository& repository, const vault::SnapshotEntry& entry,
                            const std::optional<recovery::TableChoice>& tables);
 
-/// --table, --partition, --rename: what they choose, once it is clear that they are about one ClickHouse; `only` then names it.
-/// nullopt without them. Errors: usage.
-Result<std::optional<recovery::TableChoice>> chosen_tables(RestoreArguments& arguments, const policy::Config& config);
+/// Which store --table, --schema, --role and --partition are about; of neither kind without them.
+struct TablesOf {
+    const policy::PostgresConfig* postgres = nullptr;    // restore_tables()
+    std::optional<recovery::TableChoice> clickhouse;    // restore_stores()
+};
+/// `only` then names a ClickHouse. Errors: usage, when none or more than one fits.
+Result<TablesOf> choose_tables(RestoreArguments& arguments, const policy::Config& config);
 
 /// What an earlier restore into the stores left: it goes on, what it replaced is put back, or removed; or where it is.
 Result<int> resume_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
 Result<int> undo_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
 Result<int> commit_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
 Result<int> restore_status(const Session& session, const policy::Config& config);
+
+/// --table, --schema, --role: a part of a database into the one that runs.
+Result<int> restore_tables(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
+                           const policy::PostgresConfig* postgres, const vault::Repository& repository,
+                           const vault::SnapshotEntry& entry);
 
 /// --keys: some keys of one Redis into the server as it runs.
 Result<int> restore_keys(const Session& session, const RestoreArguments& arguments, const policy::Config& config,

@@ -50,8 +50,10 @@ Result<int> restore_keys(const Session& session, const RestoreArguments& argumen
     const auto say = [&](std::string_view event) {
         if (session.people()) print_note(fmt::format("{}: {}\n", redis->name, event));
     };
-    const recovery::RestoreContext context{
-        repository, entry, facts, repository.clock(), redis->name, where, recovery::WhenExisting::refuse, say};
+    recovery::RestoreContext context{
+        repository, entry, facts, repository.clock(), redis->name, where, recovery::WhenExisting::refuse, say, recovery::Expiry::as_now};
+    if (arguments.expiry == "shifted") context.expiry = recovery::Expiry::shifted;
+    if (arguments.expiry == "never") context.expiry = recovery::Expiry::never;
     recovery::RedisKeys keys{arguments.keys, recovery::KeyConflict::refuse, arguments.dry_run};
     if (arguments.conflict == "keep") keys.conflict = recovery::KeyConflict::keep;
     if (arguments.conflict == "replace") keys.conflict = recovery::KeyConflict::replace;

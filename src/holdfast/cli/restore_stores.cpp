@@ -43,6 +43,10 @@ Status confirm(const std::string& question, const char* otherwise) {
     return fail(ErrorCode::cancelled, "not confirmed; nothing was changed");
 }
 
+recovery::Expiry expiry_of(std::string_view word) {
+    return word == "shifted" ? recovery::Expiry::shifted : word == "never" ? recovery::Expiry::never : recovery::Expiry::as_now;
+}
+
 std::string state_folder(const policy::Config& config) { return vault::state_folder(config.state_folder); }
 
 recovery::GuidedOptions options_of(const Session& session, const policy::Config& config) {
@@ -133,14 +137,16 @@ Result<int> report(const Session& session, const policy::Config& config, const R
     return fail(done.error());
 }
 
-RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& entry, const StackPlan& plan, bool replace,
-                   Timestamp now) {
+RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& entry, const StackPlan& plan,
+                   const recovery::StackRestoreOptions& options, Timestamp now) {
     RestoreRun run;
     run.stack = source::stack_name(config);
     run.snapshot = entry.id.hex();
     run.snapshot_time = entry.snapshot.time;
     run.started = run.changed = now;
-    run.replace = replace;
+    run.replace = options.existing == recovery::WhenExisting::switch_over;
+    if (options.tables) run.tables = *options.tables;
+    run.expiry = options.expiry;
     for (const ComponentPlan& component : plan.components) {
         recovery::RunPart& part = run.parts.emplace_back();
         part.name = component.name;
@@ -150,7 +156,8 @@ RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& ent
 }
 
 bool is_same(const RestoreRun& left, const RestoreRun& right) {
-    return left.snapshot == right.snapshot && left.replace == right.replace &&
+    return left.snapshot == right.snapshot && left.replace == right.replace && left.tables == right.tables &&
+           left.expiry == right.expiry &&
            std::ranges::equal(left.parts, right.parts, {}, &recovery::RunPart::name, &recovery::RunPart::name);
 }
 
@@ -168,11 +175,12 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     options.only = arguments.only;
     options.existing = arguments.replace ? recovery::WhenExisting::switch_over : recovery::WhenExisting::refuse;
     if (tables) options.tables = &*tables;
+    options.expiry = expiry_of(arguments.expiry);
     const std::string stack = source::stack_name(config);
     HF_TRY(StackPlan plan, recovery::plan_stack(config, repository, entry, options));
     const bool usable = std::ranges::all_of(plan.components, &ComponentPlan::usable);
     HF_TRY(const json::Value manifest, source::read_manifest(repository, entry));
-    const RestoreRun fresh = new_run(config, entry, plan, arguments.replace, session.clock.now());
+    const RestoreRun fresh = new_run(config, entry, plan, options, session.clock.now());
     Forecast forecast = Forecast::make(config, manifest, entry, std::move(plan), RunFolder::look(state_folder(config), stack));
     forecast.hooks = recovery::hooks_in_words(config);
     if (arguments.dry_run) {

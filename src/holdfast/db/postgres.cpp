@@ -281,6 +281,18 @@ Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std
     return rows_of(result.get());
 }
 
+Result<bool> PostgresConnection::take_notifications() {
+    if (!PQconsumeInput(state_->connection)) return fail(state_->broken());
+    bool any = false;
+    while (PGnotify* one = PQnotifies(state_->connection)) {
+        any = true;
+        PQfreemem(one);
+    }
+    return any;
+}
+
+int PostgresConnection::socket() const { return PQsocket(state_->connection); }
+
 Status PostgresConnection::start(const std::string& command) {
     if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
     if (!PQsendQuery(state_->connection, command.c_str())) return fail(state_->broken());

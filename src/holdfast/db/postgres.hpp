@@ -65,6 +65,10 @@ public:
     Result<PostgresAnswer> next();
     /// After next() said copy: one message of it, good until the next call; nullopt when the copy has ended.
     Result<std::optional<ByteView>> copied();
+    /// Has any NOTIFY come since the last call, on a channel that LISTEN named? Does not wait. unreachable when it broke.
+    Result<bool> take_notifications();
+    /// For poll(): readable when something has come.
+    int socket() const;
     /// 150020 for 15.20.
     int server_version() const;
     int server_major() const { return server_version() / 10000; }

@@ -110,6 +110,17 @@ Status as_sql(const vault::Repository& repository, const format::Node& dump, con
     return fail(db::postgres_tool_error("pg_restore", ended, process.errors()));
 }
 
+Status read_file(const std::string& path, const Sink& sink) {
+    HF_TRY(const os::Fd file, os::open_file(path, O_RDONLY));
+    Bytes buffer(std::size_t(1) << 20);
+    for (;;) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while exporting " + path);
+        HF_TRY(const std::size_t n, os::read_some(file.get(), buffer));
+        if (n == 0) return {};
+        HF_DO(sink(ByteView(buffer).first(n)));
+    }
+}
+
 class Exporter {
 public:
     Exporter(const vault::Repository& repository, const vault::SnapshotEntry& snapshot, const ExportOptions& options,
@@ -121,7 +132,7 @@ public:
         name_ = name;
         kind_ = kind;
         if (kind == "postgres") return postgres(entry["facts"], alone ? "" : name + "_");
-        if (kind == "redis") return redis(alone ? "" : name + "_");
+        if (kind == "redis") return redis(entry["facts"], alone ? "" : name + "_");
         if (kind == "duckdb") return duckdb();
         if (kind == "files") return archive("config", name);
         if (kind == "logs") return archive("logs", name);
@@ -187,10 +198,24 @@ private:
         return any || globals ? Status() : archive("database", name_);
     }
 
-    Status redis(const std::string& prefix) {
+    Status redis(const json::Value& facts, const std::string& prefix) {
         HF_TRY(const auto dump, find(fmt::format("/{}/dump.rdb", name_)));
-        if (!dump) return archive("redis", name_);
-        HF_DO(pack_content("redis", fmt::format("{}dump_{}.rdb.gz", prefix, options_.stamp), *dump));
+        const std::string packed = fmt::format("{}dump_{}.rdb.gz", prefix, options_.stamp);
+        if (dump) {
+            HF_DO(pack_content("redis", packed, *dump));
+        } else if (!options_.replay_redis || facts["base"].is_null()) {
+            return archive("redis", name_);
+        } else {
+            const auto replayed = options_.replay_redis(name_, facts, [&](const std::string& rdb) {
+                return pack("redis", packed, [&](const Sink& sink) { return read_file(rdb, sink); });
+            });
+            // Nothing here that could replay them: a server of another machine loads the parts as they are.
+            if (!replayed && replayed.error().code == ErrorCode::not_found) {
+                if (options_.say) options_.say(name_, "its increments are not made one RDB: " + replayed.error().message);
+                return archive("redis", name_);
+            }
+            HF_DO(replayed);
+        }
         for (const auto& [file, name, extension] :
              {std::array{"config.json", "settings", "json"}, {"acl.txt", "acl", "txt"}}) {
             HF_TRY(const auto node, find(fmt::format("/{}/{}", name_, file)));

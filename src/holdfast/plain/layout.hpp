@@ -35,6 +35,11 @@ struct ExportOptions {
     std::string stamp;    // the folder's name: "20240101_020000", the snapshot's time in the machine's zone
     std::function<void(std::string_view component, std::string_view event)> say;    // may be empty
     std::function<std::string(std::string_view component)> bin_folder;    // of PostgreSQL's programs; may be empty
+    /// Makes one RDB of a base and increments and hands on its path, good for the call; not_found: there is no redis-server. Empty:
+    /// the parts go into a tar.
+    std::function<Status(const std::string& component, const json::Value& facts,
+                         const std::function<Status(const std::string& rdb)>& use)>
+        replay_redis;
 };
 
 struct ExportReport {

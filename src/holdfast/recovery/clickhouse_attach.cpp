@@ -116,6 +116,11 @@ Result<Replaced> switch_partition(const Loader& loader, const Item& item) {
     Replaced replaced;
     if (item.present.with_rows) replaced.kept_as = aside_name(item.name, loader.context.clock.now());
     const auto done = [&]() -> Status {
+        HF_DO(loader.context.replaces({.what = "partition",
+                                       .place = item.name,
+                                       .aside = replaced.kept_as,
+                                       .definition = item.partition,
+                                       .database = item.database}));
         if (item.present.with_rows) HF_DO(keep_partition(loader, item, replaced.kept_as));
         return run(loader, fmt::format("ALTER TABLE {} REPLACE PARTITION ID {} FROM {}",
                                        quoted_name(item.database, item.name), quoted_text(item.partition), beside));
@@ -140,6 +145,7 @@ Result<Replaced> switch_replicated(const Loader& loader, const Item& item) {
         HF_DO(run(loader, drop));    // what a killed restore left
         HF_DO(create_replica(loader, item, joining));
         HF_DO(fill_replica(loader, item, joining));
+        HF_DO(loader.context.replaces({.what = "table", .place = item.name, .database = item.database}));
         return run(loader, fmt::format("RENAME TABLE {} TO {}", quoted_name(item.database, joining),
                                        quoted_name(item.database, item.name)));
     }();

@@ -175,6 +175,8 @@ Status GuidedRestore::restore_part(const vault::Repository& repository, const va
     options.only = {part.name};
     options.names_only = true;
     options.existing = run_.replace ? WhenExisting::switch_over : WhenExisting::refuse;
+    if (run_.tables) options.tables = &*run_.tables;
+    options.expiry = run_.expiry;
     options.say = options_.say;
     options.will_replace = [&](const Replacement& one) -> Status {
         part.replaced.push_back(one);

@@ -10,6 +10,7 @@
 #include "holdfast/recovery/postgres_load.hpp"
 #include "holdfast/recovery/postgres_physical.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
+#include "holdfast/recovery/postgres_tables.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
@@ -138,6 +139,7 @@ void drop_loaded(const Plan& plan, std::size_t from, std::size_t to, const Resto
 Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config, const RestoreContext& context) {
     // What the snapshot holds decides, whatever the configuration has become since.
     if (context.facts["method"].text() == "physical") return plan_postgres_physical(config, context);
+    if (holds_only_tables(context.facts)) return plan_postgres_tables(config, context, {});
     HF_TRY(const Plan plan, make_plan(config, context));
     std::vector<PlanStep> steps;
     if (plan.globals)
@@ -152,6 +154,7 @@ Result<std::vector<PlanStep>> plan_postgres(const policy::PostgresConfig& config
 
 Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const RestoreContext& context) {
     if (context.facts["method"].text() == "physical") return restore_postgres_physical(config, context);
+    if (holds_only_tables(context.facts)) return restore_postgres_tables(config, context, {});
     HF_TRY(Plan plan, make_plan(config, context));
     auto result = json::Value::object();
     PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context};

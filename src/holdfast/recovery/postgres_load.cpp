@@ -1,46 +1,17 @@
 #include "holdfast/recovery/postgres_load.hpp"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <poll.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <functional>
 
-#include "holdfast/os/host.hpp"
+#include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/recovery/postgres_properties.hpp"
 #include "holdfast/source/postgres_content.hpp"
-#include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
 namespace {
 
-constexpr int k_poll_ms = 200;
 constexpr std::size_t k_name_max = 63;
-
-// Waits while the child does not read: it may be building an index.
-Status feed(int input, ByteView bytes) {
-    while (!bytes.empty()) {
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
-        pollfd entry{input, POLLOUT, 0};
-        if (::poll(&entry, 1, k_poll_ms) <= 0) continue;
-        const ssize_t n = ::write(input, bytes.data(), bytes.size());
-        if (n > 0)
-            bytes = bytes.subspan(static_cast<std::size_t>(n));
-        else if (errno != EAGAIN && errno != EINTR)
-            return fail(errno_error(errno, "cannot write to PostgreSQL's tool"));
-    }
-    return {};
-}
-
-Result<os::ExitStatus> wait_for(os::Process& process) {
-    for (;;) {
-        auto ended = process.wait(std::chrono::milliseconds(k_poll_ms));
-        if (ended || ended.error().code != ErrorCode::unreachable) return ended;
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
-    }
-}
 
 // An archive goes through pg_restore, a script through psql; a failure of either leaves a database that the caller drops.
 Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script, const std::string& beside) {
@@ -51,24 +22,10 @@ Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script,
     if (script)
         arguments = {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
                      "--dbname=" + db::database_option(beside)};
-    auto command = postgres_command(tool, load.access.address, load.access.password, arguments);
-    command.input = os::Stream::pipe;
-    command.output = os::Stream::null;
-    HF_TRY(auto process, os::Process::start(command));
-    if (::fcntl(process.input(), F_SETFL, O_NONBLOCK) != 0) return fail(errno_error(errno, "cannot prepare a pipe"));
-    bool refused = false;    // pg_restore closed its end: its own words tell why
-    auto fed = vault::read_content(load.context.repository, dump, [&](ByteView bytes) -> Status {
-        auto written = feed(process.input(), bytes);
-        refused = !written && written.error().code != ErrorCode::cancelled;
-        return written;
-    });
-    if (!fed && !refused) return fed;    // ~Process kills it, and its transaction is rolled back
-    process.close_input();
-    HF_TRY(const auto ended, wait_for(process));
-    if (ended.ok() && fed) return {};
-    if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
-    return fail(db::postgres_tool_error(fmt::format("{} into {}", script ? "psql" : "pg_restore", beside), ended,
-                                        process.errors()));
+    HF_TRY(auto feed,
+           PostgresFeed::start(postgres_command(tool, load.access.address, load.access.password, arguments),
+                               fmt::format("{} into {}", script ? "psql" : "pg_restore", beside)));
+    return feed_file(std::move(feed), load.context, dump);
 }
 
 policy::Proof proof_of(const json::Value& facts) {

@@ -9,7 +9,8 @@
 #include "holdfast/recovery/postgres_load.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 #include "holdfast/source/capture.hpp"
-#include "holdfast/testing/postgres_server.hpp"
+#include "holdfast/recovery/postgres_suite.hpp"
+#include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -71,73 +72,6 @@ SELECT lo_from_bytea(4711, decode(repeat('00ff', 5000), 'hex')), lo_from_bytea(0
 COMMENT ON TABLE trades IS 'it''s; a comment';
 )sql";
 
-struct Captured {
-    json::Value facts;
-    vault::SnapshotEntry snapshot;
-};
-
-class PostgresRestore : public ::testing::Test {
-protected:
-    void SetUp() override {
-        os::install_signal_handlers();
-        auto started = testing::PostgresServer::start();
-        ASSERT_TRUE(started) << started.error().message;
-        server_.emplace(*std::move(started));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
-        ASSERT_TRUE(os::write_file(folder_.path() + "/password", as_bytes(server_->password() + "\n")));
-        config_.host = "127.0.0.1";
-        config_.port = server_->port();
-        config_.password.file = folder_.path() + "/password";
-    }
-    std::string sql(const std::string& database, std::string_view script) {
-        auto done = server_->sql(database, script);
-        EXPECT_TRUE(done) << done.error().message;
-        std::string text = done.value_or("");
-        while (!text.empty() && text.back() == '\n') text.pop_back();
-        return text;
-    }
-    Result<Captured> capture() {
-        HF_DO(repository_->load_index(true));
-        HF_TRY(auto backup, vault::Backup::start(*repository_, {}));
-        source::CaptureContext context{*backup, clock_, "postgres", folder_.path() + "/scratch"};
-        HF_TRY(auto facts, source::capture_postgres(config_, context));
-        HF_TRY([[maybe_unused]] const auto outcome, backup->commit());
-        HF_TRY(auto snapshot, repository_->find_snapshot("latest"));
-        HF_DO(repository_->load_index(true));
-        // As the manifest stores them.
-        HF_TRY(auto stored, json::parse(dump(facts), "facts"));
-        return Captured{std::move(stored), std::move(snapshot)};
-    }
-    RestoreContext context(const Captured& captured, WhenExisting existing) {
-        return {*repository_,   captured.snapshot,
-                captured.facts, clock_,
-                "postgres",     folder_.path() + "/scratch",
-                existing,       [this](std::string_view said) { said_ += fmt::format("{}\n", said); }};
-    }
-    Result<json::Value> restore(const Captured& captured, WhenExisting existing = WhenExisting::refuse) {
-        return restore_postgres(config_, context(captured, existing));
-    }
-    Result<std::vector<PlanStep>> plan(const Captured& captured, WhenExisting existing = WhenExisting::refuse) {
-        return plan_postgres(config_, context(captured, existing));
-    }
-    std::string databases() {
-        return sql("template1",
-                   "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database "
-                   "WHERE NOT datistemplate");
-    }
-
-    os::SystemClock clock_;
-    os::TempFolder folder_ = *os::TempFolder::create("hf-postgres-restore-");
-    std::optional<testing::PostgresServer> server_;
-    std::unique_ptr<vault::Repository> repository_;
-    policy::PostgresConfig config_;
-    std::string said_;
-};
 
 void expect_equal_content(const json::Value& a, const json::Value& b) {
     for (const char* part :
@@ -333,6 +267,42 @@ TEST_F(PostgresRestore, NoticesWhenTheRestoredIsNotWhatWasSaved) {
     EXPECT_EQ(error.code, ErrorCode::mismatch);
     captured->facts = *json::parse(facts, "facts");
     EXPECT_TRUE(restore(*captured));
+}
+
+// A dump that ends early, whatever its manifest says: pg_restore or the comparison sees it, beside the live database.
+TEST_F(PostgresRestore, ATruncatedDumpIsFoundBeforeAnythingIsReplaced) {
+    sql("postgres", "CREATE DATABASE trading");
+    sql("trading", "CREATE TABLE t AS SELECT n AS a FROM generate_series(1, 2000) n; CREATE INDEX ON t (a)");
+    config_.databases = {"trading"};
+    auto captured = capture();
+    ASSERT_TRUE(captured);
+    sql("trading", "DELETE FROM t WHERE a > 5");
+    const auto node = repository_->find_node(captured->snapshot.snapshot.tree, "/postgres/trading.dump");
+    const Bytes whole = vault::read_small(*repository_, *node).value();
+    for (const std::size_t size : {std::size_t(0), std::size_t(4), std::size_t(2000), whole.size() / 2, whole.size() - 40, whole.size() - 1}) {
+        auto backup = vault::Backup::start(*repository_, {});
+        ASSERT_TRUE(backup);
+        ASSERT_TRUE((*backup)->add_file("postgres/trading.dump", ByteView(whole).first(size)));
+        ASSERT_TRUE((*backup)->commit());
+        ASSERT_TRUE(repository_->load_index(true));
+        CapturedPostgres cut = *captured;
+        cut.snapshot = repository_->find_snapshot("latest").value();
+        cut.facts.set("globals", json::Value());
+        std::string facts = json::dump(cut.facts);
+        const std::string bytes = fmt::format("\"bytes\":{}", whole.size());
+        facts.replace(facts.find(bytes), bytes.size(), fmt::format("\"bytes\":{}", size));
+        cut.facts = *json::parse(facts, "facts");
+        const auto restored = restore(cut, WhenExisting::switch_over);
+        EXPECT_FALSE(restored) << size;
+        EXPECT_EQ(sql("trading", "SELECT count(*) FROM t"), "5") << size;
+        EXPECT_EQ(databases(), "postgres trading") << size;
+    }
+    // pg_amcheck on what comes back whole.
+    ASSERT_TRUE(restore(*captured, WhenExisting::switch_over));
+    const auto checked =
+        server_->run_tool({"pg_amcheck", "--install-missing", "--heapallindexed", "--host=" + server_->socket_folder(),
+                           fmt::format("--port={}", server_->port()), "--username=postgres", "trading"});
+    EXPECT_TRUE(checked) << checked.error().message;
 }
 
 TEST_F(PostgresRestore, KilledHalfWayLeavesTheOldOneAndWorksTheNextTime) {

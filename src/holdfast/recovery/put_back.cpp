@@ -75,7 +75,7 @@ Status remove_one(const RunPart& part, const Replacement& one, const PutBackCont
         HF_TRY(const auto* config, find_component(context.config.postgres, part));
         return drop_kept_database(*config, name);
     }
-    if (one.what == "table" || one.what == "view") {
+    if (one.what == "table" || one.what == "view" || one.what == "partition") {
         HF_TRY(const auto* config, find_component(context.config.clickhouse, part));
         return drop_kept_table(*config, one.database, name);
     }

@@ -103,6 +103,25 @@ public:
         return one_.definition.empty() ? Status() : make(one_.definition);
     }
 
+    /// `definition` is the partition's ID. The restored rows are copied to `undone` first: hard links, no row is read.
+    Status partition_back() {
+        HF_TRY(const Standing kept, look_if_named(one_.aside));
+        if (!one_.aside.empty() && !kept.there) return {};    // back already, or never replaced
+        HF_TRY(const Standing undone, look(one_.undone));
+        const std::string live = at(one_.place), id = quoted_text(one_.definition);
+        if (!undone.with_rows) {
+            HF_TRY(const std::string ddl, definition());
+            HF_TRY(auto create, db::clickhouse::parse_create(ddl));
+            create.rest = db::clickhouse::without_replication(create.rest).rest;
+            HF_DO(run("DROP TABLE IF EXISTS " + at(one_.undone)));
+            HF_DO(run(db::clickhouse::create_as(create, one_.database, one_.undone)));
+            HF_DO(run(fmt::format("ALTER TABLE {} ATTACH PARTITION ID {} FROM {}", at(one_.undone), id, live)));
+        }
+        if (one_.aside.empty()) return run(fmt::format("ALTER TABLE {} DROP PARTITION ID {}", live, id));
+        HF_DO(run(fmt::format("ALTER TABLE {} REPLACE PARTITION ID {} FROM {}", live, id, at(one_.aside))));
+        return run("DROP TABLE " + at(one_.aside));
+    }
+
     Status view_back() {
         HF_TRY(const Standing kept, look_if_named(one_.aside));
         HF_TRY(const Standing now, look(one_.place));
@@ -174,6 +193,7 @@ Status put_back_table(const policy::ClickHouseConfig& config, const Replacement&
     HF_TRY(auto client, connect(config));
     HF_TRY(auto settings, clickhouse::load_settings(client));
     Tables tables(client, std::move(settings), one);
+    if (one.what == "partition") return tables.partition_back();
     return one.what == "view" ? tables.view_back() : tables.table_back();
 }
 

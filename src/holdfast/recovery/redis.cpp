@@ -15,6 +15,7 @@
 #include "holdfast/recovery/redis_compare.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
 #include "holdfast/recovery/redis_saved.hpp"
+#include "holdfast/recovery/redis_settings.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 
 namespace holdfast::recovery {
@@ -125,6 +126,9 @@ json::Value make_result(const RestoreContext& context, const RedisInstance& inst
                                               {"functions", comparison.server.functions},
                                               {"bytes", context.facts["bytes"].natural()},
                                               {"increments", context.facts["increments"].items().size()},
+                                              {"expiry", context.expiry == Expiry::shifted ? "shifted"
+                                                         : context.expiry == Expiry::never ? "never"
+                                                                                           : "now"},
                                               {"append_only", instance.files.append_only},
                                               {"started", started},
                                               {"compared_in", started ? "the instance" : "a server of our own"},
@@ -135,6 +139,58 @@ json::Value make_result(const RestoreContext& context, const RedisInstance& inst
     result.set("databases", std::move(databases));
     if (!started) result.set("next_step", "not started: start the server now, it loads the restored files");
     if (aside) result.set("old_one_is_at", *aside);
+    return result;
+}
+
+// The data is back; that the server is set otherwise than it was is told and no failure.
+void tell_settings(const RestoreContext& context, const RedisInstance& instance, json::Value& result) {
+    const auto differences = compare_redis_settings(context, instance.login);
+    if (!differences || !differences->compared) return;
+    const auto list = [&](const std::vector<std::string>& texts) {
+        json::Value array = json::Value::array();
+        for (const std::string& text : texts) {
+            context.say(text);
+            array.push(text);
+        }
+        return array;
+    };
+    result.set("settings_differ", list(differences->settings));
+    result.set("users_differ", list(differences->users));
+}
+
+// Nothing runs when this returns.
+Status stop_for_good(const policy::RedisConfig& config, const RestoreContext& context, const RedisInstance& instance) {
+    if (instance.running) {
+        HF_DO(save_redis(instance, context));
+        context.say("stopping " + instance.login.text());
+        HF_DO(stop_redis(config, instance, context.clock));
+    }
+    // What came up in the meantime (a supervisor's restart) would write over the new files.
+    if (db::RedisClient::connect(instance.login))
+        return fail(ErrorCode::locked, instance.login.text() + " has come up during the restore",
+                    "does something restart it? Stop that first; nothing was replaced");
+    return {};
+}
+
+// Base and increments as they were saved, into an instance with appendonly yes: every byte is proven before the switch, the
+// numbers of keys in the instance itself.
+Result<json::Value> restore_parts(const policy::RedisConfig& config, const RestoreContext& context, const RedisSaved& saved,
+                                  const RedisInstance& instance, Owner owner, const std::string& staging) {
+    HF_TRY(const RedisParts parts, write_redis_parts(context, saved, staging, RedisProof::checksum));
+    HF_DO(stop_for_good(config, context, instance));
+    context.say("putting the files in place");
+    HF_TRY(const std::optional<std::string> aside,
+           switch_redis_parts(instance.files, parts.base, parts.increments, owner, context.clock.now(), context.will_replace));
+    context.say("starting it and comparing the numbers of keys");
+    if (auto up = start_redis(config, instance, context.scratch, context.clock); !up)
+        return fail(explain(std::move(up).error(), instance, aside));
+    auto equal = compare_redis_numbers(instance.login, context.facts);
+    if (!equal) return fail(explain(std::move(equal).error(), instance, aside));
+    if (aside) context.say("the old files are in " + *aside);
+    json::Value result = make_result(context, instance, *equal, true, aside);
+    result.set("digests_compared", false);
+    result.set("proof", "count");
+    tell_settings(context, instance, result);
     return result;
 }
 
@@ -152,7 +208,14 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
     steps.push_back(
         {fmt::format("restore {} beside the data in {} and check it", human_size(saved.bytes), instance.files.folder),
          saved.bytes, false});
-    if (saved.manifest)
+    const bool parts = saved.manifest && instance.files.append_only && !config.start_command.empty() &&
+                       context.expiry == Expiry::as_now;
+    if (context.expiry == Expiry::shifted)
+        steps.push_back({"move the time of each key that expires by the age of the snapshot", 0, false});
+    if (context.expiry == Expiry::never) steps.push_back({"let no key expire any more", 0, false});
+    if (parts)
+        steps.push_back({fmt::format("let it load the {} increments itself", saved.increments.size()), 0, false});
+    else if (saved.manifest)
         steps.push_back(
             {fmt::format("replay {} increments in a server of our own", saved.increments.size()), 0, false});
     if (config.start_command.empty())
@@ -167,7 +230,8 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
     if (!data.empty()) what += fmt::format(", and {} aside", data);
     steps.push_back({std::move(what), 0, !data.empty()});
     steps.push_back({config.start_command.empty() ? "leave starting it to you (no start_command)"
-                                                  : "start it with start_command and compare every key",
+                                                  : parts ? "start it with start_command and compare the numbers of keys"
+                              : "start it with start_command and compare every key",
                      0, false});
     return steps;
 }
@@ -180,14 +244,18 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
     HF_DO(check_space(instance, saved.space()));
 
     HF_TRY(const Workplace workplace, Workplace::enter(instance.files.folder, owner));
+    const bool start = !config.start_command.empty();
+    context.say(fmt::format("writing {} beside the data in {}", human_size(saved.bytes), instance.files.folder));
+    // An instance with an append-only file loads what was saved as it is, and nothing is replayed twice.
+    if (start && saved.manifest && instance.files.append_only && context.expiry == Expiry::as_now)
+        return restore_parts(config, context, saved, instance, owner, workplace.staging());
     // Two names of one file: one for the switch, one to compare with afterwards.
     const std::string staged = workplace.staging() + "/dump.rdb", kept = workplace.staging() + "/compare.rdb";
-    context.say(fmt::format("writing {} beside the data in {}", human_size(saved.bytes), instance.files.folder));
-    HF_DO(make_redis_rdb(context, saved, workplace.staging(), staged));
+    HF_DO(make_redis_rdb(context, saved, workplace.staging(), staged,
+                         start ? RedisProof::checksum : RedisProof::content));
     if (::link(staged.c_str(), kept.c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot link {} to {}", staged, kept)));
 
-    const bool start = !config.start_command.empty();
     std::optional<RedisComparison> comparison;
     if (!start) {
         context.say("loading it in a server of our own and comparing every key");
@@ -196,15 +264,7 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
             return std::optional(std::move(equal));
         }());
     }
-    if (instance.running) {
-        HF_DO(save_redis(instance, context));
-        context.say("stopping " + instance.login.text());
-        HF_DO(stop_redis(config, instance, context.clock));
-    }
-    // What came up in the meantime (a supervisor's restart) would write over the new files.
-    if (db::RedisClient::connect(instance.login))
-        return fail(ErrorCode::locked, instance.login.text() + " has come up during the restore",
-                    "does something restart it? Stop that first; nothing was replaced");
+    HF_DO(stop_for_good(config, context, instance));
     context.say("putting the files in place");
     HF_TRY(const std::optional<std::string> aside,
            switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace));
@@ -214,11 +274,18 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
             return fail(explain(std::move(up).error(), instance, aside));
         auto equal = compare_redis(instance.login, kept, context.clock);
         if (!equal) return fail(explain(std::move(equal).error(), instance, aside));
+        // Of a whole copy the manifest has the digest: read before the switch, it would have cost half a load.
+        const json::Value& base = context.facts["base"].is_null() ? context.facts : context.facts["base"];
+        if (!saved.manifest && context.expiry == Expiry::as_now && equal->file_digest != base["digest"].text())
+            return fail(explain({ErrorCode::mismatch, "the RDB of the snapshot is not what its manifest describes", ""},
+                                instance, aside));
         comparison = *std::move(equal);
     }
     if (aside) context.say("the old files are in " + *aside);
     if (!start) context.say("not started: start the server now, it loads the restored files");
-    return make_result(context, instance, *comparison, start, aside);
+    json::Value result = make_result(context, instance, *comparison, start, aside);
+    if (start) tell_settings(context, instance, result);
+    return result;
 }
 
 }    // namespace holdfast::recovery

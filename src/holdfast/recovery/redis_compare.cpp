@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <vector>
 
 #include "holdfast/db/redis_replica.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_scratch.hpp"
+#include "holdfast/source/redis_increment.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -45,7 +47,7 @@ Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::st
                     "the data is in place; compare it by a new backup");
 
     std::ranges::sort(expiring);
-    RedisComparison comparison{std::move(server), 0};
+    RedisComparison comparison{std::move(server), 0, {}};
     db::RdbSum expected;
     db::RdbOptions choose{[&](const db::RdbKey& key) {
         const bool over = key.expires_ms != -1 && key.expires_ms <= now_ms;
@@ -55,6 +57,7 @@ Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::st
             expected.add(key.hash);
     }};
     HF_TRY(const db::RdbSummary file, db::read_rdb_file(rdb_file, choose));
+    comparison.file_digest = file.digest();
     if (expected == comparison.server.keys_sum && file.functions_sum == comparison.server.functions_sum)
         return comparison;
 
@@ -70,6 +73,36 @@ Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::st
         what = "as many keys as was backed up, but not the same content";
     return fail(ErrorCode::mismatch, fmt::format("{} holds {}", login.text(), what),
                 "were clients writing to it already? Keep them away until a restore is done");
+}
+
+Result<RedisComparison> compare_redis_numbers(const db::RedisLogin& login, const json::Value& facts) {
+    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
+    HF_TRY(const db::RedisReply info, client.command({"INFO"}));
+    const auto moment = source::parse_redis_moment(info.text());
+    if (!moment) return fail(ErrorCode::store, login.text() + " does not tell what it holds");
+    std::map<std::uint64_t, std::uint64_t> expected;
+    std::uint64_t wanted = 0, gone = 0;
+    for (const json::Value& one : facts["databases"].items()) wanted += expected[one["db"].natural()] = one["keys"].natural();
+    for (const char* counter : {"expired_keys", "evicted_keys"}) {
+        const std::string digits = db::info_field(info.text(), counter);
+        std::uint64_t number = 0;
+        std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        gone += number;
+    }
+    RedisComparison comparison;
+    comparison.server.databases = moment->databases;
+    bool more = false;
+    for (const auto& [number, database] : moment->databases) {
+        comparison.server.keys += database.keys;
+        more |= database.keys > expected[number];
+    }
+    comparison.expired = gone;
+    if (!more && comparison.server.keys + gone == wanted) return comparison;
+    return fail(ErrorCode::mismatch,
+                fmt::format("{} holds {} keys ({}), and {} have expired since it started: {} were saved", login.text(),
+                            comparison.server.keys, databases_text(comparison.server), gone, wanted),
+                "were clients writing to it already? Keep them away until a restore is done. Else restore an earlier snapshot of "
+                "which manifest.json says \"how\": \"whole\"");
 }
 
 Status wait_for_redis(const db::RedisLogin& login, Clock& clock, Duration silence_max) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "holdfast/base/clock.hpp"
+#include "holdfast/base/json.hpp"
 #include "holdfast/db/rdb.hpp"
 #include "holdfast/db/redis.hpp"
 
@@ -18,9 +19,14 @@ namespace holdfast::recovery {
 struct RedisComparison {
     db::RdbSummary server;
     std::uint64_t expired = 0;    // of the file's keys
+    std::string file_digest{};    // of the whole file
 };
 
 Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock);
+
+/// The numbers of keys alone, by the facts of the snapshot: what is there and what has expired or was evicted since the server
+/// started is together what was saved. For a server that loads base and increments itself.
+Result<RedisComparison> compare_redis_numbers(const db::RedisLogin& login, const json::Value& facts);
 
 /// Waits until a server answers and has loaded its data; as long as it says that it is loading, for ever. `silence_max`
 /// bounds the time without any answer.

@@ -227,6 +227,49 @@ Status give_to(const std::string& path, Owner owner) {
     return fail(errno_error(errno, fmt::format("cannot give {} to its owner", path)));
 }
 
+Result<std::optional<std::string>> switch_redis_parts(const RedisFiles& files, const std::string& base,
+                                                      const std::vector<std::string>& increments, Owner owner,
+                                                      Timestamp now, const WillReplace& will_replace) {
+    HF_TRY(std::optional<std::string> aside, put_aside(files, owner, now, will_replace));
+    const AppendNames names = new_append_names(files);
+    const std::string append = files.append_path() + "/";
+    HF_DO(make_folder(files.append_path(), owner));
+    std::vector<std::string> kept;
+    std::string manifest;
+    const auto place = [&](const std::string& from, const std::string& name, unsigned long number, char type) -> Status {
+        if (::chmod(from.c_str(), k_file_mode) != 0) return fail(errno_error(errno, "cannot chmod " + from));
+        HF_DO(give_to(from, owner));
+        HF_DO(rename_file(from, append + name));
+        manifest += fmt::format("file {} seq {} type {}\n", name, number, type);
+        kept.push_back(name);
+        return {};
+    };
+    HF_DO(place(base, names.base, names.number, 'b'));
+    unsigned long number = names.number;
+    for (const std::string& increment : increments) {
+        HF_DO(place(increment, fmt::format("{}.{}.incr.aof", files.append_file, number), number, 'i'));
+        ++number;
+    }
+    // What is written from now on gets a file of its own: the restored ones stay as they are.
+    const std::string fresh = fmt::format("{}.{}.incr.aof", files.append_file, number);
+    HF_DO(write_owned(append + fresh, "", owner));
+    manifest += fmt::format("file {} seq {} type i\n", fresh, number);
+    kept.insert(kept.end(), {fresh, names.manifest});
+    HF_DO(write_owned(append + "temp-" + names.manifest, manifest, owner));
+    HF_DO(os::sync_folder(files.append_path()));
+    HF_DO(rename_file(append + "temp-" + names.manifest, append + names.manifest));
+    HF_DO(os::sync_folder(files.append_path()));
+
+    // The new data is in place; what is left of the old would only mislead, and lies aside.
+    for (const std::string& old : {files.old_append_path(), files.rdb_path()})
+        if (is_file(old)) HF_DO(os::remove_tree(old));
+    for (const std::string& name : files_in(files.append_path()))
+        if (std::ranges::find(kept, name) == kept.end()) HF_DO(os::remove_tree(append + name));
+    HF_DO(os::sync_folder(files.append_path()));
+    HF_DO(os::sync_folder(files.folder));
+    return aside;
+}
+
 Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, const std::string& staged, Owner owner,
                                                       Timestamp now, const WillReplace& will_replace) {
     HF_TRY(std::optional<std::string> aside, put_aside(files, owner, now, will_replace));

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/result.hpp"
@@ -51,5 +52,10 @@ Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, c
 /// Puts what `replaced` tells of back in its place, and what is there now under `replaced.undone`; no server may run. May be killed
 /// and called again: it goes on. Nothing is done where nothing had been replaced yet.
 Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner);
+
+/// The same for a server with appendonly yes, from an RDB and the logs since (whole commands, synced), which become its files.
+Result<std::optional<std::string>> switch_redis_parts(const RedisFiles& files, const std::string& base,
+                                                      const std::vector<std::string>& increments, Owner owner,
+                                                      Timestamp now, const WillReplace& will_replace = {});
 
 }    // namespace holdfast::recovery

@@ -241,7 +241,9 @@ TEST_F(RedisIncrements, AreRestoredIntoServersOfBothKinds) {
             ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
             EXPECT_EQ(digest(), digests[which]);
             EXPECT_EQ((*restored)["keys"].natural(), copies_[which + 1].facts["keys"].natural());
-            EXPECT_TRUE((*restored)["digests_compared"].boolean());
+            // An instance with an append-only file loads the parts themselves: there is no one file to compare with.
+            EXPECT_EQ((*restored)["digests_compared"].boolean(), !config_.append_only);
+            EXPECT_EQ((*restored)["proof"].text(), config_.append_only ? "count" : "");
             stop_started();
         }
         server_.reset();
@@ -493,6 +495,43 @@ TEST_F(RedisIncrements, LoseOnlyTheKeysWhoseTimeHasPassed) {
     EXPECT_EQ((*restored)["expired_since"].natural(), 1u);
     EXPECT_EQ((*restored)["keys"].natural(), 2u);
     EXPECT_EQ(server_->talk({{"EXISTS", "stays", "long"}}).value(), ":2\r\n");
+}
+
+// The parts of an append-only instance stay as they were saved; what is written from then on has a file of its own.
+TEST_F(RedisIncrements, GoIntoAnAppendOnlyServerAsTheyAre) {
+    start({"appendonly yes"});
+    config_.append_only = true;
+    say({{"SET", "a", "1"}, {"SELECT", "5"}, {"SET", "five", "5"}});
+    back_up();
+    const std::string soon = std::to_string(clock_.now().nanoseconds / 1'000'000 + 1500);
+    say({{"SET", "a", "2"}, {"SET", "short", "1", "PXAT", soon}});
+    back_up();
+    say({{"SET", "b", "3"}});
+    back_up();
+    say({{"SET", "a", "lost"}});
+    while (clock_.now().nanoseconds / 1'000'000 <= std::stoll(soon)) clock_.sleep(20ms);
+    const auto restored = restore(WhenExisting::switch_over);
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_EQ((*restored)["expired_since"].natural(), 1u);
+    EXPECT_EQ(server_->talk({{"GET", "a"}, {"GET", "b"}, {"SELECT", "5"}, {"GET", "five"}}).value(),
+              "$1\r\n2\r\n$1\r\n3\r\n+OK\r\n$1\r\n5\r\n");
+    const std::string append = server_->data_folder() + "/appendonlydir";
+    std::vector<std::string> contents;
+    const auto there = os::list_folder(append);
+    ASSERT_TRUE(there);
+    for (const std::string& name : *there)
+        if (name.ends_with(".incr.aof")) contents.push_back(os::read_text(append + "/" + name).value());
+    const auto saved = [&](std::size_t i) {
+        return std::string(as_text(content(copies_.back().facts["increments"].items()[i]["file"].text())));
+    };
+    EXPECT_THAT(contents, ::testing::IsSupersetOf({saved(0), saved(1)}));
+    EXPECT_EQ(contents.size(), 3u);
+    // It starts again by itself, with what was written since.
+    say({{"SET", "c", "4"}});
+    stop_started();
+    server_->kill();    // ours is no more, and is forgotten
+    ASSERT_TRUE(server_->restart());
+    EXPECT_EQ(server_->talk({{"GET", "c"}, {"GET", "b"}}).value(), "$1\r\n4\r\n$1\r\n3\r\n");
 }
 
 // Some keys into a server that goes on running (RedisKeys).

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "holdfast/db/rdb.hpp"
+#include "holdfast/db/rdb_crc64.hpp"
 #include "holdfast/db/redis_log.hpp"
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
@@ -105,6 +106,39 @@ Result<Databases> write_and_check_rdb(const RestoreContext& context, const Redis
                 k_remedy);
 }
 
+// Writes it and looks at its checksum alone. The vault has proven every byte against the hash under which the backup stored it,
+// and that backup read all of it: what remains is that it all came, and nothing else.
+Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::File& file, const std::string& path,
+                             const json::Value& expected) {
+    std::uint64_t crc = 0;
+    Bytes held;    // the last eight bytes: the checksum itself
+    const Status written = write_content(context, file.node, path, [&](ByteView bytes) -> Status {
+        held.insert(held.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size(), 8)));
+        if (bytes.size() < 8) {
+            if (held.size() > 8) {
+                crc = db::crc64_jones(crc, ByteView(held).first(held.size() - 8));
+                held.erase(held.begin(), held.end() - 8);
+            }
+            return {};
+        }
+        held.resize(held.size() - 8);
+        crc = db::crc64_jones(crc, held);
+        crc = db::crc64_jones(crc, bytes.first(bytes.size() - 8));
+        held.assign(bytes.end() - 8, bytes.end());
+        return {};
+    });
+    if (!written) return written;
+    const std::uint64_t told = held.size() == 8 ? load_le<std::uint64_t>(held.data()) : 0;
+    if (told == 0) {    // the server ran with rdbchecksum no: reading all of it tells
+        HF_TRY([[maybe_unused]] const auto databases, write_and_check_rdb(context, file, path, expected));
+        return {};
+    }
+    if (told == crc && file.node.size == expected["bytes"].natural()) return {};
+    return fail(ErrorCode::corrupt,
+                fmt::format("{}/{} in the snapshot has the checksum {:016x} and not {:016x}", context.folder, file.name, crc, told),
+                k_remedy);
+}
+
 // Returns the highest database that the increment selects.
 Result<std::uint64_t> write_increment(const RestoreContext& context, const RedisSaved::File& file,
                                       const json::Value& expected, const std::string& path) {
@@ -127,6 +161,46 @@ Result<std::uint64_t> write_increment(const RestoreContext& context, const Redis
         k_remedy);
 }
 
+// The keys that expire, set anew while the server loads it: then it takes none for expired. A scan may give a name twice.
+constexpr std::string_view k_new_times = R"lua(
+for _, number in ipairs(ARGV) do
+  if _ > 1 then
+    redis.call('SELECT', number)
+    local cursor, seen = '0', {}
+    repeat
+      local page = redis.call('SCAN', cursor, 'COUNT', 1000)
+      cursor = page[1]
+      for _, key in ipairs(page[2]) do
+        local at = redis.call('PEXPIRETIME', key)
+        if at > 0 and not seen[key] then
+          seen[key] = true
+          if ARGV[1] == 'never' then redis.call('PERSIST', key)
+          else redis.call('PEXPIREAT', key, string.format('%.0f', at + ARGV[1])) end
+        end
+      end
+    until cursor == '0'
+  end
+end)lua";
+
+std::int64_t unix_ms(Timestamp t) { return t.nanoseconds / 1'000'000; }
+
+// One more file of the log: "EVAL … shift db db …".
+Result<std::string> new_times(const RestoreContext& context) {
+    std::string by = "never";
+    if (context.expiry == Expiry::shifted) {
+        const auto taken = parse_rfc3339(context.facts["taken"].text());
+        if (!taken)
+            return fail(ErrorCode::unsupported, "the snapshot does not say when this Redis was copied",
+                        "it was made by an older program: restore without --expiry shifted");
+        by = std::to_string(std::max<std::int64_t>(0, unix_ms(context.clock.now()) - unix_ms(*taken)));
+    }
+    std::vector<std::string> words = {"EVAL", std::string(k_new_times), "0", by};
+    for (const auto& [number, database] : databases_of(context.facts)) words.push_back(std::to_string(number));
+    std::string command = fmt::format("*{}\r\n", words.size());
+    for (const std::string& word : words) command += fmt::format("${}\r\n{}\r\n", word.size(), word);
+    return command;
+}
+
 Status save(const db::RedisLogin& login, Clock& clock) {
     HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
     HF_DO(client.command({"BGSAVE"}));
@@ -142,8 +216,10 @@ Status save(const db::RedisLogin& login, Clock& clock) {
     }
 }
 
-Status compare_databases(const Databases& now, const json::Value& facts, std::string_view what) {
-    const Databases expected = databases_of(facts);
+Status compare_databases(const Databases& now, const RestoreContext& context, std::string_view what) {
+    Databases expected = databases_of(context.facts);
+    if (context.expiry == Expiry::never)
+        for (auto& [number, database] : expected) database.expires = 0;
     if (now == expected) return {};
     return fail(
         ErrorCode::mismatch, fmt::format("{} gives {}; the server said {}", what, text_of(now), text_of(expected)),
@@ -165,7 +241,7 @@ Status replay(const RestoreContext& context, const std::string& folder, std::uin
     HF_TRY(const db::RedisReply info, client.command({"INFO"}));
     const auto moment = source::parse_redis_moment(info.text());
     if (!moment) return fail(ErrorCode::store, "our redis-server does not tell what it holds");
-    HF_DO(compare_databases(moment->databases, context.facts, "replaying the increments"));
+    HF_DO(compare_databases(moment->databases, context, "replaying the increments"));
     return save(server.login(), context.clock);
 }
 
@@ -197,34 +273,60 @@ Result<RedisSaved> find_redis_saved(const RestoreContext& context) {
     return saved;
 }
 
-Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb) {
+Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
+                                     RedisProof proof) {
     const json::Value& base = context.facts["base"].is_null() ? context.facts : context.facts["base"];
-    if (!saved.manifest) {
-        HF_DO(write_and_check_rdb(context, saved.base, rdb, base));
-        return {};
+    RedisParts parts;
+    parts.base = folder + "/base.rdb";
+    if (proof == RedisProof::checksum) {
+        HF_DO(write_rdb_by_checksum(context, saved.base, parts.base, base));
+        for (const json::Value& one : base["databases"].items())
+            parts.databases = std::max(parts.databases, one["db"].natural() + 1);
+    } else {
+        HF_TRY(const Databases databases, write_and_check_rdb(context, saved.base, parts.base, base));
+        if (!databases.empty()) parts.databases = databases.rbegin()->first + 1;
     }
-    const std::string folder = staging + "/replay";
-    HF_DO(os::make_folders(folder + "/appendonlydir"));
-    HF_TRY(const Databases databases, write_and_check_rdb(context, saved.base, folder + "/" + saved.base.name, base));
-    std::uint64_t needed = databases.empty() ? 1 : databases.rbegin()->first + 1;
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
-        const RedisSaved::File& file = saved.increments[i];
-        HF_TRY(const std::uint64_t highest,
-               write_increment(context, file, context.facts["increments"].items()[i], folder + "/" + file.name));
-        needed = std::max(needed, highest + 1);
+        parts.increments.push_back(fmt::format("{}/{}.incr.aof", folder, i + 1));
+        HF_TRY(const std::uint64_t highest, write_increment(context, saved.increments[i], context.facts["increments"].items()[i],
+                                                            parts.increments.back()));
+        parts.databases = std::max(parts.databases, highest + 1);
     }
-    HF_DO(write_content(context, saved.manifest->node, folder + "/" + saved.manifest->name));
-    context.say(fmt::format("replaying {} increments in a server of our own", saved.increments.size()));
-    HF_DO(replay(context, folder, needed));
+    return parts;
+}
+
+Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
+                      const std::string& rdb, RedisProof proof) {
+    const auto move = [&](const std::string& from, const std::string& to) -> Status {
+        if (std::rename(from.c_str(), to.c_str()) == 0) return {};
+        return fail(errno_error(errno, fmt::format("cannot rename {} to {}", from, to)));
+    };
+    const std::string folder = staging + "/replay", append = folder + "/appendonlydir";
+    HF_DO(os::make_folders(append));
+    HF_TRY(RedisParts parts, write_redis_parts(context, saved, append, proof));
+    if (!saved.manifest && context.expiry == Expiry::as_now) {
+        HF_DO(move(parts.base, rdb));
+        return os::remove_tree(folder);
+    }
+    if (context.expiry != Expiry::as_now) {
+        HF_TRY(const std::string command, new_times(context));
+        parts.increments.push_back(append + "/new-times.incr.aof");
+        HF_DO(os::write_file(parts.increments.back(), as_bytes(command)));
+    }
+    std::string manifest = "file base.rdb seq 1 type b\n";
+    for (std::size_t i = 0; i < parts.increments.size(); ++i)
+        manifest += fmt::format("file {} seq {} type i\n", os::file_name(parts.increments[i]), i + 1);
+    HF_DO(os::write_file(append + "/appendonly.aof.manifest", as_bytes(manifest)));
+    context.say(fmt::format("replaying {} increments in a server of our own{}", saved.increments.size(),
+                            context.expiry == Expiry::as_now ? "" : ", which sets the times anew"));
+    HF_DO(replay(context, folder, parts.databases));
 
     const std::string replayed = folder + "/replayed.rdb";
     {
         HF_TRY(const os::Fd file, os::open_file(replayed, O_RDONLY));
         HF_DO(os::sync_fd(file.get(), replayed));
     }
-    if (std::rename(replayed.c_str(), rdb.c_str()) != 0)
-        return fail(errno_error(errno, fmt::format("cannot rename {} to {}", replayed, rdb)));
+    HF_DO(move(replayed, rdb));
     return os::remove_tree(folder);
 }
 

@@ -26,8 +26,22 @@ struct RedisSaved {
 
 Result<RedisSaved> find_redis_saved(const RestoreContext& context);
 
-/// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced.
+/// How the RDB is looked at before anything is replaced. content: every key, against the digest of the manifest. checksum: its
+/// CRC-64 alone, for restores that compare every key in the running server afterwards: reading the keys takes half as long as
+/// the server's load, and the vault has proven the bytes.
+enum class RedisProof { content, checksum };
+
+/// The files as they were saved, proven and synced, under names of our own.
+struct RedisParts {
+    std::string base;    // paths
+    std::vector<std::string> increments;
+    std::uint64_t databases = 1;    // that a server needs to load them
+};
+Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
+                                     RedisProof proof);
+
+/// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced, with the times of context.expiry.
 Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb);
+                      const std::string& rdb, RedisProof proof = RedisProof::content);
 
 }    // namespace holdfast::recovery

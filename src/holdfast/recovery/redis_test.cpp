@@ -11,6 +11,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_compare.hpp"
+#include "holdfast/recovery/redis_settings.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/testing/redis_data.hpp"
@@ -297,6 +298,64 @@ TEST_F(RedisRestore, LeavesOutWhatHasExpiredAndNothingElse) {
     EXPECT_EQ(digest(), digest_);
 }
 
+// CONFIG and ACL are taken aside; what differs afterwards is told, without the rules, which hold password hashes.
+TEST_F(RedisRestore, TellsWhichSettingsAndUsersAreNotAsTheyWere) {
+    start();
+    start_by_command();
+    fill();
+    ASSERT_TRUE(server_->talk({{"CONFIG", "SET", "maxmemory", "123456789"},
+                               {"ACL", "SETUSER", "desk", "on", ">a-secret-of-the-desk", "~*", "+@all"},
+                               {"ACL", "SETUSER", "other", "on", "nopass", "~*", "+get"}}));
+    back_up();
+    kill_and_wipe();
+    const auto restored = restore();
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_THAT(json::dump((*restored)["settings_differ"]), HasSubstr("maxmemory is 0 and was 123456789"));
+    EXPECT_EQ(json::dump((*restored)["users_differ"]), R"(["user desk is missing","user other is missing"])");
+    EXPECT_EQ(json::dump(*restored).find("a-secret"), std::string::npos);
+    EXPECT_EQ(compare_users("user a on #1 ~*\nuser b on\n", "user a on #2 ~*\nuser b on\nuser c on\n"),
+              std::vector<std::string>{"user a has other rules"});
+}
+
+// A restore of an old moment must not lose the keys that were alive then, where that is wanted.
+TEST_F(RedisRestore, KeysThatHaveExpiredSinceLiveOnWhenTheirTimesAreShifted) {
+    start();
+    start_by_command();
+    fill();
+    const std::int64_t now = clock_.now().nanoseconds / 1'000'000;
+    ASSERT_TRUE(server_->talk({{"SET", "short", "1", "PXAT", std::to_string(now + 1500)},
+                               {"SET", "long", "1", "PXAT", std::to_string(now + 3'600'000)},
+                               {"SELECT", "3"},
+                               {"SET", "short", "2", "PXAT", std::to_string(now + 1500)}}));
+    back_up();
+    const std::int64_t taken = parse_rfc3339(facts_["taken"].text())->nanoseconds / 1'000'000;
+    kill_and_wipe();
+    while (clock_.now().nanoseconds / 1'000'000 <= now + 1500) clock_.sleep(20ms);
+    auto shifted = context(WhenExisting::refuse);
+    shifted.expiry = Expiry::shifted;
+    const std::int64_t before = clock_.now().nanoseconds / 1'000'000;
+    auto restored = restore_redis(config_, shifted);
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    const std::int64_t after = clock_.now().nanoseconds / 1'000'000;
+    EXPECT_EQ((*restored)["keys"].natural() + (*restored)["expired_since"].natural(), facts_["keys"].natural());
+    EXPECT_EQ((*restored)["expiry"].text(), "shifted");
+    const std::string long_at = server_->talk({{"PEXPIRETIME", "long"}}).value();
+    const std::int64_t moved = std::stoll(long_at.substr(1)) - (now + 3'600'000);
+    EXPECT_GE(moved, before - taken);    // the age of the copy, as it was while we restored
+    EXPECT_LE(moved, after - taken);
+
+    // With no time at all: for a look, however long it takes.
+    static_cast<void>(server_->talk({{"SHUTDOWN", "NOSAVE"}}));
+    ASSERT_TRUE(server_->wipe());
+    shifted.expiry = Expiry::never;
+    restored = restore_redis(config_, shifted);
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_EQ((*restored)["keys"].natural(), facts_["keys"].natural());
+    EXPECT_EQ(server_->talk({{"GET", "short"}, {"TTL", "short"}, {"TTL", "long"}, {"SELECT", "3"}, {"GET", "short"}}).value(),
+              "$1\r\n1\r\n:-1\r\n:-1\r\n+OK\r\n$1\r\n2\r\n");
+    EXPECT_EQ((*restored)["databases"].items()[0]["expires"].natural(), 0u);
+}
+
 TEST_F(RedisRestore, RefusesADamagedRdbAndLeavesTheFolderAsItWas) {
     start();
     start_by_command();
@@ -319,10 +378,17 @@ TEST_F(RedisRestore, RefusesADamagedRdbAndLeavesTheFolderAsItWas) {
     // Sound, but not what the manifest says.
     back_up_bytes(good);
     facts_.set("digest", std::string(64, '0'));
-    const auto other = restore();
+    auto start_command = std::exchange(config_.start_command, {});
+    auto other = restore();
     ASSERT_FALSE(other);
     EXPECT_EQ(other.error().code, ErrorCode::mismatch);
     EXPECT_THAT(names(), IsEmpty());
+    // Where the instance is compared key by key, that is where it is seen, and the restored files are named.
+    config_.start_command = std::move(start_command);
+    other = restore();
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, ErrorCode::mismatch);
+    EXPECT_THAT(other.error().hint, HasSubstr("the restored files are in"));
 }
 
 TEST_F(RedisRestore, SaysWhatItNeedsToKnow) {

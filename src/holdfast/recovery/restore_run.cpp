@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, 7> k_states{"running", "failed",     "pas
                                                    "undone",  "committing", "committed"};
 constexpr std::array<std::string_view, 7> k_steps{"pause", "stop", "restore", "start", "check", "resume", "done"};
 constexpr std::array<std::string_view, 4> k_part_states{"waiting", "restoring", "restored", "failed"};
+constexpr std::array<std::string_view, 3> k_expiries{"now", "shifted", "never"};
 constexpr std::array<std::string_view, 3> k_check_states{"passed", "failed", "skipped"};
 
 template <class Enum, std::size_t N>
@@ -94,6 +95,15 @@ Result<RestoreRun> run_from(const json::Value& value) {
         HF_TRY(*to, parse_rfc3339(value[key].text()));
     }
     run.replace = value["replace"].boolean(false);
+    if (value["tables"].is_object()) {
+        TableChoice& choice = run.tables.emplace();
+        choice.patterns = texts_from(value["tables"]["patterns"]);
+        choice.partition = value["tables"]["partition"].text();
+        for (const json::Value& one : value["tables"]["renames"].items())
+            choice.renames.emplace_back(one["from"].text(), one["to"].text());
+    }
+    if (!value["expiry"].is_null() && !read_word(value["expiry"], k_expiries, run.expiry))
+        return fail(ErrorCode::corrupt, "it treats expired keys in a way that is none");
     if (!read_word(value["state"], k_states, run.state) || !read_word(value["step"], k_steps, run.step))
         return fail(ErrorCode::corrupt, "it has a state or a step that is none");
     for (const json::Value& one : value["components"].items()) {
@@ -182,6 +192,14 @@ std::string encode(const RestoreRun& run) {
                                       {"paused", texts(run.paused)},
                                       {"stopped", texts(run.stopped)},
                                       {"checks", std::move(checks)}});
+    if (run.tables) {
+        auto renames = json::Value::array();
+        for (const auto& [from, to] : run.tables->renames) renames.push(json::Value::object({{"from", from}, {"to", to}}));
+        value.set("tables", json::Value::object({{"patterns", texts(run.tables->patterns)},
+                                                 {"partition", run.tables->partition},
+                                                 {"renames", std::move(renames)}}));
+    }
+    if (run.expiry != Expiry::as_now) value.set("expiry", k_expiries[static_cast<std::size_t>(run.expiry)]);
     if (run.trouble) value.set("trouble", error_value(*run.trouble));
     return json::dump(value, 2) + "\n";
 }

@@ -15,7 +15,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/os/fd.hpp"
-#include "holdfast/recovery/replacement.hpp"
+#include "holdfast/recovery/restore_store.hpp"
 
 namespace holdfast::recovery {
 
@@ -54,6 +54,8 @@ struct RestoreRun {
     std::string stack, snapshot;    // hexadecimal
     Timestamp snapshot_time, started, changed;
     bool replace = false;
+    std::optional<TableChoice> tables;    // only these
+    Expiry expiry = Expiry::as_now;
     RunState state = RunState::running;
     RunStep step = RunStep::pause;
     std::vector<RunPart> parts;

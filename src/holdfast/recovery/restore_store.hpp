@@ -29,7 +29,12 @@ struct TableChoice {
     std::string partition;    // ClickHouse: only this partition, by its ID ("202611")
     /// From and to: "database.table", or "database" for all tables of it. Each must be of what is chosen.
     std::vector<std::pair<std::string, std::string>> renames;
+
+    bool operator==(const TableChoice&) const = default;
 };
+/// What a Redis restore does with keys that were to expire. as_now: those whose time has passed since are gone; shifted: each
+/// lives on for as long as it had left when it was saved; never: nothing expires any more.
+enum class Expiry { as_now, shifted, never };
 
 struct RestoreContext {
     const vault::Repository& repository;
@@ -41,6 +46,7 @@ struct RestoreContext {
     WhenExisting existing = WhenExisting::refuse;
     std::function<void(std::string_view)> say;    // progress, a sentence at a time; never empty
     const TableChoice* tables = nullptr;    // null: all; only of stores that can (ClickHouse)
+    Expiry expiry = Expiry::as_now;
     WillReplace will_replace = {};    // told of each live thing before it is put aside; may be empty
 
     Status replaces(const Replacement& one) const { return will_replace ? will_replace(one) : Status(); }

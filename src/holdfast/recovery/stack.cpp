@@ -141,6 +141,7 @@ public:
                 options_.existing,
                 [this, name = part.name](std::string_view sentence) { say(name, sentence); },
                 options_.tables,
+                options_.expiry,
                 options_.will_replace};
     }
 

@@ -17,6 +17,7 @@ struct StackRestoreOptions {
     bool names_only = false;    // `only` are names
     WhenExisting existing = WhenExisting::refuse;
     const TableChoice* tables = nullptr;    // with `only` naming one component that can
+    Expiry expiry = Expiry::as_now;    // of Redis keys
     std::function<void(std::string_view component, std::string_view event)> say;
     WillReplace will_replace = {};    // may be empty
 };

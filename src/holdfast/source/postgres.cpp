@@ -8,6 +8,7 @@
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
+#include "holdfast/source/postgres_changes.hpp"
 #include "holdfast/source/postgres_dump.hpp"
 #include "holdfast/source/postgres_physical.hpp"
 #include "holdfast/source/postgres_properties.hpp"
@@ -141,6 +142,12 @@ Result<json::Value> capture_postgres(const policy::PostgresConfig& config, Captu
     auto facts = json::Value::object({{"server_version", version[0].text(0)},
                                       {"server_version_number", connection.server_version()},
                                       {"pg_dump_version", pg_dump.version}});
+    if (config.on_change) {
+        // Before the dumps: a change that comes meanwhile is then one that the copy may lack.
+        HF_TRY(auto changes, PostgresChanges::open(config));
+        HF_TRY(std::string mark, changes.mark());
+        facts.set("change_mark", std::move(mark));
+    }
     if (config.globals) {
         HF_TRY(auto globals, dump_globals(access, connection, config, context));
         facts.set("globals", std::move(globals));

@@ -183,6 +183,32 @@ TEST_F(CaptureRedis, StoresNothingOfAServerThatIsKilledInTheMiddle) {
     EXPECT_TRUE(captured.dump.empty());
 }
 
+// The machine is out of memory: the kernel kills the child that the server forked for the copy. The server lives.
+TEST_F(CaptureRedis, StoresNothingWhenTheForkedChildIsKilledForMemory) {
+    auto server = start();
+    ASSERT_TRUE(server.talk(testing::redis_strings(20000, 500)));
+    ASSERT_TRUE(server.talk({{"CONFIG", "SET", "rdb-key-save-delay", "100"}}));
+    std::atomic<bool> over = false;
+    std::atomic<int> kills = 0;
+    std::thread killer([&] {
+        const std::string children = fmt::format("/proc/{0}/task/{0}/children", server.pid());
+        while (!over) {
+            const auto text = os::read_text(children);
+            if (!text || text->empty()) continue;
+            if (::kill(std::stoi(*text), SIGKILL) == 0) ++kills;
+        }
+    });
+    const Captured captured = capture(config_of(server));
+    over = true;
+    killer.join();
+    EXPECT_GE(kills, 1);
+    ASSERT_FALSE(captured.facts);
+    EXPECT_TRUE(captured.dump.empty());
+    EXPECT_TRUE(server.talk({{"PING"}}));
+    ASSERT_TRUE(server.talk({{"CONFIG", "SET", "rdb-key-save-delay", "0"}}));
+    EXPECT_TRUE(capture(config_of(server)).facts);
+}
+
 TEST_F(CaptureRedis, SaysWhenAReplicaHasNoDataOfItsOwnYet) {
     auto server = start({"replicaof 127.0.0.1 1"});
     const Captured captured = capture(config_of(server));

@@ -13,6 +13,9 @@
 
 namespace holdfast::source {
 
+/// Marks a snapshot that `holdfast watch` made of one component: it is not the newest state of the stack.
+constexpr std::string_view k_on_change_tag = "on-change";
+
 struct StackOptions {
     std::vector<std::string> only, without;    // component names or kinds ("postgres"); unknown ones: usage
     std::vector<std::string> tags;

@@ -17,6 +17,7 @@ HF_LAZY(PQgetlength);
 HF_LAZY(PQgetvalue);
 HF_LAZY(PQisBusy);
 HF_LAZY(PQnfields);
+HF_LAZY(PQnotifies);
 HF_LAZY(PQntuples);
 HF_LAZY(PQping);
 HF_LAZY(PQresultErrorField);
