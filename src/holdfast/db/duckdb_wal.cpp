@@ -106,14 +106,18 @@ void add_run(std::vector<ByteView>& runs, ByteView run) {
 }    // namespace
 
 Result<DuckDbLog> parse_duckdb_log(ByteView bytes, std::string_view path) {
-    DuckDbLog log;
     HF_TRY(const std::size_t header_size, parse_version_entry(bytes, path));
+    DuckDbLog log;
+    log.uncommitted_bytes = bytes.size();
+    if (header_size > 0) log = parse_duckdb_entries(bytes.subspan(header_size));
     log.header = bytes.first(header_size);
-    if (header_size == 0) {
-        log.uncommitted_bytes = bytes.size();
-        return log;
-    }
-    std::size_t at = header_size, group_begin = header_size;
+    if (log.damaged_at) *log.damaged_at += header_size;
+    return log;
+}
+
+DuckDbLog parse_duckdb_entries(ByteView bytes) {
+    DuckDbLog log;
+    std::size_t at = 0, group_begin = 0;
     std::uint64_t group_row_groups = 0;
     std::optional<std::uint64_t> group_marker;
     while (bytes.size() - at >= k_entry_head) {
@@ -154,6 +158,23 @@ Result<DuckDbLog> parse_duckdb_log(ByteView bytes, std::string_view path) {
     return log;
 }
 
+Result<std::uint64_t> duckdb_log_size(ByteView bytes, std::uint64_t commits, std::string_view path) {
+    HF_TRY(std::size_t at, parse_version_entry(bytes, path));
+    for (std::size_t end = at; commits > 0; --commits) {
+        std::uint8_t type = 0;
+        while (type != k_type_flush) {
+            if (bytes.size() - end < k_entry_head) return fail(ErrorCode::corrupt, fmt::format("{} has fewer commits", path));
+            const auto size = load_le<std::uint64_t>(bytes.data() + end);
+            end += k_entry_head;
+            if (size > bytes.size() - end) return fail(ErrorCode::corrupt, fmt::format("{} has fewer commits", path));
+            type = entry_type(bytes.subspan(end, size));
+            end += size;
+        }
+        at = end;
+    }
+    return at;
+}
+
 std::uint64_t JoinedLog::size() const {
     std::uint64_t sum = 0;
     for (const ByteView piece : pieces) sum += piece.size();
@@ -174,6 +195,7 @@ std::optional<JoinedLog> join_duckdb_logs(const DuckDbLog& log, const DuckDbLog&
     const auto add = [&](const DuckDbLog& from) {
         joined.pieces.insert(joined.pieces.end(), from.commits.begin(), from.commits.end());
         joined.commit_count += from.commit_count;
+        joined.row_group_count += from.row_group_count;
     };
     if (!in_file) add(log);
     add(checkpoint_log);

@@ -33,10 +33,15 @@ struct DuckDbLog {
 
 /// An end inside an entry is no damage: a live log is read while it is written.
 Result<DuckDbLog> parse_duckdb_log(ByteView bytes, std::string_view path);
+/// The same for bytes that begin between two entries behind entry 0; `damaged_at` counts from there.
+DuckDbLog parse_duckdb_entries(ByteView bytes);
+/// The length of a log that ends behind this many of its commits. corrupt: it has fewer.
+Result<std::uint64_t> duckdb_log_size(ByteView bytes, std::uint64_t commits, std::string_view path);
 
 struct JoinedLog {
     std::vector<ByteView> pieces;    // to be written one after the other; none: no log is needed
     std::uint64_t commit_count = 0;
+    std::uint64_t row_group_count = 0;    // as in DuckDbLog
     std::uint64_t size() const;
 };
 

@@ -1,0 +1,447 @@
+#include "holdfast/source/duckdb_keeper.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "holdfast/base/log.hpp"
+#include "holdfast/base/xxh64.hpp"
+#include "holdfast/os/crash_point.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+
+namespace holdfast::source {
+namespace {
+
+constexpr unsigned k_tries_max = 30;
+constexpr std::size_t k_overlap = 4096;    // of DuckDB's log, compared before its new end is believed
+constexpr std::uint64_t k_tail_max = std::uint64_t(64) << 20;
+constexpr std::string_view k_unfinished = "-tmp";
+
+Result<os::Fd> lock_folder(const std::string& folder) {
+    HF_TRY(os::Fd fd, os::open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+    if (errno != EWOULDBLOCK) return fail(errno_error(errno, fmt::format("cannot lock {}/lock", folder)));
+    return fail(ErrorCode::locked, fmt::format("another process keeps states in {}", folder),
+                "one `holdfast duckdb watch` for each database is enough: stop the other one first");
+}
+
+Result<std::optional<struct stat>> look(const std::string& path) {
+    auto status = os::status_of(path);
+    if (!status && status.error().code == ErrorCode::not_found) return std::optional<struct stat>();
+    if (!status) return fail(status.error());
+    return std::optional(*status);
+}
+
+Status sync_data(int fd, const std::string& what) {
+    if (::fdatasync(fd) == 0) return {};
+    return fail(errno_error(errno, "cannot write " + what));
+}
+
+Status rename_into_place(const std::string& path) {
+    if (::rename((path + std::string(k_unfinished)).c_str(), path.c_str()) == 0) return {};
+    return fail(errno_error(errno, "cannot write " + path));
+}
+
+}    // namespace
+
+DuckDbKeeper::DuckDbKeeper(DuckDbKeeperOptions options, Clock& clock, os::Fd lock)
+    : options_(std::move(options)),
+      clock_(clock),
+      lock_(std::move(lock)),
+      live_(options_.path, options_.folder + "/reading", clock) {}
+
+Result<std::unique_ptr<DuckDbKeeper>> DuckDbKeeper::open(DuckDbKeeperOptions options, Clock& clock) {
+    HF_DO(os::make_folders(options.folder));
+    HF_TRY(os::Fd lock, lock_folder(options.folder));
+    std::unique_ptr<DuckDbKeeper> keeper(new DuckDbKeeper(std::move(options), clock, std::move(lock)));
+    HF_DO(keeper->load());
+    return keeper;
+}
+
+// What earlier keepers left: what a kill left unfinished goes, the newest whole map says which blocks are known.
+Status DuckDbKeeper::load() {
+    HF_TRY(const auto names, os::list_folder(options_.folder));
+    for (const std::string& name : names) {
+        const std::string path = options_.folder + "/" + name;
+        if (name.ends_with(k_unfinished)) ::unlink(path.c_str());
+        if (name.starts_with("verify-")) (void)os::remove_tree(path);
+        if (const auto number = generation_number(name, ".log"))
+            if (!os::exists(generation_file(options_.folder, *number, ".blocks"))) ::unlink(path.c_str());
+        const auto number = generation_number(name, ".blocks");
+        if (!number) continue;
+        newest_ = std::max(newest_, *number);    // a damaged one keeps its number
+        auto generation = read_generation(path);
+        if (!generation) {
+            log_warning("kept blocks are damaged", {{"file", path}, {"why", generation.error().message}});
+            continue;
+        }
+        Kept kept{generation->at, generation->at, generation->stored, false, {}};
+        if (const auto frames = read_frames(generation_file(options_.folder, *number, ".log"))) {
+            kept.restorable = true;
+            if (!frames->empty()) kept.until = frames->back().at;
+        }
+        for (const KeptBlock& block : generation->blocks) ++kept.needs[block.generation];
+        if (kept.restorable && os::exists(generation_file(options_.folder, *number, ".verified"))) verified_ = *number;
+        if (kept.restorable) current_ = *std::move(generation);
+        kept_.emplace(*number, std::move(kept));
+    }
+    // A map is worth something only with the files that it names.
+    const auto complete = [&] {
+        const auto found = kept_.find(current_.number);
+        return found != kept_.end() && std::ranges::all_of(found->second.needs, [&](const auto& need) {
+                   return kept_.contains(need.first);
+               });
+    };
+    if (!complete()) current_ = {};
+    return {};
+}
+
+Result<DuckDbKeeper::Taken> DuckDbKeeper::take() {
+    const Timestamp at = clock_.now();
+    bool distrust = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        distrust = std::exchange(distrust_, false);
+    }
+    if (distrust) {
+        current_ = {};
+        has_current_ = false;
+    }
+    if (has_current_) {
+        HF_TRY(const struct stat now, os::status_of(options_.path));
+        has_current_ = now.st_dev == device_ && now.st_ino == inode_;    // else another file took its place
+    }
+    if (has_current_) {
+        HF_TRY(const auto tail, take_tail(at));
+        if (tail) return *tail;
+        HF_TRY(const auto log, take_log(at));
+        if (log) return *log;
+    }
+    return take_blocks(at);
+}
+
+// The new end of a log that only grows. Nullopt: it takes more than that to know.
+Result<std::optional<DuckDbKeeper::Taken>> DuckDbKeeper::take_tail(Timestamp at) {
+    const std::optional<Taken> unknown;
+    if (!only_grows_ && log_bytes_ > 0) return unknown;
+    HF_TRY(const os::Fd file, os::open_file(options_.path, O_RDONLY));
+    HF_TRY(const DuckDbHeaderBytes start, LiveDuckDb::read_header_bytes(file.get()));
+    if (start != current_.headers) return unknown;
+    HF_TRY(const auto wal, look(options_.path + ".wal"));
+    const std::uint64_t size = wal ? static_cast<std::uint64_t>(wal->st_size) : 0;
+    if (size < wal_end_ || size - wal_end_ > k_tail_max || (wal_end_ == 0 && size > 0)) return unknown;
+    Bytes bytes;
+    db::DuckDbLog log;
+    if (size > wal_end_) {
+        HF_TRY(const os::Fd source, os::open_file(options_.path + ".wal", O_RDONLY));
+        bytes.resize(static_cast<std::size_t>(size - wal_end_) + wal_tail_.size());
+        HF_TRY(const std::size_t got, os::pread_full(source.get(), bytes, wal_end_ - wal_tail_.size()));
+        if (got != bytes.size() || !std::equal(wal_tail_.begin(), wal_tail_.end(), bytes.begin())) return unknown;
+        log = db::parse_duckdb_entries(ByteView(bytes).subspan(wal_tail_.size()));
+        if (log.damaged_at || log.marker_root) return unknown;
+    }
+    // Behind the log, in this order: its commits count only under the same headers, and if nothing goes on elsewhere.
+    HF_TRY(const auto other, look(options_.path + ".wal.checkpoint"));
+    HF_TRY(const DuckDbHeaderBytes end, LiveDuckDb::read_header_bytes(file.get()));
+    HF_TRY(const struct stat opened, os::status_of(fmt::format("/proc/self/fd/{}", file.get())));
+    HF_TRY(const struct stat named, os::status_of(options_.path));
+    if (other || end != start || opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) return unknown;
+    if (log.commit_count == 0) return std::optional(Taken{.state = newest_state_});
+    if (log.row_group_count > 0) return unknown;    // it points at blocks that were not stored
+    const ByteView added = ByteView(bytes).subspan(wal_tail_.size(), bytes.size() - wal_tail_.size() - log.uncommitted_bytes);
+    HF_TRY(const Taken taken, append(at, {added}, frames_.back().commits + log.commit_count));
+    wal_end_ += added.size();
+    const ByteView seen = ByteView(bytes).first(bytes.size() - log.uncommitted_bytes);
+    const ByteView last = seen.last(std::min(seen.size(), k_overlap));
+    wal_tail_ = Bytes(last.begin(), last.end());
+    return std::optional(taken);
+}
+
+// Both logs as they are, when what was taken of them is their beginning. Nullopt: the blocks must be looked at.
+Result<std::optional<DuckDbKeeper::Taken>> DuckDbKeeper::take_log(Timestamp at) {
+    std::optional<Taken> taken;
+    HF_TRY([[maybe_unused]] const bool fits,
+           live_.take_log(current_.headers, [&](const db::DuckDbHeaders&, const LiveDuckDb::Log& log) -> Status {
+               const db::JoinedLog& joined = log.joined;
+               if (joined.size() < log_bytes_ || joined.row_group_count != row_groups_) return {};
+               // The frames' hashes over the joined log's pieces, which need not end where frames do.
+               std::vector<ByteView> rest;
+               std::uint64_t skipped = 0, chain = 0;
+               std::size_t frame = 0;
+               Bytes content;
+               for (ByteView piece : joined.pieces)
+                   while (!piece.empty()) {
+                       if (frame == frames_.size()) {
+                           rest.push_back(piece);
+                           break;
+                       }
+                       const std::size_t n = std::min<std::size_t>(piece.size(), frames_[frame].bytes - skipped);
+                       holdfast::append(content, piece.first(n));
+                       piece = piece.subspan(n);
+                       skipped += n;
+                       while (frame < frames_.size() && skipped == frames_[frame].bytes) {
+                           chain = xxh64(content, chain);
+                           if (chain != frames_[frame].chain) return {};
+                           content.clear();
+                           skipped = 0;
+                           ++frame;
+                       }
+                   }
+               if (joined.commit_count == frames_.back().commits) {
+                   taken = Taken{.state = newest_state_};
+               } else {
+                   HF_TRY(taken, append(at, rest, joined.commit_count));
+               }
+               remember_end(log);
+               return {};
+           }));
+    return taken;
+}
+
+void DuckDbKeeper::remember_end(const LiveDuckDb::Log& log) {
+    only_grows_ = log.only_grows;
+    wal_end_ = log.only_grows ? log.wal_end : 0;
+    wal_tail_.clear();
+    if (!log.only_grows) return;
+    // Header and commits then lie one behind the other, as in the log itself.
+    for (const ByteView piece : log.joined.pieces) {
+        const ByteView last = piece.last(std::min(piece.size(), k_overlap));
+        holdfast::append(wal_tail_, last);
+    }
+    if (wal_tail_.size() > k_overlap) wal_tail_.erase(wal_tail_.begin(), wal_tail_.end() - k_overlap);
+}
+
+Result<DuckDbKeeper::Taken> DuckDbKeeper::append(Timestamp at, const std::vector<ByteView>& pieces,
+                                                 std::uint64_t commits) {
+    KeptFrame frame;
+    frame.at = at;
+    frame.commits = commits;
+    Bytes bytes(k_log_frame_size);
+    for (const ByteView piece : pieces) holdfast::append(bytes, piece);
+    const ByteView content = ByteView(bytes).subspan(k_log_frame_size);
+    frame.bytes = content.size();
+    frame.offset = log_end_ + k_log_frame_size;
+    frame.chain = xxh64(content, frames_.empty() ? 0 : frames_.back().chain);
+    const Bytes head = encode_frame(frame);
+    std::copy(head.begin(), head.end(), bytes.begin());
+    const std::string path = generation_file(options_.folder, current_.number, ".log");
+    auto written = os::pwrite_all(log_.get(), bytes, log_end_);
+    if (written) written = sync_data(log_.get(), path);
+    if (!written) {
+        has_current_ = false;    // what is behind log_end_ is not known: begin anew
+        return fail(written.error());
+    }
+    os::crash_point("duckdb_keeper.log");
+    log_end_ += bytes.size();
+    log_bytes_ += frame.bytes;
+    frames_.push_back(frame);
+    const std::scoped_lock lock(mutex_);
+    newest_state_ = {current_.number, commits, at};
+    kept_[current_.number].until = at;
+    return Taken{.kind = Taken::Kind::log, .state = newest_state_, .bytes = bytes.size()};
+}
+
+// Every block is read; stored are those that no kept file has.
+Result<bool> DuckDbKeeper::store_blocks(int file, const DuckDbHeaderBytes& start, std::uint64_t size) {
+    next_.headers = start;
+    HF_TRY(const struct stat opened, os::status_of(fmt::format("/proc/self/fd/{}", file)));
+    device_ = opened.st_dev;
+    inode_ = opened.st_ino;
+    next_.file_bytes = size;
+    next_.blocks.resize(KeptGeneration::block_count(size, next_.block_size));
+    buffer_.resize(next_.block_size);
+    const bool same_shape = current_.block_size == next_.block_size;
+    std::size_t moved = 0;    // known blocks that were stored again so that an old file can go
+    const std::size_t moved_max = next_.blocks.size() / 16 + 1;
+    for (std::size_t i = 0; i < next_.blocks.size(); ++i) {
+        if (i % 64 == 0 && os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + options_.path);
+        const ByteSpan room = ByteSpan(buffer_).first(next_.block_bytes(i));
+        HF_TRY(const std::size_t got, os::pread_full(file, room, next_.block_begin(i)));
+        if (got != room.size()) return false;
+        const std::uint64_t hash = xxh64(room);
+        if (same_shape && i < current_.blocks.size() && current_.blocks[i].hash == hash &&
+            current_.block_bytes(i) == room.size()) {
+            if (!is_retiring(current_.blocks[i].generation) || ++moved > moved_max) {
+                next_.blocks[i] = current_.blocks[i];
+                continue;
+            }
+        }
+        auto place = stored_by_place_.find(static_cast<std::uint64_t>(i));
+        if (place == stored_by_place_.end() || stored_hashes_[place->second] != hash) {
+            const auto index = static_cast<std::uint32_t>(stored_hashes_.size());
+            HF_DO(os::pwrite_all(blocks_file_.get(), room, std::uint64_t(index) * next_.block_size));
+            stored_hashes_.push_back(hash);
+            place = stored_by_place_.insert_or_assign(static_cast<std::uint64_t>(i), index).first;
+        }
+        next_.blocks[i] = {hash, next_.number, place->second};
+    }
+    return true;
+}
+
+Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
+    next_ = {};
+    next_.number = newest_ + 1;
+    next_.at = at;
+    stored_hashes_.clear();
+    stored_by_place_.clear();
+    const std::string blocks_path = generation_file(options_.folder, next_.number, ".blocks");
+    const std::string log_path = generation_file(options_.folder, next_.number, ".log");
+    const int flags = O_RDWR | O_CREAT | O_TRUNC;
+    HF_TRY(blocks_file_, os::open_file(blocks_path + std::string(k_unfinished), flags));
+    HF_TRY(os::Fd log_file, os::open_file(log_path + std::string(k_unfinished), flags));
+    KeptFrame frame;
+    std::uint64_t row_groups = 0, log_end = 0, map_size = 0;
+
+    LiveDuckDb::Taker taker;
+    taker.log = [&](const db::DuckDbHeaders& headers, const LiveDuckDb::Log& log) -> Status {
+        next_.block_size = headers.block_size;
+        frame = {};
+        frame.at = at;
+        frame.bytes = log.joined.size();
+        frame.commits = log.joined.commit_count;
+        frame.offset = k_log_frame_size;
+        Bytes bytes(k_log_frame_size);
+        for (const ByteView piece : log.joined.pieces) holdfast::append(bytes, piece);
+        frame.chain = xxh64(ByteView(bytes).subspan(k_log_frame_size));
+        const Bytes head = encode_frame(frame);
+        std::copy(head.begin(), head.end(), bytes.begin());
+        row_groups = log.joined.row_group_count;
+        log_end = bytes.size();
+        remember_end(log);
+        if (::ftruncate(log_file.get(), 0) != 0) return fail(errno_error(errno, "cannot write " + log_path));
+        return os::pwrite_all(log_file.get(), bytes, 0);
+    };
+    taker.blocks = [&](int file, const DuckDbHeaderBytes& start, std::uint64_t size) {
+        return store_blocks(file, start, size);
+    };
+    taker.settle = [&]() -> Status {
+        next_.stored = static_cast<std::uint32_t>(stored_hashes_.size());
+        const std::uint64_t offset = std::uint64_t(next_.stored) * next_.block_size;
+        const Bytes map = encode_generation(next_, offset);
+        map_size = map.size();
+        HF_DO(os::pwrite_all(blocks_file_.get(), map, offset));
+        if (::ftruncate(blocks_file_.get(), static_cast<off_t>(offset + map.size())) != 0)
+            return fail(errno_error(errno, "cannot write " + blocks_path));
+        HF_DO(sync_data(log_file.get(), log_path));
+        return sync_data(blocks_file_.get(), blocks_path);
+    };
+    const auto tries = live_.take(taker, k_tries_max);
+    if (!tries) {
+        has_current_ = false;
+        ::unlink((blocks_path + std::string(k_unfinished)).c_str());
+        ::unlink((log_path + std::string(k_unfinished)).c_str());
+        return fail(tries.error());
+    }
+    has_current_ = false;
+    os::crash_point("duckdb_keeper.written");
+    // The log first: blocks without a log are no state, and a log without blocks is none either.
+    HF_DO(rename_into_place(log_path));
+    os::crash_point("duckdb_keeper.log_named");
+    HF_DO(rename_into_place(blocks_path));
+    os::crash_point("duckdb_keeper.blocks_named");
+    HF_DO(os::sync_folder(options_.folder));
+
+    current_ = next_;
+    has_current_ = true;
+    log_ = std::move(log_file);
+    blocks_file_ = os::Fd();
+    frames_ = {frame};
+    log_bytes_ = frame.bytes;
+    row_groups_ = row_groups;
+    log_end_ = log_end;
+    {
+        const std::scoped_lock lock(mutex_);
+        newest_ = current_.number;
+        newest_state_ = {current_.number, frame.commits, at};
+        Kept kept{at, at, current_.stored, true, {}};
+        for (const KeptBlock& block : current_.blocks) ++kept.needs[block.generation];
+        kept_[current_.number] = std::move(kept);
+        expire(at);
+    }
+    return Taken{.kind = Taken::Kind::blocks,
+                 .state = newest_state_,
+                 .bytes = std::uint64_t(current_.stored) * current_.block_size + map_size + log_end,
+                 .blocks = current_.stored,
+                 .tries = *tries};
+}
+
+// A generation's states end when the next one begins; they expire when that is long enough ago.
+void DuckDbKeeper::expire(Timestamp now) {
+    std::set<std::uint32_t> needed;
+    for (auto kept = kept_.begin(); kept != kept_.end(); ++kept) {
+        auto& [number, states] = *kept;
+        if (!states.restorable) continue;
+        const auto next = std::find_if(std::next(kept), kept_.end(), [](const auto& k) { return k.second.restorable; });
+        const bool stays = next == kept_.end() || number == verified_ || number == pinned_ ||
+                           now - next->second.at < options_.keep;
+        if (stays) {
+            for (const auto& [generation, count] : states.needs) needed.insert(generation);
+            continue;
+        }
+        // First the log: without it the rest is no state any more.
+        if (::unlink(generation_file(options_.folder, number, ".log").c_str()) != 0 && errno != ENOENT) continue;
+        os::crash_point("duckdb_keeper.log_expired");
+        ::unlink(generation_file(options_.folder, number, ".verified").c_str());
+        states.restorable = false;
+    }
+    retiring_.clear();
+    const auto& newest_needs = kept_[newest_].needs;
+    for (auto kept = kept_.begin(); kept != kept_.end();) {
+        const std::uint32_t number = kept->first;
+        if (kept->second.restorable || needed.contains(number)) {
+            const auto used = newest_needs.find(number);
+            if (!kept->second.restorable && used != newest_needs.end() && used->second * 2 < kept->second.stored)
+                retiring_.emplace(number, used->second);
+            ++kept;
+            continue;
+        }
+        ::unlink(generation_file(options_.folder, number, ".blocks").c_str());
+        kept = kept_.erase(kept);
+    }
+}
+
+Result<json::Value> DuckDbKeeper::verify(db::DuckDbCheck::Depth depth) {
+    DuckDbState state;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (newest_state_.generation == 0)
+            return fail(ErrorCode::not_found, fmt::format("no state of {} is kept yet", options_.path));
+        state = newest_state_;
+        pinned_ = state.generation;
+    }
+    const auto check = [&]() -> Result<json::Value> {
+        if (!options_.scratch.empty()) HF_DO(os::make_folders(options_.scratch));
+        HF_TRY(const os::TempFolder folder,
+               os::TempFolder::create("verify-", options_.scratch.empty() ? options_.folder : options_.scratch));
+        const std::string copy = folder.path() + "/copy.duckdb";
+        HF_TRY([[maybe_unused]] const auto written, DuckDbStates(options_.folder).write(state, copy, false));
+        HF_TRY(db::DuckDbChecker checker, db::DuckDbChecker::start(copy, {.depth = depth}));
+        return checker.finish();
+    };
+    auto found = check();
+    const std::scoped_lock lock(mutex_);
+    pinned_ = 0;
+    if (!found) {
+        // Once: what is damaged in the database itself would be stored again each time.
+        distrust_ = found.error().code == ErrorCode::corrupt && !std::exchange(distrusted_, true);
+        return fail(found.error().within(fmt::format("state {} of {}", state.name(), options_.path)));
+    }
+    json::Value verified = json::Value::object({{"generation", std::uint64_t(state.generation)},
+                                                {"commits", state.commits},
+                                                {"at", to_rfc3339(state.at)},
+                                                {"checked", to_rfc3339(clock_.now())},
+                                                {"facts", *std::move(found)}});
+    HF_DO(os::write_file(generation_file(options_.folder, state.generation, ".verified"),
+                         as_bytes(json::dump(verified))));
+    distrusted_ = false;
+    verified_ = state.generation;
+    return verified;
+}
+
+}    // namespace holdfast::source
