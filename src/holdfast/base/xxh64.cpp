@@ -3,8 +3,8 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t k_1 = 0x9E3779B185EBCA87, k_2 = 0xC2B2AE3D27D4EB4F, k_3 = 0x165667B19E3779F9, k_4 = 0x85EBCA77C2B2AE63,
-                        k_5 = 0x27D4EB2F165667C5;
+constexpr std::uint64_t k_1 = 0x9E3779B185EBCA87, k_2 = 0xC2B2AE3D27D4EB4F, k_3 = 0x165667B19E3779F9,
+                        k_4 = 0x85EBCA77C2B2AE63, k_5 = 0x27D4EB2F165667C5;
 
 std::uint64_t round(std::uint64_t lane, std::uint64_t word) { return std::rotl(lane + word * k_2, 31) * k_1; }
 std::uint64_t merge(std::uint64_t sum, std::uint64_t lane) { return (sum ^ round(0, lane)) * k_1 + k_4; }

@@ -42,6 +42,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
     all.push_back(key_store_command());
     for (auto& command : journal_commands()) all.push_back(std::move(command));
     for (auto& command : config_commands()) all.push_back(std::move(command));
+    for (auto& command : duckdb_commands()) all.push_back(std::move(command));
     all.push_back(copy_command());
     all.push_back(rekey_command());
     all.push_back(repair_index_command());
@@ -58,6 +59,7 @@ std::string_view group_help(std::string_view group) {
     if (group == "key") return "the passwords of the repository";
     if (group == "journal") return "what a trading engine wrote down: look, check, export";
     if (group == "config") return "versions of configuration files: keep, check, compare, bring back";
+    if (group == "duckdb") return "states of live DuckDB files: keep, list, bring back, repair";
     if (group == "repair") return "mend a damaged repository: index, packs, snapshots";
     return {};
 }

@@ -163,7 +163,8 @@ Result<std::uint64_t> duckdb_log_size(ByteView bytes, std::uint64_t commits, std
     for (std::size_t end = at; commits > 0; --commits) {
         std::uint8_t type = 0;
         while (type != k_type_flush) {
-            if (bytes.size() - end < k_entry_head) return fail(ErrorCode::corrupt, fmt::format("{} has fewer commits", path));
+            if (bytes.size() - end < k_entry_head)
+                return fail(ErrorCode::corrupt, fmt::format("{} has fewer commits", path));
             const auto size = load_le<std::uint64_t>(bytes.data() + end);
             end += k_entry_head;
             if (size > bytes.size() - end) return fail(ErrorCode::corrupt, fmt::format("{} has fewer commits", path));

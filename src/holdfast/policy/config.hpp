@@ -109,6 +109,11 @@ struct DuckDbConfig {
     std::string name;    // default: the file's name without .duckdb, .ddb or .db; artefacts are duckdb/<name>.duckdb
     std::string path;
     Proof proof = Proof::digest;
+    // For `holdfast duckdb watch`:
+    std::uint32_t keep_every_milliseconds = 500;
+    std::uint32_t keep_minutes = 60;    // how long a kept state can be had
+    std::uint32_t verify_every_minutes = 5;    // 0: never
+    std::string states_folder;    // empty: ".holdfast" beside the file
 };
 
 struct ClickHouseConfig {

@@ -34,9 +34,6 @@ enum class DuckDbPlace { empty, guarded, taken };
 /// What is at X: nothing, the guard of a killed run, or something else.
 Result<DuckDbPlace> look_at_duckdb(const std::string& target);
 
-/// DuckDB's own kind of lock on the whole file: held, it keeps programs from opening what is being replaced. locked: one has it.
-Result<os::Fd> lock_duckdb(const std::string& target);
-
 /// Whether a log without its file, or beside a guard, lies at X.
 bool has_leftover_log(const std::string& target);
 

@@ -11,6 +11,7 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/recovery/duckdb_back.hpp"
 #include "holdfast/recovery/duckdb_switch.hpp"
 #include "holdfast/recovery/postgres_folder.hpp"
 #include "holdfast/recovery/postgres_physical.hpp"

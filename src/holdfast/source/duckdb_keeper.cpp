@@ -94,9 +94,8 @@ Status DuckDbKeeper::load() {
     // A map is worth something only with the files that it names.
     const auto complete = [&] {
         const auto found = kept_.find(current_.number);
-        return found != kept_.end() && std::ranges::all_of(found->second.needs, [&](const auto& need) {
-                   return kept_.contains(need.first);
-               });
+        return found != kept_.end() &&
+               std::ranges::all_of(found->second.needs, [&](const auto& need) { return kept_.contains(need.first); });
     };
     if (!complete()) current_ = {};
     return {};
@@ -154,7 +153,8 @@ Result<std::optional<DuckDbKeeper::Taken>> DuckDbKeeper::take_tail(Timestamp at)
     if (other || end != start || opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) return unknown;
     if (log.commit_count == 0) return std::optional(Taken{.state = newest_state_});
     if (log.row_group_count > 0) return unknown;    // it points at blocks that were not stored
-    const ByteView added = ByteView(bytes).subspan(wal_tail_.size(), bytes.size() - wal_tail_.size() - log.uncommitted_bytes);
+    const ByteView added =
+        ByteView(bytes).subspan(wal_tail_.size(), bytes.size() - wal_tail_.size() - log.uncommitted_bytes);
     HF_TRY(const Taken taken, append(at, {added}, frames_.back().commits + log.commit_count));
     wal_end_ += added.size();
     const ByteView seen = ByteView(bytes).first(bytes.size() - log.uncommitted_bytes);
@@ -260,7 +260,8 @@ Result<bool> DuckDbKeeper::store_blocks(int file, const DuckDbHeaderBytes& start
     std::size_t moved = 0;    // known blocks that were stored again so that an old file can go
     const std::size_t moved_max = next_.blocks.size() / 16 + 1;
     for (std::size_t i = 0; i < next_.blocks.size(); ++i) {
-        if (i % 64 == 0 && os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + options_.path);
+        if (i % 64 == 0 && os::stop_requested())
+            return fail(ErrorCode::cancelled, "stopped while reading " + options_.path);
         const ByteSpan room = ByteSpan(buffer_).first(next_.block_bytes(i));
         HF_TRY(const std::size_t got, os::pread_full(file, room, next_.block_begin(i)));
         if (got != room.size()) return false;
@@ -378,8 +379,8 @@ void DuckDbKeeper::expire(Timestamp now) {
         auto& [number, states] = *kept;
         if (!states.restorable) continue;
         const auto next = std::find_if(std::next(kept), kept_.end(), [](const auto& k) { return k.second.restorable; });
-        const bool stays = next == kept_.end() || number == verified_ || number == pinned_ ||
-                           now - next->second.at < options_.keep;
+        const bool stays =
+            next == kept_.end() || number == verified_ || number == pinned_ || now - next->second.at < options_.keep;
         if (stays) {
             for (const auto& [generation, count] : states.needs) needed.insert(generation);
             continue;

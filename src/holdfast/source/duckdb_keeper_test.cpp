@@ -38,7 +38,8 @@ protected:
         for (const char* suffix : {"", ".wal"}) (void)os::remove_tree(copy_ + suffix);
     }
     std::unique_ptr<DuckDbKeeper> keeper(Duration keep = 1h) {
-        auto made = DuckDbKeeper::open({.path = file_, .folder = states_.folder(), .keep = keep, .scratch = {}}, clock_);
+        auto made =
+            DuckDbKeeper::open({.path = file_, .folder = states_.folder(), .keep = keep, .scratch = {}}, clock_);
         EXPECT_TRUE(made) << made.error().message;
         return made ? *std::move(made) : nullptr;
     }
@@ -121,7 +122,8 @@ INSTANTIATE_TEST_SUITE_P(
                            {"checkpoint_threshold=50KB", "storage_compatibility_version=v1.5.0"}}),
     [](const auto& load) { return std::string(load.param.name); });
 
-constexpr const char* k_big = "CREATE TABLE t AS SELECT i, hash(i) AS h, hash(i + 1) AS g FROM range(1500000) r(i); CHECKPOINT";
+constexpr const char* k_big =
+    "CREATE TABLE t AS SELECT i, hash(i) AS h, hash(i + 1) AS g FROM range(1500000) r(i); CHECKPOINT";
 
 // DD-02: the cost follows what changed.
 TEST_F(KeptDuckDb, StoresWhatChangedAndNothingElse) {
@@ -294,7 +296,8 @@ TEST_F(KeptDuckDb, NeverGivesOutWhatIsDamaged) {
             remove_copy();
             // Padding that nothing uses may differ; what comes out must not.
             if (states_.write(state, copy_, false)) {
-                EXPECT_TRUE(*os::read_file(copy_) == file && *os::read_file(copy_ + ".wal") == log) << suffix << " " << at;
+                EXPECT_TRUE(*os::read_file(copy_) == file && *os::read_file(copy_ + ".wal") == log)
+                    << suffix << " " << at;
             }
             change_byte(path, at);
         }

@@ -179,9 +179,10 @@ Result<bool> LiveDuckDb::read_log(int file, const db::DuckDbHeaders& headers,
         const auto joined = may_be_renamed ? std::nullopt : db::join_duckdb_logs(log, checkpoint_log, headers.root);
         if (joined) {
             checkpoint_runs_ = log.marker_root && *log.marker_root != headers.root;
-            HF_DO(use(headers, {.joined = *joined,
-                                .only_grows = !log.header.empty() && !log.marker_root && checkpoint_image.bytes().empty(),
-                                .wal_end = log_image.bytes().size() - log.uncommitted_bytes}));
+            HF_DO(
+                use(headers, {.joined = *joined,
+                              .only_grows = !log.header.empty() && !log.marker_root && checkpoint_image.bytes().empty(),
+                              .wal_end = log_image.bytes().size() - log.uncommitted_bytes}));
             return true;
         }
         remember_log(log, checkpoint_log);
@@ -224,7 +225,8 @@ Result<bool> LiveDuckDb::take_log(const DuckDbHeaderBytes& known,
     if (start != known) return false;
     HF_TRY(const db::DuckDbHeaders headers, db::parse_duckdb_headers(start, path_));
     bool fits = false;
-    HF_TRY(const bool has_log, read_log(file.get(), headers, [&](const db::DuckDbHeaders& of, const Log& read) -> Status {
+    HF_TRY(const bool has_log,
+           read_log(file.get(), headers, [&](const db::DuckDbHeaders& of, const Log& read) -> Status {
                // After the log: a checkpoint that ended meanwhile has taken it away, or put another in its place.
                HF_TRY(const DuckDbHeaderBytes end, read_header_bytes(file.get()));
                HF_TRY(const struct stat opened, os::status_of(fmt::format("/proc/self/fd/{}", file.get())));

@@ -42,7 +42,8 @@ private:
 };
 
 // The log's frames up to the one with the last of these commits, then cut behind it.
-Result<std::uint64_t> write_log(const std::string& from, const DuckDbState& state, const std::string& to, bool durable) {
+Result<std::uint64_t> write_log(const std::string& from, const DuckDbState& state, const std::string& to,
+                                bool durable) {
     HF_TRY(const auto frames, read_frames(from));
     if (state.commits > (frames.empty() ? 0 : frames.back().commits))
         return fail(ErrorCode::corrupt, fmt::format("{} ends before the commits of state {}", from, state.name()),
@@ -152,13 +153,15 @@ Result<DuckDbState> DuckDbStates::find(std::string_view name) const {
         return error == std::errc() && end == text.data() + text.size();
     };
     if (!number(generation, state.generation) || (plus != name.npos && !number(commits, state.commits)))
-        return fail(ErrorCode::usage, fmt::format("'{}' is no state: \"12\" or \"12+340\"", name), std::string(k_lists));
+        return fail(ErrorCode::usage, fmt::format("'{}' is no state: \"12\" or \"12+340\"", name),
+                    std::string(k_lists));
     HF_TRY(const List kept, list());
     for (const KeptStates& states : kept.states) {
         if (states.generation.number != state.generation) continue;
         if (plus == name.npos) state.commits = states.commits();
         if (state.commits > states.commits())
-            return fail(ErrorCode::not_found, fmt::format("generation {} has {} commits in its log", generation, states.commits()),
+            return fail(ErrorCode::not_found,
+                        fmt::format("generation {} has {} commits in its log", generation, states.commits()),
                         std::string(k_lists));
         state.at = states.generation.at;
         for (const KeptFrame& frame : states.frames)
@@ -181,8 +184,7 @@ Result<DuckDbStates::Written> DuckDbStates::write(const DuckDbState& state, cons
         const auto file = files.of(block.generation);
         if (!file) return fail(expired(file.error(), state));
         const ByteSpan room = ByteSpan(buffer).first(generation->block_bytes(i));
-        HF_TRY(const std::size_t got,
-               os::pread_full(*file, room, std::uint64_t(block.index) * generation->block_size));
+        HF_TRY(const std::size_t got, os::pread_full(*file, room, std::uint64_t(block.index) * generation->block_size));
         if (got != room.size() || xxh64(room) != block.hash)
             return fail(ErrorCode::corrupt,
                         fmt::format("block {} of {} is damaged", block.index,
