@@ -118,8 +118,11 @@ Result<bool> LiveDuckDb::attempt(const Taker& taker) {
     HF_TRY(const bool runs, sees_checkpoint(headers.root));
     if (runs && is_open_somewhere(file.get())) return moved_on();
     if (taker.settle) HF_DO(taker.settle());
-    // A checkpoint that found no log leaves no marker: its header follows its first freed block within an fsync or two.
-    if (const Duration left = read + k_header_follows - clock_.instant(); left > Duration::zero()) clock_.sleep(left);
+    // A checkpoint that found no log leaves no marker: its header follows its first freed block within an fsync or two. Whoever wrote
+    // one and closed the database has written it by now.
+    if (const Duration left = read + k_header_follows - clock_.instant();
+        left > Duration::zero() && is_open_somewhere(file.get()))
+        clock_.sleep(left);
     HF_TRY(const DuckDbHeaderBytes end, read_header_bytes(file.get()));
     if (end != start) return moved_on();
     // Another file may have been put in its place by rename: then the log was that one's.
