@@ -1,4 +1,4 @@
-// `holdfast duckdb watch|states|restore`.
+// `holdfast duckdb watch|states|restore|repair`.
 
 #include <fmt/core.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/service.hpp"
-#include "holdfast/recovery/duckdb_back.hpp"
+#include "holdfast/recovery/duckdb_repair.hpp"
 #include "holdfast/source/duckdb_keeper.hpp"
 
 namespace holdfast::cli {
@@ -408,6 +408,72 @@ Examples
     bool verified_ = false, replace_ = false, dry_run_ = false;
 };
 
+// ---- repair
+
+class DuckDbRepairCommand final : public Command {
+    std::string_view name() const override { return "duckdb repair"; }
+    std::string_view help() const override {
+        return "is the log of a DuckDB file damaged? open it up to the last whole commit";
+    }
+    std::string_view examples() const override {
+        return R"(Says whether X.wal is damaged, where, and exactly which commits are lost; DuckDB refuses such a database, or drops commits without a
+word. With --replace a copy with the whole commits is made, read through by libduckdb, and takes the database's place; the database
+with its damaged log goes aside. While a program has the database open nothing is lost yet: let it CHECKPOINT instead.
+
+Exit status: 0 whole or repaired, 1 damaged.
+
+Examples
+  holdfast duckdb repair trades
+  holdfast duckdb repair /srv/trades.duckdb --replace
+)";
+    }
+    void declare(Options& options) override {
+        options.argument("DATABASE", database_, Options::Need::required, k_database_help);
+        options.flag("--replace", replace_, "put what is there aside, and the repaired one in its place");
+    }
+    Result<int> run(const Session& session) override {
+        HF_TRY(const Watched one, find_watched(session, database_));
+        const std::string& path = one.config.path;
+        {
+            HF_TRY([[maybe_unused]] const os::Fd nobody_has_it, recovery::lock_duckdb(path));
+        }
+        HF_TRY(const auto logs, recovery::examine_duckdb_logs(path));
+        json::Value report = json::Value::object({{"path", path},
+                                                  {"damaged", logs.damaged()},
+                                                  {"commits", logs.mended_commits},
+                                                  {"log", logs.log.to_json()},
+                                                  {"checkpoint_log", logs.checkpoint_log.to_json()}});
+        if (!session.global.json && !session.global.quiet) {
+            print(fmt::format("{}.wal: {}\n", printable(path), printable(logs.log.text())));
+            if (logs.checkpoint_log.damaged())
+                print(fmt::format("{}.wal.checkpoint: {}\n", printable(path), printable(logs.checkpoint_log.text())));
+        }
+        if (!logs.damaged() || !replace_) {
+            if (session.global.json)
+                print_json(report);
+            else if (logs.damaged())
+                print_note("nothing was changed: --replace repairs it\n");
+            return logs.damaged() ? 1 : 0;
+        }
+        const recovery::DuckDbBack back{.target = path,
+                                        .existing = recovery::WhenExisting::switch_over,
+                                        .clock = session.clock,
+                                        .say = [&](std::string_view text) {
+                                            if (session.people()) print_note(fmt::format("{}\n", text));
+                                        }};
+        HF_TRY(const json::Value done, recovery::put_duckdb_back(back, recovery::mended_duckdb(logs)));
+        report.set("old_one_is_at", done["old_one_is_at"]).set("tables", done["tables"]);
+        if (session.global.json)
+            print_json(report);
+        else if (!session.global.quiet)
+            print(fmt::format("{} is repaired; as it was it lies at {}, with its log\n", printable(path),
+                              printable(done["old_one_is_at"].text())));
+        return 0;
+    }
+    std::string database_;
+    bool replace_ = false;
+};
+
 }    // namespace
 
 std::vector<std::unique_ptr<Command>> duckdb_commands() {
@@ -415,6 +481,7 @@ std::vector<std::unique_ptr<Command>> duckdb_commands() {
     all.push_back(std::make_unique<DuckDbWatchCommand>());
     all.push_back(std::make_unique<DuckDbStatesCommand>());
     all.push_back(std::make_unique<DuckDbRestoreCommand>());
+    all.push_back(std::make_unique<DuckDbRepairCommand>());
     return all;
 }
 

@@ -199,7 +199,8 @@ void LiveDuckDb::remember_log(const db::DuckDbLog& log, const db::DuckDbLog& che
         why_ = {ErrorCode::corrupt,
                 fmt::format("{}{} is damaged at byte {}: DuckDB would not open the database", path_, suffix,
                             log.damaged_at ? *log.damaged_at : *checkpoint_log.damaged_at),
-                "keep both files; the commits before that byte can be had back by cutting the log there"};
+                "a program that has it open: CHECKPOINT there writes all into the file; else `holdfast duckdb repair` "
+                "says what is lost"};
     } else {
         why_ = {ErrorCode::changed, path_ + ".wal and .wal.checkpoint never fitted together",
                 "run the backup again; if no program has the database open, open and close it once first"};
