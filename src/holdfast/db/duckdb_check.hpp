@@ -21,7 +21,8 @@
 namespace holdfast::db {
 
 struct DuckDbCheck {
-    /// catalog: open, list. count: count the rows of each table, too. digest: read every value, check the constraints.
+    /// catalog: open, list. count: count the rows of each table, too. digest: read every value, check the constraints,
+    /// and the indexes and counts against what a scan finds.
     enum class Depth { catalog, count, digest } depth = Depth::digest;
     /// First open it for writing and fold its log into the file, so that one file is left; else nothing is written.
     bool settle = false;

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
+
 #include "holdfast/db/duckdb_check.hpp"
 #include "holdfast/db/duckdb_file.hpp"
 #include "holdfast/db/duckdb_library.hpp"
@@ -187,6 +189,34 @@ TEST_F(RealDuckDb, CheckFindsAFlippedByteInADataBlock) {
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().code, ErrorCode::corrupt);
     EXPECT_THAT(found.error().message, HasSubstr("checksum"));
+}
+
+// MT-18: two values that changed places keep the checksum of their block, so DuckDB reads them without a word.
+TEST_F(RealDuckDb, CheckFindsSwappedKeysByTheIndex) {
+    run("CREATE TABLE t (k UBIGINT PRIMARY KEY, v VARCHAR, d DATE); CREATE INDEX tv ON t (v); CREATE INDEX td ON t (d); "
+        "INSERT INTO t SELECT hash(i), 'v' || (i % 7), DATE '2026-01-01' + (i % 9)::INTEGER FROM range(300) r(i); "
+        "CHECKPOINT");
+    ASSERT_TRUE(check());
+    std::uint64_t keys[2] = {};
+    {
+        auto database = DuckDb::open(file_, DuckDb::Mode::read_only);
+        ASSERT_TRUE(database);
+        const auto rows = database->query("SELECT k FROM t WHERE rowid IN (100, 101) ORDER BY rowid");
+        ASSERT_TRUE(rows);
+        for (int i = 0; i < 2; ++i) keys[i] = std::stoull(*rows->rows.at(static_cast<std::size_t>(i)).at(0));
+    }
+    Bytes bytes = os::read_file(file_).value();
+    const ByteView pattern = std::as_bytes(std::span(keys));
+    const auto found = std::search(bytes.begin(), bytes.end(), pattern.begin(), pattern.end());
+    ASSERT_NE(found, bytes.end()) << "the column is compressed: choose other values";
+    std::swap_ranges(found, found + 8, found + 8);
+    ASSERT_TRUE(os::write_file(file_, bytes));
+    const auto checked = check();
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, ErrorCode::corrupt);
+    EXPECT_THAT(checked.error().message,
+                HasSubstr("2 of 300 keys that a scan of \"main\".\"t\" finds are not found by its index on \"k\""));
+    EXPECT_TRUE(check({.depth = DuckDbCheck::Depth::count}));    // this is what DuckDB itself sees
 }
 
 TEST_F(RealDuckDb, CheckFindsACutFile) {
