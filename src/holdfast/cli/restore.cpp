@@ -280,6 +280,15 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     return restore_stores(session, arguments, loaded.config, *repository, entry, tables.clickhouse);
 }
 
+}    // namespace
+
+recovery::Expiry expiry_of(const RestoreArguments& arguments) {
+    if (arguments.expiry == "shifted") return recovery::Expiry::shifted;
+    return arguments.expiry == "never" ? recovery::Expiry::never : recovery::Expiry::as_now;
+}
+
+namespace {
+
 class RestoreCommand final : public Command {
     std::string_view name() const override { return "restore"; }
     std::string_view help() const override { return "bring a snapshot back, into the stores or as plain files"; }

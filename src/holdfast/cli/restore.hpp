@@ -23,6 +23,9 @@ struct RestoreArguments {
     bool resume = false, undo = false, commit = false, status = false;    // of an earlier restore into the stores
 };
 
+/// --expiry, as_now without it.
+recovery::Expiry expiry_of(const RestoreArguments& arguments);
+
 /// Shows the plan, asks (or takes --yes), restores, reports. exit 3: some components failed; 1: all did.
 Result<int> restore_stores(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                            const vault::Repository& repository, const vault::SnapshotEntry& entry,

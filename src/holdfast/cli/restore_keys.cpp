@@ -51,9 +51,8 @@ Result<int> restore_keys(const Session& session, const RestoreArguments& argumen
         if (session.people()) print_note(fmt::format("{}: {}\n", redis->name, event));
     };
     recovery::RestoreContext context{
-        repository, entry, facts, repository.clock(), redis->name, where, recovery::WhenExisting::refuse, say, recovery::Expiry::as_now};
-    if (arguments.expiry == "shifted") context.expiry = recovery::Expiry::shifted;
-    if (arguments.expiry == "never") context.expiry = recovery::Expiry::never;
+        repository, entry, facts, repository.clock(), redis->name, where, recovery::WhenExisting::refuse, say};
+    context.expiry = expiry_of(arguments);
     recovery::RedisKeys keys{arguments.keys, recovery::KeyConflict::refuse, arguments.dry_run};
     if (arguments.conflict == "keep") keys.conflict = recovery::KeyConflict::keep;
     if (arguments.conflict == "replace") keys.conflict = recovery::KeyConflict::replace;

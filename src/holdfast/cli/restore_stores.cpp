@@ -43,10 +43,6 @@ Status confirm(const std::string& question, const char* otherwise) {
     return fail(ErrorCode::cancelled, "not confirmed; nothing was changed");
 }
 
-recovery::Expiry expiry_of(std::string_view word) {
-    return word == "shifted" ? recovery::Expiry::shifted : word == "never" ? recovery::Expiry::never : recovery::Expiry::as_now;
-}
-
 std::string state_folder(const policy::Config& config) { return vault::state_folder(config.state_folder); }
 
 recovery::GuidedOptions options_of(const Session& session, const policy::Config& config) {
@@ -175,7 +171,7 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     options.only = arguments.only;
     options.existing = arguments.replace ? recovery::WhenExisting::switch_over : recovery::WhenExisting::refuse;
     if (tables) options.tables = &*tables;
-    options.expiry = expiry_of(arguments.expiry);
+    options.expiry = expiry_of(arguments);
     const std::string stack = source::stack_name(config);
     HF_TRY(StackPlan plan, recovery::plan_stack(config, repository, entry, options));
     const bool usable = std::ranges::all_of(plan.components, &ComponentPlan::usable);

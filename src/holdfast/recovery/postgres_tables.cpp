@@ -615,6 +615,31 @@ Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const
     return lates;
 }
 
+// So that a restore can be undone: what there is now under each name, and where it will be kept.
+Status tell_replaced(db::PostgresConnection& live, const Work& work, const std::string& time, const RestoreContext& context) {
+    const auto is_taken = [&](const std::string& name) { return std::ranges::find(work.taken, name) != work.taken.end(); };
+    for (const auto& [from, to] : work.schemas) {
+        HF_TRY(const auto there, live.query("SELECT oid FROM pg_namespace WHERE nspname = $1", {to}));
+        HF_DO(context.replaces({.what = "schema",
+                                .place = to,
+                                .aside = is_taken(to) ? to + "_replaced_" + time : std::string(),
+                                .identity = there.empty() || !is_taken(to) ? std::string() : there[0].text(0),
+                                .database = work.name}));
+    }
+    if (!work.schemas.empty()) return {};
+    for (const Item& item : work.items) {
+        const bool taken = is_taken(item.to.text());
+        HF_TRY(const auto there, live.query("SELECT to_regclass($1)::oid", {item.to.quoted()}));
+        HF_DO(context.replaces({.what = "relation",
+                                .place = item.to.table,
+                                .aside = taken ? "holdfast_replaced_" + time : std::string(),
+                                .identity = taken ? there[0].text(0) : std::string(),
+                                .definition = item.to.schema,
+                                .database = work.name}));
+    }
+    return {};
+}
+
 Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const RestoreContext& context,
                                    const std::string& folder) {
     HF_TRY(const Lists lists, read_list(plan, work, context, folder));
@@ -628,6 +653,7 @@ Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const Res
     const std::string time = compact_time(context.clock.now());
     std::string kept;
     const std::string before = opening(work, time, kept);
+    if (context.will_replace) HF_DO(tell_replaced(live, work, time, context));
     context.say(fmt::format("loading and comparing them in database {}, in one transaction", work.name));
     HF_DO(carry(plan, work, context, lists, before, closing(work, lates, source::text_form_settings(live.server_major()))));
 

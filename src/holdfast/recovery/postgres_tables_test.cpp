@@ -4,6 +4,7 @@
 
 #include "holdfast/os/process.hpp"
 #include "holdfast/recovery/postgres_suite.hpp"
+#include "holdfast/recovery/put_back.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -93,6 +94,56 @@ TEST_F(PostgresTables, ReplaceKeepsTheOldOneInAnotherSchema) {
     const auto used = back(*captured, tables({"auth.users"}), WhenExisting::switch_over);
     ASSERT_FALSE(used);
     EXPECT_THAT(used.error().message, HasSubstr("refer to auth.users"));
+}
+
+// NS-08: a guided restore's undo, in a database that lives on.
+TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
+    const auto captured = capture();
+    ASSERT_TRUE(captured);
+    policy::Config config;
+    config.postgres.push_back({});
+    config.postgres[0].name = "postgres";
+    config.postgres[0].host = config_.host;
+    config.postgres[0].port = config_.port;
+    const PutBackContext way_back{config, clock_, folder_.path(), [](std::string_view) {}};
+    const auto nothing = [] { return Status(); };
+    const std::string kept = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^holdfast_|_replaced_|__undone_'";
+    const auto restored = [&](const PostgresPick& pick) {
+        RunPart part{.name = "postgres", .kind = "postgres"};
+        auto with = context(*captured, WhenExisting::switch_over);
+        with.will_replace = [&](const Replacement& one) -> Status {
+            part.replaced.push_back(one);
+            return {};
+        };
+        const auto done = restore_postgres_tables(config_, with, pick);
+        EXPECT_TRUE(done) << done.error().message;
+        choose_undone_names(part, clock_.now());
+        return part;
+    };
+    sql("desk", "UPDATE ticks SET px = -1; DROP TABLE log");
+    RunPart part = restored(tables({"ticks*", "log"}));
+    EXPECT_EQ(part.replaced.size(), 4u);
+    EXPECT_EQ(sql("desk", "SELECT count(*), min(px), (SELECT count(*) FROM log) FROM ticks"), "400|1|1");
+    const std::vector<Replacement> before = part.replaced;
+    ASSERT_TRUE(put_back(part, way_back, nothing));
+    for (const Replacement& one : before) EXPECT_TRUE(put_back_part(config.postgres[0], one));    // killed before it was noted
+    EXPECT_EQ(sql("desk", "SELECT count(*), min(px), to_regclass('log') IS NULL FROM ticks"), "400|-1|t");
+    EXPECT_EQ(sql("desk", kept), "2");
+    ASSERT_TRUE(remove_kept(part, way_back, nothing));
+    EXPECT_EQ(sql("desk", "DROP SCHEMA IF EXISTS " + before[0].aside + "; " + kept), "0");
+    EXPECT_EQ(sql("desk", "SELECT count(*), min(px) FROM ticks"), "400|-1");
+
+    sql("desk", "DELETE FROM auth.keys");
+    PostgresPick pick;
+    pick.schemas = {"auth"};
+    part = restored(pick);
+    EXPECT_EQ(sql("desk", "SELECT count(*) FROM auth.keys"), "2");
+    ASSERT_TRUE(put_back(part, way_back, nothing));
+    EXPECT_EQ(sql("desk", "SELECT count(*) FROM auth.keys"), "0");
+    ASSERT_TRUE(remove_kept(part, way_back, nothing));
+    EXPECT_EQ(sql("desk", kept), "0");
+    Replacement alien{.what = "schema", .place = "auth", .aside = "auth", .database = "desk"};
+    EXPECT_EQ(drop_kept_part(config.postgres[0], alien).error().code, ErrorCode::corrupt);
 }
 
 TEST_F(PostgresTables, ARenamedTableComesBesideTheLiveOne) {

@@ -65,6 +65,10 @@ Status put_one_back(const RunPart& part, const Replacement& one, const PutBackCo
         HF_TRY(const auto* config, find_component(context.config.postgres, part));
         return one.what == "cluster" ? put_back_cluster(*config, one, context) : put_back_database(*config, one);
     }
+    if (one.what == "relation" || one.what == "schema") {
+        HF_TRY(const auto* config, find_component(context.config.postgres, part));
+        return put_back_part(*config, one);
+    }
     HF_TRY(const auto* config, find_component(context.config.clickhouse, part));
     return put_back_table(*config, one);
 }
@@ -75,6 +79,10 @@ Status remove_one(const RunPart& part, const Replacement& one, const PutBackCont
     if (one.what == "database") {
         HF_TRY(const auto* config, find_component(context.config.postgres, part));
         return drop_kept_database(*config, name);
+    }
+    if (one.what == "relation" || one.what == "schema") {
+        HF_TRY(const auto* config, find_component(context.config.postgres, part));
+        return drop_kept_part(*config, one);
     }
     if (one.what == "table" || one.what == "view" || one.what == "partition") {
         HF_TRY(const auto* config, find_component(context.config.clickhouse, part));
@@ -105,9 +113,11 @@ void choose_undone_names(RunPart& part, Timestamp now) {
             one.undone = fmt::format("{}.undone-{}", one.place, mark);
         else if (one.what == "redis")
             one.undone = fmt::format("{}/undone-{}", one.place, mark);
-        else if (one.what == "database")    // 63 bytes at most; cut between letters
+        else if (one.what == "relation")
+            one.undone = "holdfast_undone_" + mark;
+        else if (one.what == "database" || one.what == "schema")    // 63 bytes at most; cut between letters
             one.undone = [&] {
-                const std::string suffix = "_undone_" + mark;
+                const std::string suffix = (one.what == "schema" ? "__undone_" : "_undone_") + mark;
                 std::size_t length = std::min(one.place.size(), 63 - suffix.size());
                 while (length > 0 && length < one.place.size() && (static_cast<unsigned char>(one.place[length]) & 0xC0) == 0x80)
                     --length;

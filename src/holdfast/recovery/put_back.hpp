@@ -35,9 +35,11 @@ std::uint64_t kept_bytes(const RunPart& part);
 Status put_back_path(const Replacement& one);
 Status put_back_cluster(const policy::PostgresConfig& config, const Replacement& one, const PutBackContext& context);
 Status put_back_database(const policy::PostgresConfig& config, const Replacement& one);
+Status put_back_part(const policy::PostgresConfig& config, const Replacement& one);    // "relation", "schema"
 Status put_back_redis(const policy::RedisConfig& config, const Replacement& one, const PutBackContext& context);
 Status put_back_table(const policy::ClickHouseConfig& config, const Replacement& one);
 Status drop_kept_database(const policy::PostgresConfig& config, const std::string& name);
+Status drop_kept_part(const policy::PostgresConfig& config, const Replacement& one);
 Status drop_kept_table(const policy::ClickHouseConfig& config, const std::string& database, const std::string& name);
 
 }    // namespace holdfast::recovery

@@ -122,6 +122,26 @@ TEST_F(PutBackTables, TablesWithRowsWithoutAndOutOfNothing) {
     EXPECT_EQ(tables(), "e,e__undone_1,n__undone_1,t");
 }
 
+TEST_F(PutBackTables, APartitionOfATableThatLivesOn) {
+    const std::string create = "(n UInt64, p UInt8) ENGINE = MergeTree PARTITION BY p ORDER BY n";
+    run("CREATE TABLE d.t " + create);
+    run("INSERT INTO d.t SELECT number, 1 FROM numbers(5)");    // restored
+    run("INSERT INTO d.t SELECT number, 2 FROM numbers(9)");    // another partition: nobody's matter
+    run("CREATE TABLE d.t__replaced_1 " + create);
+    run("INSERT INTO d.t__replaced_1 SELECT number, 1 FROM numbers(3)");
+    const auto rows = [&](const std::string& table) {
+        return value("SELECT concat(toString(countIf(p = 1)), ' ', toString(countIf(p = 2))) FROM d." + table);
+    };
+    back({.what = "partition", .place = "t", .aside = "t__replaced_1", .definition = "1", .database = "d", .undone = "t__undone_1"});
+    EXPECT_EQ(rows("t"), "3 9");
+    EXPECT_EQ(rows("t__undone_1"), "5 0");
+    EXPECT_EQ(tables(), "t,t__undone_1");
+    // There had been no such partition.
+    back({.what = "partition", .place = "t", .definition = "1", .database = "d", .undone = "t__undone_2"});
+    EXPECT_EQ(rows("t"), "0 9");
+    EXPECT_EQ(rows("t__undone_2"), "3 0");
+}
+
 TEST_F(PutBackTables, ViewsWithAndWithoutRowsOfTheirOwn) {
     run(fresh("base", "10"));
     run("CREATE VIEW d.v AS SELECT n FROM d.base WHERE n > 5");

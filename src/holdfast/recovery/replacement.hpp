@@ -16,12 +16,12 @@ namespace holdfast::recovery {
 enum class ReplacementStage { aside, back, gone };
 
 struct Replacement {
-    std::string what = {};    // "path", "cluster", "duckdb", "redis", "database", "table", "view", "partition"
+    std::string what = {};    // "path", "cluster", "duckdb", "redis", "database", "table", "view", "partition", "relation", "schema"
     std::string place = {};    // a path, or the name of a database, table or view
     std::string aside = {};    // where the old one is kept; empty: nothing was there, or nothing that holds rows
     std::string identity = {};    // of the old one: "device:inode" of a path, the OID of a database; else empty
-    std::string definition = {};    // of an old view; the ID of a partition
-    std::string database = {};    // of a table or view
+    std::string definition = {};    // of an old view; the ID of a partition; the schema of a relation
+    std::string database = {};    // of a table, view, partition, relation or schema
     std::string undone = {};    // where the restored one goes when the old one is put back; empty until then
     ReplacementStage stage = ReplacementStage::aside;
 
