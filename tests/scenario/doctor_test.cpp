@@ -71,8 +71,8 @@ TEST_F(Doctor, SpeaksOfRestoresAndSlowBackups) {
     EXPECT_EQ(told.exit, 0) << told.output;
     EXPECT_THAT(told.output, AllOf(HasSubstr("there is a newer whole backup"), HasSubstr("--only config --replace")));
     configure("[doctor]\nkept_aside_max_days = 0\nbackup_max_minutes = 0\n");
-    EXPECT_THAT(doctor().output, AllOf(HasSubstr("is still kept"), HasSubstr("holdfast restore --commit"), HasSubstr("the newest backup took"),
-                                       HasSubstr("most of it for this")));
+    EXPECT_THAT(doctor().output, AllOf(HasSubstr("is still kept"), HasSubstr("holdfast restore --commit"),
+                                       HasSubstr("the newest backup took"), HasSubstr("most of it for this")));
     ASSERT_EQ(holdfast({"restore", "--undo", "--yes", "--config", at("holdfast.toml")}).exit, 0);
     EXPECT_TRUE(os::exists(at("etc/newer")));
     ASSERT_EQ(holdfast({"restore", "--commit", "--yes", "--config", at("holdfast.toml")}).exit, 0);

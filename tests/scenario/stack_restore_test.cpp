@@ -39,7 +39,8 @@ protected:
         ASSERT_TRUE(testing::fill_files(at("config"), at("logs"), amounts_));
         ASSERT_TRUE(os::make_folders(at("duckdb"), 0755));
         ASSERT_TRUE(testing::create_trades_file(duckdb(), 1, 2000));
-        ASSERT_TRUE(redis_->talk({{"SET", "TRADING_ENABLED", "true"}, {"SET", "order:1", "new"}, {"HSET", "order:2", "state", "new"}}));
+        ASSERT_TRUE(redis_->talk(
+            {{"SET", "TRADING_ENABLED", "true"}, {"SET", "order:1", "new"}, {"HSET", "order:2", "state", "new"}}));
         write(at("postgres.password"), postgres_->password() + "\n", 0600);
         configure();
         make_cheap_repository();
@@ -149,10 +150,13 @@ paths = ["{12}"]
         for (const std::string& folder : {at("duckdb"), redis_->data_folder(), at("")})
             for (const auto& entry : std::filesystem::directory_iterator(folder)) {
                 const std::string name = entry.path().filename();
-                for (const char* mark : {"replaced-", "undone-", ".before-", "holdfast-restore", ".unfinished", ".put-back"})
+                for (const char* mark :
+                     {"replaced-", "undone-", ".before-", "holdfast-restore", ".unfinished", ".put-back"})
                     if (name.find(mark) != std::string::npos) found += name + "\n";
             }
-        found += postgres_->sql("postgres", "SELECT datname FROM pg_database WHERE datname ~ '_replaced_|_undone_|holdfast'").value_or("?");
+        found +=
+            postgres_->sql("postgres", "SELECT datname FROM pg_database WHERE datname ~ '_replaced_|_undone_|holdfast'")
+                .value_or("?");
         found += run({"curl", "-s", clickhouse_->url(), "--data-binary",
                       "SELECT name FROM system.tables WHERE position(name, '__') > 0 AND database = 'trading'"})
                      .output;
@@ -164,7 +168,9 @@ paths = ["{12}"]
         environment.insert(environment.end(), more.begin(), more.end());
         return holdfast(std::move(arguments), environment);
     }
-    json::Value last_run() const { return configured({"restore", "--status", "--json"}).json()["restores"].items().back(); }
+    json::Value last_run() const {
+        return configured({"restore", "--status", "--json"}).json()["restores"].items().back();
+    }
 
     testing::TradeAmounts amounts_{.seed = 7, .orders = 600, .order_states = 10, .ticks = 3000, .log_lines = 200};
     std::optional<testing::RedisServer> redis_;
@@ -177,8 +183,9 @@ paths = ["{12}"]
 TEST_F(GuidedRestore, IsShownDoneCheckedUndoneAndCommitted) {
     const Answer shown = configured({"restore", "latest", "--replace", "--dry-run"});
     EXPECT_EQ(shown.exit, 0) << shown.errors;
-    EXPECT_THAT(shown.output, AllOf(HasSubstr("Lost at least"), HasSubstr("15:00 min"), HasSubstr("30:00 min"), HasSubstr("not known yet"),
-                                    HasSubstr("pause trading: sh"), HasSubstr("TRADING_ENABLED = false in redis"), HasSubstr("2 keys")));
+    EXPECT_THAT(shown.output, AllOf(HasSubstr("Lost at least"), HasSubstr("15:00 min"), HasSubstr("30:00 min"),
+                                    HasSubstr("not known yet"), HasSubstr("pause trading: sh"),
+                                    HasSubstr("TRADING_ENABLED = false in redis"), HasSubstr("2 keys")));
     EXPECT_EQ(state(), changed_);
     EXPECT_EQ(hooks(), "");
 
@@ -205,7 +212,8 @@ TEST_F(GuidedRestore, IsShownDoneCheckedUndoneAndCommitted) {
     struct stat status{};
     ASSERT_EQ(::stat(report["report_file"].text().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, 0600u);
-    EXPECT_THAT(os::read_text(report["report_file"].text()).value(), AllOf(HasSubstr("met"), HasSubstr("passed"), HasSubstr("recent trades")));
+    EXPECT_THAT(os::read_text(report["report_file"].text()).value(),
+                AllOf(HasSubstr("met"), HasSubstr("passed"), HasSubstr("recent trades")));
     // The next one knows how long this one took.
     EXPECT_THAT(configured({"restore", "latest", "--replace", "--dry-run"}).output, Not(HasSubstr("not known yet")));
 
@@ -270,21 +278,36 @@ TEST_F(GuidedRestore, AHookThatFailsChangesNothingAndNoTerminalIsNoYes) {
 
 // Killed at each step; then it says where it is, and goes on or is put back.
 TEST_F(GuidedRestore, KilledAtAnyStepItGoesOnOrIsUndone) {
-    const std::vector<std::string> points{
-        "guided.pause:1",          "guided.stop:1",           "guided.restore:1",          "guided.restoring.postgres:1", "guided.replacing.database:1",
-        "guided.restored.postgres:1", "guided.replacing.table:1", "guided.restored.clickhouse:1", "guided.replacing.duckdb:1", "guided.restored.duckdb:1",
-        "guided.replacing.redis:1", "guided.restored.redis:1", "guided.replacing.path:1",   "guided.restored.files:1",     "guided.restored.logs:1",
-        "guided.start:1",          "guided.check:1",          "guided.resume:1"};
+    const std::vector<std::string> points{"guided.pause:1",
+                                          "guided.stop:1",
+                                          "guided.restore:1",
+                                          "guided.restoring.postgres:1",
+                                          "guided.replacing.database:1",
+                                          "guided.restored.postgres:1",
+                                          "guided.replacing.table:1",
+                                          "guided.restored.clickhouse:1",
+                                          "guided.replacing.duckdb:1",
+                                          "guided.restored.duckdb:1",
+                                          "guided.replacing.redis:1",
+                                          "guided.restored.redis:1",
+                                          "guided.replacing.path:1",
+                                          "guided.restored.files:1",
+                                          "guided.restored.logs:1",
+                                          "guided.start:1",
+                                          "guided.check:1",
+                                          "guided.resume:1"};
     bool undo = false;
     for (const std::string& point : points) {
         SCOPED_TRACE(point);
-        const Answer killed = configured({"restore", "latest", "--replace", "--yes"}, {{"HOLDFAST_CRASH_POINT", point}});
+        const Answer killed =
+            configured({"restore", "latest", "--replace", "--yes"}, {{"HOLDFAST_CRASH_POINT", point}});
         ASSERT_EQ(killed.exit, -9) << killed.output << killed.errors;
         EXPECT_EQ(last_run()["state"].text(), "running");
         EXPECT_THAT(configured({"restore", "--status"}).output, HasSubstr("at work, or interrupted"));
         const Answer other = configured({"restore", "latest", "--only", "logs", "--replace", "--yes"});
         EXPECT_EQ(other.exit, 1);
-        EXPECT_THAT(other.errors, AllOf(HasSubstr("was interrupted while"), HasSubstr("--resume"), HasSubstr("--undo")));
+        EXPECT_THAT(other.errors,
+                    AllOf(HasSubstr("was interrupted while"), HasSubstr("--resume"), HasSubstr("--undo")));
         if (undo) {
             const Answer undone = configured({"restore", "--undo", "--yes"});
             ASSERT_EQ(undone.exit, 0) << undone.output << undone.errors;

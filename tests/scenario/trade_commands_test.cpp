@@ -215,5 +215,38 @@ TEST_F(TradeCommands, WhatIsWrongIsSaidWithItsRemedy) {
     EXPECT_THAT(trade({"run"}).errors, HasSubstr("no account to trade"));
 }
 
+// NS-21: a restore pauses an engine that trades, and lets it go on when everything passed; one that was paused before stays so.
+TEST_F(TradeCommands, ARestorePausesTheEngineAndLetsItGoOn) {
+    make_files(at("etc"));
+    const std::string paused = fmt::format("{} --config {} trade status --json | grep -Eq '\"trading\": ?false'",
+                                           program("holdfast"), at("holdfast.toml"));
+    write(at("holdfast.toml"),
+          config("desk-1", "") + fmt::format("[[files]]\npaths = [\"{}\"]\n[restore]\ncheck_wait_seconds = 0\n"
+                                             "check_commands = [[\"sh\", \"-c\", '''{}''']]\n",
+                                             at("etc"), paused));
+    make_cheap_repository();
+    const auto configured = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {"--config", at("holdfast.toml")});
+        return holdfast(std::move(words));
+    };
+    ASSERT_EQ(configured({"backup", "--only", "config"}).exit, 0);
+    start();
+    wait_for_gate();
+    const auto trades = [&] {
+        return json::parse(trade({"status", "--json"}).output, "status").value()["trading"].boolean();
+    };
+    Answer restored = configured({"restore", "latest", "--only", "config", "--replace", "--yes"});
+    EXPECT_EQ(restored.exit, 0) << restored.output << restored.errors;
+    EXPECT_THAT(restored.errors,
+                AllOf(HasSubstr("the engine of desk-1 is paused"), HasSubstr("the engine of desk-1 goes on")));
+    EXPECT_TRUE(trades());
+    ASSERT_EQ(trade({"pause"}).exit, 0);
+    restored = configured({"restore", "latest", "--only", "config", "--replace", "--yes"});
+    EXPECT_EQ(restored.exit, 0) << restored.output << restored.errors;
+    EXPECT_FALSE(trades());
+    ASSERT_EQ(trade({"resume"}).exit, 0);
+    stop();
+}
+
 }    // namespace
 }    // namespace holdfast::scenario

@@ -86,7 +86,8 @@ private:
     std::vector<std::string_view> profiles_of(const std::string& redis) const {
         std::vector<std::string_view> profiles;
         for (const policy::TradeConfig& trade : config_.trade)
-            if (trade.redis == redis && std::ranges::find(profiles, trade.profile) == profiles.end()) profiles.push_back(trade.profile);
+            if (trade.redis == redis && std::ranges::find(profiles, trade.profile) == profiles.end())
+                profiles.push_back(trade.profile);
         return profiles;
     }
     std::uint64_t saved_keys(const std::string& redis) const {
@@ -155,20 +156,24 @@ private:
         if (newest == snapshots.rend()) return;
         const auto manifest = source::read_manifest(repository, *newest);
         if (!manifest) return;
-        const auto started = parse_rfc3339((*manifest)["started"].text()), finished = parse_rfc3339((*manifest)["finished"].text());
-        if (!started || !finished || *finished - *started <= std::chrono::minutes(config_.doctor.backup_max_minutes)) return;
+        const auto started = parse_rfc3339((*manifest)["started"].text()),
+                   finished = parse_rfc3339((*manifest)["finished"].text());
+        if (!started || !finished || *finished - *started <= std::chrono::minutes(config_.doctor.backup_max_minutes))
+            return;
         const json::Value* slowest = nullptr;
         for (const json::Value& one : (*manifest)["components"].items())
             if (!slowest || one["seconds"].number() > (*slowest)["seconds"].number()) slowest = &one;
         if (!slowest) return;
         const std::string kind = (*slowest)["kind"].text(), name = (*slowest)["name"].text();
         say(Severity::warning, name,
-            fmt::format("the newest backup took {}, most of it for this", human_duration(seconds(*finished - *started))),
+            fmt::format("the newest backup took {}, most of it for this",
+                        human_duration(seconds(*finished - *started))),
             kind == "postgres" && (*slowest)["facts"]["method"].text() != "physical"
                 ? "method = \"physical\" in [[postgres]], or proof = \"count\"; holdfast backup"
             : kind == "redis" ? "full_every_hours = 24 in [[redis]], so that most backups take only what is new"
-            : kind == "files" || kind == "logs" ? fmt::format("exclude = [\"…\"] in the table of {}", name)
-                                                : "proof = \"count\" in its table; holdfast backup --without " + name + " in the hours that matter");
+            : kind == "files" || kind == "logs"
+                ? fmt::format("exclude = [\"…\"] in the table of {}", name)
+                : "proof = \"count\" in its table; holdfast backup --without " + name + " in the hours that matter");
     }
 
     // NS-17: "database already exists", "restored data too old", and where a restore stands.
@@ -182,8 +187,8 @@ private:
         if (last.state == RunState::running || last.state == RunState::failed)
             say(Severity::trouble, "restore",
                 fmt::format("the one of {} {} while {}{}", local_time(last.started),
-                            last.state == RunState::failed ? "did not pass" : "is at work, or was interrupted", last.where(),
-                            last.paused.empty() ? "" : "; trading stays paused"),
+                            last.state == RunState::failed ? "did not pass" : "is at work, or was interrupted",
+                            last.where(), last.paused.empty() ? "" : "; trading stays paused"),
                 "holdfast restore --resume; or holdfast restore --undo");
         if (last.state == RunState::undoing || last.state == RunState::committing)
             say(Severity::trouble, "restore", "it was interrupted while " + last.where(), "holdfast restore --resume");
@@ -191,12 +196,13 @@ private:
             for (const recovery::RunPart& part : last.parts) {
                 const auto at = saved_.find(fmt::format("{}: {}", source::stack_name(config_), part.name));
                 // Made before the restore, and not taken for it.
-                if (at == saved_.end() || !at->second.complete || at->second.complete->snapshot.time <= last.snapshot_time ||
+                if (at == saved_.end() || !at->second.complete ||
+                    at->second.complete->snapshot.time <= last.snapshot_time ||
                     at->second.complete->snapshot.time >= last.started)
                     continue;
                 say(Severity::warning, part.name,
-                    fmt::format("it was restored from {}, and there is a newer whole backup of {}", local_time(last.snapshot_time),
-                                local_time(at->second.complete->snapshot.time)),
+                    fmt::format("it was restored from {}, and there is a newer whole backup of {}",
+                                local_time(last.snapshot_time), local_time(at->second.complete->snapshot.time)),
                     fmt::format("holdfast restore {} --only {} --replace", at->second.complete->id.brief(), part.name));
             }
         }
@@ -223,7 +229,8 @@ private:
                 const auto room = os::free_space(one.kept_as());
                 if (!room || *room >= std::uint64_t(config_.doctor.repository_free_min_mib) << 20) continue;
                 return say(Severity::trouble, part.name,
-                           fmt::format("its disk has {} MiB left, and what a restore replaced lies there: {}", *room >> 20, one.kept_as()),
+                           fmt::format("its disk has {} MiB left, and what a restore replaced lies there: {}",
+                                       *room >> 20, one.kept_as()),
                            "holdfast restore --commit");
             }
     }

@@ -208,9 +208,10 @@ Status choose_by_environment(RestoreArguments& arguments, const vault::Repositor
 Result<int> run_after_restore(const Session& session, const RestoreArguments& arguments) {
     if (arguments.resume + arguments.undo + arguments.commit + arguments.status != 1)
         return fail(ErrorCode::usage, "--resume, --undo, --commit and --status do not go together", "choose one");
-    if (!arguments.snapshot.empty() || !arguments.target.empty() || !arguments.keys.empty() || !arguments.only.empty() ||
-        arguments.replace || arguments.dry_run || says_something_of_files(arguments))
-        return fail(ErrorCode::usage, "--resume, --undo, --commit and --status are about an earlier restore: only --yes goes with them",
+    if (!arguments.snapshot.empty() || !arguments.target.empty() || !arguments.keys.empty() ||
+        !arguments.only.empty() || arguments.replace || arguments.dry_run || says_something_of_files(arguments))
+        return fail(ErrorCode::usage,
+                    "--resume, --undo, --commit and --status are about an earlier restore: only --yes goes with them",
                     "`holdfast restore --status` shows which");
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
     if (arguments.resume) return resume_restore(session, arguments, loaded.config);
@@ -223,7 +224,8 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (arguments.resume || arguments.undo || arguments.commit || arguments.status)
         return run_after_restore(session, arguments);
     if (arguments.snapshot.empty())
-        return fail(ErrorCode::usage, "a snapshot is needed", "write `holdfast restore latest`; `holdfast snapshots` lists others");
+        return fail(ErrorCode::usage, "a snapshot is needed",
+                    "write `holdfast restore latest`; `holdfast snapshots` lists others");
     if (!arguments.dry_run) {
         HF_TRY(arguments.dry_run, guide_flag("DRY_RUN", false));
         if (arguments.dry_run && session.people()) print_note("DRY_RUN is set: nothing will be changed\n");
@@ -331,7 +333,8 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.no_lock(arguments_.no_lock);
         options.argument("SNAPSHOT", arguments_.snapshot, Options::Need::optional,
                          "ID or latest; with --target also ID:FOLDER");
-        options.flag("--resume", arguments_.resume, "go on with a restore into the stores that was interrupted, or did not pass");
+        options.flag("--resume", arguments_.resume,
+                     "go on with a restore into the stores that was interrupted, or did not pass");
         options.flag("--undo", arguments_.undo, "put back what the last restore into the stores replaced");
         options.flag("--commit", arguments_.commit, "remove what restores into the stores have kept aside");
         options.flag("--status", arguments_.status, "where restores into the stores are, and what they keep aside");

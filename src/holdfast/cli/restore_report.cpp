@@ -36,7 +36,9 @@ std::string painted_for(int fd, Colour colour, std::string_view text) {
 }
 
 // Met, missed, or nobody waits for it.
-std::string_view verdict(double took, std::uint32_t target) { return target == 0 ? "-" : took <= target ? "met" : "missed"; }
+std::string_view verdict(double took, std::uint32_t target) {
+    return target == 0 ? "-" : took <= target ? "met" : "missed";
+}
 
 json::Value objective(double took, std::uint32_t target) {
     auto value = json::Value::object({{"seconds", took}});
@@ -58,12 +60,14 @@ Forecast Forecast::make(const policy::Config& config, const json::Value& manifes
         for (const json::Value& one : manifest["components"].items()) {
             if (one["name"].text() != component.name || one["kind"].text() != component.kind) continue;
             bytes = one["bytes"].natural();
-            if (auto holding = recovery::look_at_holding(config, component.name, component.kind, one["facts"], entry.snapshot.time))
+            if (auto holding = recovery::look_at_holding(config, component.name, component.kind, one["facts"],
+                                                         entry.snapshot.time))
                 forecast.holdings[component.name] = std::move(*holding);
         }
         if (const auto before = times.find(component.name); before != times.end()) {
             // Time grows with the bytes; what does not (servers that start) is a second or two.
-            const double growth = before->second.bytes == 0 ? 1 : static_cast<double>(bytes) / static_cast<double>(before->second.bytes);
+            const double growth =
+                before->second.bytes == 0 ? 1 : static_cast<double>(bytes) / static_cast<double>(before->second.bytes);
             forecast.expected[component.name] = before->second.seconds * std::max(0.1, growth);
         }
     }
@@ -83,7 +87,8 @@ json::Value forecast_json(const Forecast& forecast, const policy::RestoreConfig&
         if (!component.usable) one.set("why_not", component.why_not);
         if (const auto at = forecast.holdings.find(component.name); at != forecast.holdings.end()) {
             const Holding& holding = at->second;
-            auto value = json::Value::object({{"unit", holding.unit}, {"estimated", holding.estimated}, {"lost", holding.lost()}});
+            auto value = json::Value::object(
+                {{"unit", holding.unit}, {"estimated", holding.estimated}, {"lost", holding.lost()}});
             if (holding.saved) value.set("snapshot", *holding.saved);
             if (holding.now) value.set("now", *holding.now);
             if (holding.changed) value.set("changed", *holding.changed);
@@ -102,12 +107,13 @@ json::Value forecast_json(const Forecast& forecast, const policy::RestoreConfig&
                                 {"around_it", std::move(hooks)}});
 }
 
-std::string forecast_text(const Forecast& forecast, const policy::RestoreConfig& config, const vault::SnapshotEntry& entry) {
+std::string forecast_text(const Forecast& forecast, const policy::RestoreConfig& config,
+                          const vault::SnapshotEntry& entry) {
     const recovery::StackPlan& plan = forecast.plan;
     const auto age = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(plan.age_seconds));
     std::string text = fmt::format("snapshot {} of {}, {} old: {} to read. What happened since then will be lost.\n",
-                                   painted(2, Colour::bold, entry.id.brief()), local_time(entry.snapshot.time), human_age(age),
-                                   human_size(plan.bytes));
+                                   painted(2, Colour::bold, entry.id.brief()), local_time(entry.snapshot.time),
+                                   human_age(age), human_size(plan.bytes));
     Table table({"Component", "Kind", "In the snapshot", "There now", "Lost at least", "Expected", "Target"},
                 {false, false, true, true, true, true, true});
     double expected = 0;
@@ -119,18 +125,22 @@ std::string forecast_text(const Forecast& forecast, const policy::RestoreConfig&
         if (time != forecast.expected.end()) expected += time->second;
         const bool known = holding != forecast.holdings.end();
         table.row({component.name, component.kind, known ? amount(holding->second.saved, holding->second.unit) : "?",
-                   known ? amount(holding->second.now, holding->second.unit) : "?", known ? lost_text(holding->second) : "",
+                   known ? amount(holding->second.now, holding->second.unit) : "?",
+                   known ? lost_text(holding->second) : "",
                    time != forecast.expected.end() ? human_duration(time->second) : "not known yet",
                    target_text(recovery::rto_seconds(config, component.kind))});
     }
-    table.row({"all", "", "", "", "", all_known ? human_duration(expected) : "not known yet", target_text(config.rto_whole_seconds)});
+    table.row({"all", "", "", "", "", all_known ? human_duration(expected) : "not known yet",
+               target_text(config.rto_whole_seconds)});
     text += table.text(2);
     for (const std::string& hook : forecast.hooks) text += fmt::format("  {}\n", printable(hook));
     for (const ComponentPlan& component : plan.components) {
         text += fmt::format("  {} ({})\n", component.name, component.kind);
         for (const recovery::PlanStep& step : component.steps)
-            text += fmt::format("    {} {}\n", step.replaces ? painted(2, Colour::yellow, "replaces:") : "-", step.what);
-        if (!component.usable) text += fmt::format("    {} {}\n", painted(2, Colour::red, "cannot:"), component.why_not);
+            text +=
+                fmt::format("    {} {}\n", step.replaces ? painted(2, Colour::yellow, "replaces:") : "-", step.what);
+        if (!component.usable)
+            text += fmt::format("    {} {}\n", painted(2, Colour::red, "cannot:"), component.why_not);
     }
     return text;
 }
@@ -144,17 +154,21 @@ std::string run_text(const RestoreRun& run, const policy::RestoreConfig& config,
             const OutcomeText outcome = outcome_text(part.result);
             const std::uint32_t target = recovery::rto_seconds(config, part.kind);
             const bool restored = part.state == PartState::restored;
-            table.row({part.name, part.kind, std::string(to_text(part.state)), human_duration(part.seconds), target_text(target),
-                       restored ? std::string(verdict(part.seconds, target)) : "", outcome.restored, restored ? outcome.compared : ""});
+            table.row({part.name, part.kind, std::string(to_text(part.state)), human_duration(part.seconds),
+                       target_text(target), restored ? std::string(verdict(part.seconds, target)) : "",
+                       outcome.restored, restored ? outcome.compared : ""});
         }
         if (run.is_over())
             table.row({"all", "", run.state == RunState::passed ? "passed" : "not passed", human_duration(took),
                        target_text(config.rto_whole_seconds),
-                       run.state == RunState::passed ? std::string(verdict(took, config.rto_whole_seconds)) : "", "", ""});
+                       run.state == RunState::passed ? std::string(verdict(took, config.rto_whole_seconds)) : "", "",
+                       ""});
         text += table.text(fd);
     }
     for (const RunCheck& check : run.checks) {
-        const Colour colour = check.state == RunCheck::State::passed ? Colour::green : check.state == RunCheck::State::failed ? Colour::red : Colour::yellow;
+        const Colour colour = check.state == RunCheck::State::passed   ? Colour::green
+                              : check.state == RunCheck::State::failed ? Colour::red
+                                                                       : Colour::yellow;
         text += fmt::format("{} {}{}: {}\n", painted_for(fd, colour, fmt::format("{:<7}", to_text(check.state))),
                             check.component.empty() ? "" : check.component + " ", check.name, printable(check.text));
     }
@@ -166,8 +180,9 @@ std::string run_text(const RestoreRun& run, const policy::RestoreConfig& config,
         else
             for (const recovery::Replacement& one : part.replaced)
                 if (one.stage != recovery::ReplacementStage::gone && !one.kept_as().empty())
-                    text += fmt::format("the {} {} is kept: {}\n", one.stage == recovery::ReplacementStage::back ? "restored" : "old",
-                                        part.name, printable(one.kept_as()));
+                    text += fmt::format("the {} {} is kept: {}\n",
+                                        one.stage == recovery::ReplacementStage::back ? "restored" : "old", part.name,
+                                        printable(one.kept_as()));
     }
     if (!run.paused.empty()) {
         std::string what;
@@ -180,13 +195,14 @@ std::string run_text(const RestoreRun& run, const policy::RestoreConfig& config,
 json::Value run_json(const RestoreRun& run, const policy::RestoreConfig& config, double took) {
     json::Value components = json::Value::array(), checks = json::Value::array(), paused = json::Value::array();
     for (const RunPart& part : run.parts) {
-        json::Value one = json::Value::object({{"name", part.name},
-                                               {"kind", part.kind},
-                                               {"restored", part.state == PartState::restored},
-                                               {"state", to_text(part.state)},
-                                               {"seconds", part.seconds},
-                                               {"rto", objective(part.seconds, recovery::rto_seconds(config, part.kind))},
-                                               {"result", part.result}});
+        json::Value one =
+            json::Value::object({{"name", part.name},
+                                 {"kind", part.kind},
+                                 {"restored", part.state == PartState::restored},
+                                 {"state", to_text(part.state)},
+                                 {"seconds", part.seconds},
+                                 {"rto", objective(part.seconds, recovery::rto_seconds(config, part.kind))},
+                                 {"result", part.result}});
         if (part.error) one.set("error", error_json(*part.error));
         auto kept = json::Value::array();
         for (const recovery::Replacement& replaced : part.replaced) kept.push(recovery::to_json(replaced));
@@ -199,7 +215,8 @@ json::Value run_json(const RestoreRun& run, const policy::RestoreConfig& config,
                                          {"name", check.name},
                                          {"text", check.text}}));
     for (const std::string& one : run.paused) paused.push(one);
-    const bool complete = std::ranges::all_of(run.parts, [](const RunPart& part) { return part.state == PartState::restored; });
+    const bool complete =
+        std::ranges::all_of(run.parts, [](const RunPart& part) { return part.state == PartState::restored; });
     auto value = json::Value::object({{"snapshot", run.snapshot},
                                       {"complete", complete},
                                       {"state", to_text(run.state)},

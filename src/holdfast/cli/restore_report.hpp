@@ -24,7 +24,8 @@ struct Forecast {
                          recovery::StackPlan plan, const recovery::RunFolder& folder);
 };
 json::Value forecast_json(const Forecast& forecast, const policy::RestoreConfig& config);
-std::string forecast_text(const Forecast& forecast, const policy::RestoreConfig& config, const vault::SnapshotEntry& entry);
+std::string forecast_text(const Forecast& forecast, const policy::RestoreConfig& config,
+                          const vault::SnapshotEntry& entry);
 
 /// `fd`: for which colours are chosen; 0: none, for a file.
 std::string run_text(const recovery::RestoreRun& run, const policy::RestoreConfig& config, double seconds, int fd);

@@ -34,7 +34,8 @@ bool replaces(const StackPlan& plan) {
 
 Status confirm(const std::string& question, const char* otherwise) {
     if (!is_terminal(0) || !is_terminal(2))
-        return fail(ErrorCode::usage, "this changes live stores and needs a yes, and there is no terminal to ask on", otherwise);
+        return fail(ErrorCode::usage, "this changes live stores and needs a yes, and there is no terminal to ask on",
+                    otherwise);
     print_note(question + " Type yes to go on: ");
     std::string line;
     char c = 0;
@@ -62,7 +63,8 @@ recovery::GuidedOptions options_of(const Session& session, const policy::Config&
              },
              [one = *account, who](bool on) -> Status {
                  HF_TRY([[maybe_unused]] const auto turned,
-                        EngineDoor(one).post("/v1/trading", json::Value::object({{"on", on}, {"who", who + " (restore)"}})));
+                        EngineDoor(one).post("/v1/trading",
+                                             json::Value::object({{"on", on}, {"who", who + " (restore)"}})));
                  return {};
              }});
     }
@@ -82,7 +84,8 @@ int exit_of(const RestoreRun& run) {
 std::string next_step(const RestoreRun& run) {
     switch (run.state) {
         case RunState::passed:
-            return run.keeps() ? "undo it: holdfast restore --undo; remove what is kept: holdfast restore --commit\n" : "";
+            return run.keeps() ? "undo it: holdfast restore --undo; remove what is kept: holdfast restore --commit\n"
+                               : "";
         case RunState::running:
         case RunState::failed:
             return "go on when it is mended: holdfast restore --resume; put everything back: holdfast restore --undo\n";
@@ -100,8 +103,8 @@ std::string next_step(const RestoreRun& run) {
 }
 
 // The report, also as a file beside the record; then the error that ended the run, if one did.
-Result<int> report(const Session& session, const policy::Config& config, const RunFolder& folder, const GuidedRestore& guided,
-                   const Status& done) {
+Result<int> report(const Session& session, const policy::Config& config, const RunFolder& folder,
+                   const GuidedRestore& guided, const Status& done) {
     const RestoreRun& run = guided.run();
     const double took = guided.seconds_in_all();
     const std::string head = fmt::format("restore of {}, snapshot {} of {}: {}\n", run.stack, run.snapshot.substr(0, 8),
@@ -109,9 +112,11 @@ Result<int> report(const Session& session, const policy::Config& config, const R
     std::string errors;
     for (const recovery::RunPart& part : run.parts)
         if (part.error)
-            errors += fmt::format("not restored: {}: {}\n              {}\n", part.name, part.error->message, part.error->hint);
+            errors += fmt::format("not restored: {}: {}\n              {}\n", part.name, part.error->message,
+                                  part.error->hint);
     if (run.trouble) errors += fmt::format("stopped: {}\n         {}\n", run.trouble->message, run.trouble->hint);
-    const auto kept = folder.save_report(guided.file(), head + run_text(run, config.restore, took, 0) + errors + next_step(run));
+    const auto kept =
+        folder.save_report(guided.file(), head + run_text(run, config.restore, took, 0) + errors + next_step(run));
     if (!kept && session.people()) print_note(fmt::format("the report is not kept: {}\n", kept.error().message));
     const std::string file = folder.path_of(guided.file().substr(0, guided.file().size() - 5) + ".txt");
     if (session.global.json) {
@@ -122,7 +127,8 @@ Result<int> report(const Session& session, const policy::Config& config, const R
         print(run_text(run, config.restore, took, 1));
         for (const recovery::RunPart& part : run.parts) {
             if (!part.error) continue;
-            print_note(fmt::format("{} {}: {}\n", painted(2, Colour::red, "not restored:"), part.name, part.error->message));
+            print_note(
+                fmt::format("{} {}: {}\n", painted(2, Colour::red, "not restored:"), part.name, part.error->message));
             if (!part.error->hint.empty()) print_note(fmt::format("              {}\n", part.error->hint));
         }
         if (session.people()) print_note(fmt::format("{}report: {}\n", next_step(run), file));
@@ -158,8 +164,8 @@ bool is_same(const RestoreRun& left, const RestoreRun& right) {
 }
 
 std::string where_text(const RestoreRun& run) {
-    return fmt::format("the restore of snapshot {} that began at {} was interrupted while {}", run.snapshot.substr(0, 8),
-                       local_time(run.started), run.where());
+    return fmt::format("the restore of snapshot {} that began at {} was interrupted while {}",
+                       run.snapshot.substr(0, 8), local_time(run.started), run.where());
 }
 
 }    // namespace
@@ -177,7 +183,8 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     const bool usable = std::ranges::all_of(plan.components, &ComponentPlan::usable);
     HF_TRY(const json::Value manifest, source::read_manifest(repository, entry));
     const RestoreRun fresh = new_run(config, entry, plan, options, session.clock.now());
-    Forecast forecast = Forecast::make(config, manifest, entry, std::move(plan), RunFolder::look(state_folder(config), stack));
+    Forecast forecast =
+        Forecast::make(config, manifest, entry, std::move(plan), RunFolder::look(state_folder(config), stack));
     forecast.hooks = recovery::hooks_in_words(config);
     if (arguments.dry_run) {
         if (session.global.json) {
@@ -199,8 +206,9 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     if (!runs.empty() && !runs.back().run.is_over()) {
         const RestoreRun& interrupted = runs.back().run;
         if (interrupted.state != RunState::running || !is_same(interrupted, fresh))
-            return fail(ErrorCode::exists, where_text(interrupted),
-                        "`holdfast restore --resume` goes on with it, `holdfast restore --undo` puts back what it replaced");
+            return fail(
+                ErrorCode::exists, where_text(interrupted),
+                "`holdfast restore --resume` goes on with it, `holdfast restore --undo` puts back what it replaced");
         file = runs.back().file;
         run = interrupted;
         question = "It goes on from there.";
@@ -226,10 +234,12 @@ Result<int> resume_restore(const Session& session, const RestoreArguments& argum
     HF_TRY(const RunFolder folder, RunFolder::enter(state_folder(config), source::stack_name(config)));
     HF_TRY(const auto runs, folder.list());
     if (runs.empty() || (runs.back().run.is_over() && runs.back().run.state != RunState::failed))
-        return fail(ErrorCode::not_found, "no restore of this stack waits to go on", "`holdfast restore --status` lists them");
+        return fail(ErrorCode::not_found, "no restore of this stack waits to go on",
+                    "`holdfast restore --status` lists them");
     const RunFolder::Entry& last = runs.back();
     if (session.people())
-        print_note(fmt::format("the restore of snapshot {} goes on; it was {}\n", last.run.snapshot.substr(0, 8), last.run.where()));
+        print_note(fmt::format("the restore of snapshot {} goes on; it was {}\n", last.run.snapshot.substr(0, 8),
+                               last.run.where()));
     GuidedRestore guided(config, folder, last.file, last.run, session.clock, options_of(session, config));
     if (last.run.state == RunState::undoing) return report(session, config, folder, guided, guided.undo());
     if (last.run.state == RunState::committing) return report(session, config, folder, guided, guided.commit());
@@ -251,17 +261,21 @@ Result<int> undo_restore(const Session& session, const RestoreArguments& argumen
         return fail(ErrorCode::not_found, "there is no restore of this stack that can be undone",
                     "`holdfast restore --status` lists them");
     if (last->run.state == RunState::committing)
-        return fail(ErrorCode::exists, "what that restore replaced is being removed", "`holdfast restore --commit` finishes it");
+        return fail(ErrorCode::exists, "what that restore replaced is being removed",
+                    "`holdfast restore --commit` finishes it");
     if (session.people()) {
-        print_note(fmt::format("undo the restore of snapshot {} that began at {} ({}):\n", last->run.snapshot.substr(0, 8),
-                               local_time(last->run.started), last->run.where()));
+        print_note(fmt::format("undo the restore of snapshot {} that began at {} ({}):\n",
+                               last->run.snapshot.substr(0, 8), local_time(last->run.started), last->run.where()));
         for (const recovery::RunPart& part : last->run.parts)
             for (const recovery::Replacement& one : part.replaced)
-                print_note(fmt::format("  {}: {}\n", part.name,
-                                       printable(one.aside.empty() ? "take away " + one.place : fmt::format("{} back to {}", one.aside, one.place))));
+                print_note(
+                    fmt::format("  {}: {}\n", part.name,
+                                printable(one.aside.empty() ? "take away " + one.place
+                                                            : fmt::format("{} back to {}", one.aside, one.place))));
         print_note("What the stores took in since the restore goes aside with the restored data.\n");
     }
-    if (!arguments.yes) HF_DO(confirm("The restored data is kept aside.", "add --yes; --status shows what would be put back"));
+    if (!arguments.yes)
+        HF_DO(confirm("The restored data is kept aside.", "add --yes; --status shows what would be put back"));
     GuidedRestore guided(config, folder, last->file, last->run, session.clock, options_of(session, config));
     const Status done = guided.undo();
     return report(session, config, folder, guided, done);
@@ -272,7 +286,8 @@ Result<int> commit_restore(const Session& session, const RestoreArguments& argum
     HF_TRY(const auto runs, folder.list());
     if (!runs.empty() && (runs.back().run.state == RunState::running || runs.back().run.state == RunState::failed ||
                           runs.back().run.state == RunState::undoing))
-        return fail(ErrorCode::exists, fmt::format("the newest restore has not passed: it was {}", runs.back().run.where()),
+        return fail(ErrorCode::exists,
+                    fmt::format("the newest restore has not passed: it was {}", runs.back().run.where()),
                     "first `holdfast restore --resume`, or `holdfast restore --undo`");
     std::vector<const RunFolder::Entry*> chosen;
     for (const RunFolder::Entry& entry : runs)
@@ -290,7 +305,8 @@ Result<int> commit_restore(const Session& session, const RestoreArguments& argum
                     if (!one.kept_as().empty() && one.stage != recovery::ReplacementStage::gone)
                         print_note(fmt::format("  remove {}: {}\n", part.name, printable(one.kept_as())));
     }
-    if (!arguments.yes) HF_DO(confirm("It cannot be undone after that.", "add --yes; --status shows what would be removed"));
+    if (!arguments.yes)
+        HF_DO(confirm("It cannot be undone after that.", "add --yes; --status shows what would be removed"));
     json::Value committed = json::Value::array();
     for (const RunFolder::Entry* entry : chosen) {
         GuidedRestore guided(config, folder, entry->file, entry->run, session.clock, options_of(session, config));
@@ -323,7 +339,8 @@ Result<int> restore_status(const Session& session, const policy::Config& config)
         for (const recovery::RunPart& part : entry.run.parts) kept += recovery::kept_bytes(part);
         print(fmt::format("{}  snapshot {}  {}: {}{}\n", local_time(entry.run.started), entry.run.snapshot.substr(0, 8),
                           entry.run.state == RunState::running ? "at work, or interrupted" : to_text(entry.run.state),
-                          entry.run.where(), kept == 0 ? "" : fmt::format("; {} of files kept aside", human_size(kept))));
+                          entry.run.where(),
+                          kept == 0 ? "" : fmt::format("; {} of files kept aside", human_size(kept))));
     }
     if (!runs.empty()) {
         print(run_text(runs.back().run, config.restore, seconds(runs.back().run.changed - runs.back().run.started), 1));

@@ -607,7 +607,8 @@ void read_trade(Document& document, Reader& root, Config& config) {
 
 // A store that [restore] names must be there.
 void check_restore(Document& document, const Reader& root, const Config& config) {
-    const auto there = [&](std::string_view key, const std::string& name, std::string_view kind, const auto& components) {
+    const auto there = [&](std::string_view key, const std::string& name, std::string_view kind,
+                           const auto& components) {
         if (name.empty() || std::ranges::any_of(components, [&](const auto& one) { return one.name == name; })) return;
         document.complain(root.source_of("restore"),
                           fmt::format("{} in [restore] names '{}', and no [[{}]] has that name", key, name, kind),

@@ -204,7 +204,8 @@ struct RestoreConfig {
     Command pause_command, resume_command;    // whatever else trades is told to stop, and to go on
     std::vector<Command> stop_commands, start_commands;    // programs that use the stores, in order
     std::uint32_t command_max_seconds = 600;    // one of these that takes longer has failed
-    std::string trading_flag_redis;    // of [[redis]]; the key is set to false there, and to true again; empty: no such key
+    std::string
+        trading_flag_redis;    // of [[redis]]; the key is set to false there, and to true again; empty: no such key
     std::string trading_flag_key = "TRADING_ENABLED";
     // NS-10
     std::vector<Command> check_commands;
@@ -213,7 +214,8 @@ struct RestoreConfig {
     std::string recent_trades_postgres;    // of [[postgres]]; empty: the first
     std::uint32_t check_wait_seconds = 60;    // what was just started may need some time until it answers
     // NS-11
-    std::uint32_t rto_database_seconds = 900, rto_redis_seconds = 300, rto_config_seconds = 300, rto_whole_seconds = 1800;
+    std::uint32_t rto_database_seconds = 900, rto_redis_seconds = 300, rto_config_seconds = 300,
+                  rto_whole_seconds = 1800;
 };
 
 /// What `doctor` thinks is too much, or too little.

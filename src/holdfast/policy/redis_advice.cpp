@@ -89,15 +89,18 @@ public:
             missing += fmt::format("{}{}", missing.empty() ? "" : " ", wanted.save);
         }
         if (who.empty()) return;
-        if (!logs) say(Severity::trouble, fmt::format("appendonly is no; profile {} wants yes", who), "appendonly", "yes");
+        if (!logs)
+            say(Severity::trouble, fmt::format("appendonly is no; profile {} wants yes", who), "appendonly", "yes");
         if (const std::string now = get("appendfsync"); now != sync && now != "always")
-            say(Severity::warning, fmt::format("appendfsync is {}; profile {} wants {}", now, who, sync), "appendfsync", sync);
+            say(Severity::warning, fmt::format("appendfsync is {}; profile {} wants {}", now, who, sync), "appendfsync",
+                sync);
         if (!missing.empty())
             say(Severity::warning, fmt::format("save is \"{}\"; profile {} wants {} in it", save, who, saves), "save",
                 save.empty() ? missing : fmt::format("{} {}", save, missing));
         if (const auto size = number("auto-aof-rewrite-min-size"); rewrite_size != 0 && size != rewrite_size)
             say(Severity::warning,
-                fmt::format("auto-aof-rewrite-min-size is {} MB; profile {} wants {}", size >> 20, who, rewrite_size >> 20),
+                fmt::format("auto-aof-rewrite-min-size is {} MB; profile {} wants {}", size >> 20, who,
+                            rewrite_size >> 20),
                 "auto-aof-rewrite-min-size", fmt::format("{}mb", rewrite_size >> 20));
     }
 
@@ -105,8 +108,10 @@ public:
     void backup() {
         constexpr std::uint64_t k_backlog_default = std::uint64_t(1) << 20;
         const std::uint64_t backlog = number("repl-backlog-size");
-        if (config_.full_every_hours > 0 && backlog != 0 && backlog <= k_backlog_default && facts_.used_memory > k_small)
-            say(Severity::warning, "repl-backlog-size is 1 MB: what it is told between two backups seldom fits, and each is a whole copy",
+        if (config_.full_every_hours > 0 && backlog != 0 && backlog <= k_backlog_default &&
+            facts_.used_memory > k_small)
+            say(Severity::warning,
+                "repl-backlog-size is 1 MB: what it is told between two backups seldom fits, and each is a whole copy",
                 "repl-backlog-size", "64mb");
         if (get("rdbchecksum") == "no")
             say(Severity::warning, "rdbchecksum is no: a damaged RDB is loaded as if it were good",
@@ -155,7 +160,8 @@ private:
 
 }    // namespace
 
-std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts, const std::vector<std::string_view>& profiles) {
+std::vector<Advice> advise_redis(const RedisConfig& config, const RedisFacts& facts,
+                                 const std::vector<std::string_view>& profiles) {
     Advisor advisor(config, facts);
     const bool trades = !profiles.empty();
     if (trades && facts.role == "slave")

@@ -121,8 +121,9 @@ TEST(RedisAdvice, WhatWouldMakeARestoreVainIsSaidBefore) {
 TEST(RedisAdvice, AServerThatDoesNotTellItsSettingsIsNotJudgedByThem) {
     RedisFacts facts;
     facts.role = "slave";
-    EXPECT_THAT(advise_redis(configured(), facts, {"ea"}), ElementsAre(Field(&Advice::text, HasSubstr("it is a replica")),
-                                                                     Field(&Advice::cure, HasSubstr("+config|get"))));
+    EXPECT_THAT(advise_redis(configured(), facts, {"ea"}),
+                ElementsAre(Field(&Advice::text, HasSubstr("it is a replica")),
+                            Field(&Advice::cure, HasSubstr("+config|get"))));
 }
 
 // One server, two accounts: it keeps what each wants.
@@ -131,7 +132,8 @@ TEST(RedisAdvice, ASharedServerIsJudgedByAllItsAccounts) {
     facts.settings["save"] = "";
     facts.settings["appendfsync"] = "everysec";
     for (const auto& profiles : {std::vector<std::string_view>{"ea", "mt5"}, {"mt5", "ea"}})
-        EXPECT_THAT(advise_redis(configured(), facts, profiles), ElementsAre(Sets("appendfsync", "always"), Sets("save", "60 1000 300 1")));
+        EXPECT_THAT(advise_redis(configured(), facts, profiles),
+                    ElementsAre(Sets("appendfsync", "always"), Sets("save", "60 1000 300 1")));
     facts = good();
     facts.settings["repl-backlog-size"] = "1048576";
     facts.used_memory = std::uint64_t(100) << 20;

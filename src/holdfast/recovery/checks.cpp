@@ -34,7 +34,8 @@ std::uint64_t number_of(std::string_view text) {
 
 // What went wrong on the way is a check that failed, in the error's own words.
 RunCheck failed(const std::string& component, const std::string& name, const Error& error) {
-    return {State::failed, component, name, error.hint.empty() ? error.message : fmt::format("{} ({})", error.message, error.hint)};
+    return {State::failed, component, name,
+            error.hint.empty() ? error.message : fmt::format("{} ({})", error.message, error.hint)};
 }
 
 RunCheck verdict(bool good, const std::string& component, const std::string& name, std::string text) {
@@ -70,11 +71,13 @@ private:
     }
 
     void look(const RunPart& part, std::vector<RunCheck>& to) const {
-        const auto run = [&](const auto& all, Status (Checker::*check)(const RunPart&, const std::decay_t<decltype(all[0])>&,
-                                                                       std::vector<RunCheck>&) const) {
+        const auto run = [&](const auto& all,
+                             Status (Checker::*check)(const RunPart&, const std::decay_t<decltype(all[0])>&,
+                                                      std::vector<RunCheck>&) const) {
             const auto at = std::ranges::find(all, part.name, &std::decay_t<decltype(all[0])>::name);
             if (at == all.end()) return;
-            if (const auto done = (this->*check)(part, *at, to); !done) to.push_back(failed(part.name, "answers", done.error()));
+            if (const auto done = (this->*check)(part, *at, to); !done)
+                to.push_back(failed(part.name, "answers", done.error()));
         };
         if (part.kind == "postgres") run(config_.postgres, &Checker::postgres);
         if (part.kind == "redis") run(config_.redis, &Checker::redis);
@@ -88,8 +91,9 @@ private:
         const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
                                         std::move(password)};
         HF_TRY(auto home, access.connect(config.maintenance_database));
-        HF_TRY(const auto used, home.query("SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
-                                           "WHERE backend_type = 'client backend'"));
+        HF_TRY(const auto used,
+               home.query("SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
+                          "WHERE backend_type = 'client backend'"));
         to.push_back(verdict(true, part.name, "answers", home_text(config)));
         const std::int64_t in_use = used[0].integer(0), most = used[0].integer(1);
         to.push_back(verdict(in_use * 20 < most * 19, part.name, "connections",
@@ -101,17 +105,20 @@ private:
                 to.push_back(failed(part.name, "tables", inside.error()));
                 continue;
             }
-            HF_TRY(const auto tables, inside->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                                                    "WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN "
-                                                    "('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'"));
-            const std::uint64_t there = static_cast<std::uint64_t>(tables[0].integer(0)), saved = database["tables"].items().size();
+            HF_TRY(const auto tables,
+                   inside->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                                 "WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN "
+                                 "('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'"));
+            const std::uint64_t there = static_cast<std::uint64_t>(tables[0].integer(0)),
+                                saved = database["tables"].items().size();
             to.push_back(verdict(there >= saved, part.name, "tables",
                                  fmt::format("database {} has {} tables, the snapshot has {}", name, there, saved)));
         }
         return {};
     }
     static std::string home_text(const policy::PostgresConfig& config) {
-        return db::PostgresAddress{config.host, config.port, config.user, config.maintenance_database}.text() + " answers";
+        return db::PostgresAddress{config.host, config.port, config.user, config.maintenance_database}.text() +
+               " answers";
     }
 
     Status redis(const RunPart& part, const policy::RedisConfig& config, std::vector<RunCheck>& to) const {
@@ -127,7 +134,8 @@ private:
             keys += number_of(std::string_view(text).substr(at + 6));
         const json::Value& saved = facts_of(part)["keys"];
         // NS-17: "Redis restored with 0 keys". Fewer than saved is no fault: some have expired since.
-        const std::uint64_t ours = part.name == config_.restore.trading_flag_redis ? 1 : 0;    // the key that pauses trading
+        const std::uint64_t ours =
+            part.name == config_.restore.trading_flag_redis ? 1 : 0;    // the key that pauses trading
         to.push_back(verdict(keys > ours || saved.natural() <= ours, part.name, "keys",
                              saved.is_null() ? fmt::format("{} keys", keys)
                                              : fmt::format("{} keys, the snapshot has {}", keys, saved.natural())));
@@ -147,7 +155,8 @@ private:
             for (const json::Value& table : facts_of(part)["tables"].items()) {
                 if (table["database"].text() != database.text()) continue;
                 ++saved;
-                if (std::ranges::find(tables, table["name"].text(), &source::clickhouse::Table::name) != tables.end()) ++there;
+                if (std::ranges::find(tables, table["name"].text(), &source::clickhouse::Table::name) != tables.end())
+                    ++there;
             }
         }
         if (saved > 0)
@@ -174,7 +183,8 @@ private:
     RunCheck recent_trades() const {
         const policy::RestoreConfig& restore = config_.restore;
         const auto ask = [&]() -> Result<std::int64_t> {
-            const auto at = std::ranges::find(config_.postgres, restore.recent_trades_postgres, &policy::PostgresConfig::name);
+            const auto at =
+                std::ranges::find(config_.postgres, restore.recent_trades_postgres, &policy::PostgresConfig::name);
             const policy::PostgresConfig& config = at == config_.postgres.end() ? config_.postgres.at(0) : *at;
             HF_TRY(Secret password, db::read_secret(config.password));
             const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
@@ -197,12 +207,15 @@ private:
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_TIMEOUT, k_url_seconds);
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, +[](char*, std::size_t size, std::size_t count, void*) { return size * count; });
+        curl_easy_setopt(
+            easy, CURLOPT_WRITEFUNCTION,
+            +[](char*, std::size_t size, std::size_t count, void*) { return size * count; });
         const CURLcode result = curl_easy_perform(easy);
         long status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_cleanup(easy);
-        if (result != CURLE_OK) return verdict(false, {}, "health", fmt::format("{}: {}", url, curl_easy_strerror(result)));
+        if (result != CURLE_OK)
+            return verdict(false, {}, "health", fmt::format("{}: {}", url, curl_easy_strerror(result)));
         return verdict(status >= 200 && status < 300, {}, "health", fmt::format("{} answers {}", url, status));
     }
 
@@ -212,7 +225,8 @@ private:
         const auto done = os::run(std::move(command), {}, std::chrono::seconds(config_.restore.command_max_seconds));
         if (!done) return failed({}, "command", done.error().within(arguments[0]));
         return verdict(done->status.ok(), {}, "command",
-                       fmt::format("{}: {}{}{}", arguments[0], done->status.text(), done->errors.empty() ? "" : ": ", done->errors));
+                       fmt::format("{}: {}{}{}", arguments[0], done->status.text(), done->errors.empty() ? "" : ": ",
+                                   done->errors));
     }
 
     const policy::Config& config_;

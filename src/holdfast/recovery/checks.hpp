@@ -5,9 +5,9 @@
 //   waits    what does not pass is asked again until [restore] check_wait_seconds are over: what was just started may need its time
 //   skipped  a server that nobody started cannot be asked
 
-#include "holdfast/recovery/restore_run.hpp"
 #include "holdfast/base/clock.hpp"
 #include "holdfast/policy/config.hpp"
+#include "holdfast/recovery/restore_run.hpp"
 
 namespace holdfast::recovery {
 

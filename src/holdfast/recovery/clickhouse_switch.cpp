@@ -29,7 +29,8 @@ Status run(const Loader& loader, const std::string& statement) {
 
 Status will_replace(const Loader& loader, const Item& item, const std::string& aside) {
     const bool view = item.present.there && item.present.is_view;
-    const bool empty = item.present.there && !view && !item.present.with_rows;    // will be dropped, and can be made again
+    const bool empty =
+        item.present.there && !view && !item.present.with_rows;    // will be dropped, and can be made again
     return loader.context.replaces({.what = view ? "view" : "table",
                                     .place = item.name,
                                     .aside = aside,
@@ -55,7 +56,8 @@ Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
 }
 
 Result<bool> has_uuids(db::clickhouse::Client& client, const std::string& database) {
-    HF_TRY(const auto engine, one_value(client, "SELECT engine FROM system.databases WHERE name = " + quoted_text(database)));
+    HF_TRY(const auto engine,
+           one_value(client, "SELECT engine FROM system.databases WHERE name = " + quoted_text(database)));
     return engine == "Atomic" || engine == "Replicated" || engine == "Overlay";
 }
 
@@ -97,41 +99,50 @@ Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item) {
     return replaced;
 }
 
-Status attach_inner(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
-                    const std::string& name, const db::clickhouse::Create& create, const std::string& inner) {
+Status attach_inner(db::clickhouse::Client& client, const db::clickhouse::Settings& settings,
+                    const std::string& database, const std::string& name, const db::clickhouse::Create& create,
+                    const std::string& inner) {
     std::string identity;
     if (inner.starts_with(k_inner_by_id)) {
-        HF_TRY(const auto inner_uuid,
-               one_value(client, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
-                                             quoted_text(database), quoted_text(inner))));
-        identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(inner.substr(k_inner_by_id.size())), quoted_text(inner_uuid));
+        HF_TRY(
+            const auto inner_uuid,
+            one_value(client, fmt::format("SELECT toString(uuid) FROM system.tables WHERE database = {} AND name = {}",
+                                          quoted_text(database), quoted_text(inner))));
+        identity = fmt::format(" UUID {} TO INNER UUID {}", quoted_text(inner.substr(k_inner_by_id.size())),
+                               quoted_text(inner_uuid));
     }
     // ATTACH does not make the inner table: it takes the one that is there.
     return client.execute("ATTACH MATERIALIZED VIEW " + quoted_name(database, name) + identity + create.rest, settings);
 }
 
-Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
-                     const std::string& name, const db::clickhouse::Create& create, const std::string& rows) {
+Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings,
+                     const std::string& database, const std::string& name, const db::clickhouse::Create& create,
+                     const std::string& rows) {
     HF_TRY(const bool uuids, has_uuids(client, database));
     std::string inner = ".inner." + name;
     if (uuids) {
         HF_TRY(const auto uuid, one_value(client, "SELECT toString(generateUUIDv4())"));
         inner = std::string(k_inner_by_id) + uuid;
     }
-    HF_DO(client.execute(fmt::format("RENAME TABLE {} TO {}", quoted_name(database, rows), quoted_name(database, inner)),
-                         settings));
+    HF_DO(client.execute(
+        fmt::format("RENAME TABLE {} TO {}", quoted_name(database, rows), quoted_name(database, inner)), settings));
     return attach_inner(client, settings, database, name, create, inner);
 }
 
-Result<std::string> inner_without_view(db::clickhouse::Client& client, const std::string& database, const std::string& name) {
+Result<std::string> inner_without_view(db::clickhouse::Client& client, const std::string& database,
+                                       const std::string& name) {
     HF_TRY(const bool uuids, has_uuids(client, database));
     const std::string tables = "SELECT name FROM system.tables WHERE database = " + quoted_text(database);
     HF_TRY(const auto found,
-           client.rows(uuids ? tables + " AND startsWith(name, '.inner_id.') AND substring(name, 11) NOT IN (SELECT toString(uuid) "
-                                        "FROM system.tables WHERE database = " + quoted_text(database) + ")"
-                             : tables + " AND name = " + quoted_text(".inner." + name)));
+           client.rows(
+               uuids ? tables +
+                           " AND startsWith(name, '.inner_id.') AND substring(name, 11) NOT IN (SELECT toString(uuid) "
+                           "FROM system.tables WHERE database = " +
+                           quoted_text(database) + ")"
+                     : tables + " AND name = " + quoted_text(".inner." + name)));
     if (found.size() == 1) return found[0][0];
-    return fail(ErrorCode::not_found, fmt::format("the rows of the view {}.{} are not where they were kept", database, name),
+    return fail(ErrorCode::not_found,
+                fmt::format("the rows of the view {}.{} are not where they were kept", database, name),
                 "look for them in the tables that begin with .inner");
 }
 

@@ -27,12 +27,15 @@ Result<Replaced> switch_replicated(const Loader& loader, const Item& item);
 /// Kind::rows_inside. The view's new table stands beside; the view is attached around it.
 Result<Replaced> switch_view_with_rows(const Loader& loader, const Item& item);
 /// A materialized view around the table `rows` of the same database, which becomes its inner table.
-Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
-                     const std::string& name, const db::clickhouse::Create& create, const std::string& rows);
+Status attach_around(db::clickhouse::Client& client, const db::clickhouse::Settings& settings,
+                     const std::string& database, const std::string& name, const db::clickhouse::Create& create,
+                     const std::string& rows);
 /// The same around the inner table of one that was killed in between; not_found when there is none, or more than one.
-Status attach_inner(db::clickhouse::Client& client, const db::clickhouse::Settings& settings, const std::string& database,
-                    const std::string& name, const db::clickhouse::Create& create, const std::string& inner);
-Result<std::string> inner_without_view(db::clickhouse::Client& client, const std::string& database, const std::string& name);
+Status attach_inner(db::clickhouse::Client& client, const db::clickhouse::Settings& settings,
+                    const std::string& database, const std::string& name, const db::clickhouse::Create& create,
+                    const std::string& inner);
+Result<std::string> inner_without_view(db::clickhouse::Client& client, const std::string& database,
+                                       const std::string& name);
 /// Kind::definition, once the old one was put aside.
 Status make_definition(const Loader& loader, const Item& item);
 

@@ -195,7 +195,8 @@ Status remove_linked_logs(const std::string& target, const std::string& undone) 
 
 // The guard takes the target's place, and the restored file, with its logs, goes to `undone`.
 Status guard_target(const std::string& target, const std::string& undone) {
-    if (holds(undone, k_back_guard, true)) HF_DO(remove_with_logs(undone));    // an earlier attempt ended before the exchange
+    if (holds(undone, k_back_guard, true))
+        HF_DO(remove_with_logs(undone));    // an earlier attempt ended before the exchange
     HF_TRY(const bool there, is_there(target));
     {
         HF_TRY(const os::Fd fd, os::open_file(undone, O_WRONLY | O_CREAT | O_EXCL));
@@ -223,13 +224,15 @@ Status put_back_duckdb(const std::string& target, const std::string& aside, cons
             if (look_at_duckdb(target) == DuckDbPlace::taken) {
                 HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));
                 // A guard that was not written to its end, under the name that the old one was going to have.
-                if (kept && !aside.empty() && holds(aside, fmt::format("{}{}\n", k_guard_start, os::file_name(aside)), true))
+                if (kept && !aside.empty() &&
+                    holds(aside, fmt::format("{}{}\n", k_guard_start, os::file_name(aside)), true))
                     HF_DO(remove_with_logs(aside));
                 if (holds(undone, k_back_guard, true)) HF_DO(remove_with_logs(undone));
             }
             return {};
         }
-        if (aside.empty() && os::status_of(undone, false) && !holds(undone, k_back_guard, true)) return {};    // moved already
+        if (aside.empty() && os::status_of(undone, false) && !holds(undone, k_back_guard, true))
+            return {};    // moved already
         // A restore that was killed behind its guard: its logs go to the old one before that comes back.
         if (read_guard(target)) {
             HF_TRY([[maybe_unused]] const auto cleared, clear_unfinished_duckdb(target));

@@ -124,9 +124,9 @@ Result<json::Value> restore_files(const policy::FilesConfig&, const RestoreConte
         const vault::RestoreOptions options = options_for(path, context);
         HF_DO(os::remove_tree(options.target));
         const auto summary = vault::restore(context.repository, context.snapshot, options);
-        Result<std::string> aside =
-            summary ? switch_into_place(options.target + "/" + context.folder + path, path, context)
-                    : fail(summary.error());
+        Result<std::string> aside = summary
+                                        ? switch_into_place(options.target + "/" + context.folder + path, path, context)
+                                        : fail(summary.error());
         const Status removed = os::remove_tree(options.target);
         if (!aside) return fail(aside.error());
         HF_DO(removed);

@@ -33,7 +33,8 @@ std::vector<std::string> hooks_in_words(const policy::Config& config) {
     std::vector<std::string> words;
     if (!restore.pause_command.empty()) words.push_back("pause trading: " + in_words(restore.pause_command));
     if (!restore.trading_flag_redis.empty())
-        words.push_back(fmt::format("pause trading: {} = false in {}", restore.trading_flag_key, restore.trading_flag_redis));
+        words.push_back(
+            fmt::format("pause trading: {} = false in {}", restore.trading_flag_key, restore.trading_flag_redis));
     for (const policy::TradeConfig& trade : config.trade)
         words.push_back(fmt::format("pause trading: the engine of {}, if it runs", trade.account));
     for (const auto& command : restore.stop_commands) words.push_back("stop: " + in_words(command));
@@ -73,8 +74,9 @@ Status GuidedRestore::run_command(const policy::RestoreConfig::Command& argument
     const auto done = os::run(std::move(command), {}, std::chrono::seconds(config_.restore.command_max_seconds));
     if (!done) return fail(done.error().within(fmt::format("{} ({})", what, in_words(arguments))));
     if (done->status.ok()) return {};
-    return fail(ErrorCode::store, fmt::format("{} failed: {}: {}{}{}", what, in_words(arguments), done->status.text(),
-                                              done->errors.empty() ? "" : ": ", done->errors),
+    return fail(ErrorCode::store,
+                fmt::format("{} failed: {}: {}{}{}", what, in_words(arguments), done->status.text(),
+                            done->errors.empty() ? "" : ": ", done->errors),
                 "mend that, then `holdfast restore --resume`; or `holdfast restore --undo`");
 }
 
@@ -97,7 +99,8 @@ Status GuidedRestore::set_flag(bool on) {
         HF_TRY(const auto keys, client.command({"DBSIZE"}));
         if (keys.integer() == 0) return {};
     }
-    HF_TRY([[maybe_unused]] const auto set, client.command({"SET", config_.restore.trading_flag_key, on ? "true" : "false"}));
+    HF_TRY([[maybe_unused]] const auto set,
+           client.command({"SET", config_.restore.trading_flag_key, on ? "true" : "false"}));
     options_.say("trading", fmt::format("{} = {} in {}", config_.restore.trading_flag_key, on, at->name));
     return {};
 }
@@ -151,10 +154,12 @@ Result<PutBackContext> GuidedRestore::put_back_context() {
         HF_TRY(auto folder, os::TempFolder::create("holdfast-restore-", where));
         scratch_.emplace(std::move(folder));
     }
-    return PutBackContext{config_, clock_, scratch_->path(), [this](std::string_view event) { options_.say("undo", event); }};
+    return PutBackContext{config_, clock_, scratch_->path(),
+                          [this](std::string_view event) { options_.say("undo", event); }};
 }
 
-Status GuidedRestore::restore_part(const vault::Repository& repository, const vault::SnapshotEntry& snapshot, RunPart& part) {
+Status GuidedRestore::restore_part(const vault::Repository& repository, const vault::SnapshotEntry& snapshot,
+                                   RunPart& part) {
     if (part.state == PartState::restored) return {};
     if (!part.replaced.empty()) {
         // Half done, or wrong: first back to what it was, so that undo knows one old state only.
@@ -192,7 +197,8 @@ Status GuidedRestore::restore_part(const vault::Repository& repository, const va
     if (part.error && part.error->code == ErrorCode::cancelled) return fail(*part.error);
     part.state = part.error ? PartState::failed : PartState::restored;
     // The snapshot may have been taken while trading was on: the restored key says so.
-    if (part.kind == "redis" && part.name == config_.restore.trading_flag_redis && part.result["started"].boolean(false))
+    if (part.kind == "redis" && part.name == config_.restore.trading_flag_redis &&
+        part.result["started"].boolean(false))
         HF_DO(set_flag(false));
     HF_DO(save());
     os::crash_point("guided.restored", part.kind);
@@ -254,7 +260,9 @@ void GuidedRestore::learn_times(const vault::Repository& repository, const vault
 Status GuidedRestore::go_on(const vault::Repository& repository, const vault::SnapshotEntry& snapshot) {
     run_.state = RunState::running;
     run_.trouble.reset();
-    const auto all_restored = [&] { return std::ranges::all_of(run_.parts, [](const RunPart& part) { return part.state == PartState::restored; }); };
+    const auto all_restored = [&] {
+        return std::ranges::all_of(run_.parts, [](const RunPart& part) { return part.state == PartState::restored; });
+    };
     const auto steps = [&]() -> Status {
         // Again after an interruption, too: a machine that came up anew may trade.
         HF_DO(enter(RunStep::pause));
@@ -272,7 +280,9 @@ Status GuidedRestore::go_on(const vault::Repository& repository, const vault::Sn
         HF_DO(enter(RunStep::check));
         HF_TRY(const json::Value manifest, source::read_manifest(repository, snapshot));
         HF_DO(check(manifest));
-        const auto count = [&](RunCheck::State state) { return std::ranges::count(run_.checks, state, &RunCheck::state); };
+        const auto count = [&](RunCheck::State state) {
+            return std::ranges::count(run_.checks, state, &RunCheck::state);
+        };
         if (count(RunCheck::State::failed) > 0) return {};
         // Nothing goes on while a server waits to be started by hand.
         if (count(RunCheck::State::skipped) > 0 && !run_.paused.empty()) return {};
@@ -316,7 +326,8 @@ Status GuidedRestore::undo() {
     };
     if (auto done = steps(); !done) return give_up(std::move(done).error());
     run_.state = RunState::undone;
-    if (std::ranges::any_of(run_.checks, [](const RunCheck& one) { return one.state != RunCheck::State::passed; })) return save();
+    if (std::ranges::any_of(run_.checks, [](const RunCheck& one) { return one.state != RunCheck::State::passed; }))
+        return save();
     HF_DO(enter(RunStep::resume));
     if (auto resumed = resume(); !resumed) return give_up(std::move(resumed).error());
     run_.step = RunStep::done;

@@ -39,7 +39,12 @@ class GuidedRestore {
 public:
     GuidedRestore(const policy::Config& config, const RunFolder& folder, std::string file, RestoreRun run, Clock& clock,
                   GuidedOptions options)
-        : config_(config), folder_(folder), file_(std::move(file)), run_(std::move(run)), clock_(clock), options_(std::move(options)) {}
+        : config_(config),
+          folder_(folder),
+          file_(std::move(file)),
+          run_(std::move(run)),
+          clock_(clock),
+          options_(std::move(options)) {}
 
     /// From the beginning, or from where the run was. An error: this step failed, run().trouble says it too. Components and checks that
     /// fail are no errors here: see run().state.

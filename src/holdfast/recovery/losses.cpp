@@ -53,7 +53,8 @@ Result<std::uint64_t> clickhouse_rows(const policy::ClickHouseConfig& config, co
     for (const json::Value& name : facts["databases"].items())
         names += (names.empty() ? "" : ", ") + db::clickhouse::quoted_text(name.text());
     if (names.empty()) return 0;
-    HF_TRY(const auto sum, client.rows("SELECT sum(rows) FROM system.parts WHERE active AND database IN (" + names + ")"));
+    HF_TRY(const auto sum,
+           client.rows("SELECT sum(rows) FROM system.parts WHERE active AND database IN (" + names + ")"));
     std::uint64_t rows = 0;
     if (!sum.empty()) std::from_chars(sum[0][0].data(), sum[0][0].data() + sum[0][0].size(), rows);
     return rows;
@@ -98,7 +99,8 @@ std::optional<Holding> look_at_holding(const policy::Config& config, const std::
         } else {
             holding.unit = "rows";
             holding.saved = 0;
-            for (const json::Value& database : facts["databases"].items()) *holding.saved += rows_in(database["tables"]);
+            for (const json::Value& database : facts["databases"].items())
+                *holding.saved += rows_in(database["tables"]);
             take(postgres_rows(*one, facts), holding);
         }
         holding.estimated = true;
@@ -122,7 +124,8 @@ std::optional<Holding> look_at_holding(const policy::Config& config, const std::
         holding.saved = facts["file_bytes"].natural() + facts["wal_bytes"].natural();
         if (const auto file = os::status_of(one->path)) {
             holding.now = static_cast<std::uint64_t>(file->st_size);
-            if (const auto log = os::status_of(one->path + ".wal")) *holding.now += static_cast<std::uint64_t>(log->st_size);
+            if (const auto log = os::status_of(one->path + ".wal"))
+                *holding.now += static_cast<std::uint64_t>(log->st_size);
         }
     } else {
         holding.unit = "files";

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "holdfast/base/clock.hpp"
 #include "holdfast/base/json.hpp"
 #include "holdfast/policy/config.hpp"
-#include "holdfast/base/clock.hpp"
 
 namespace holdfast::recovery {
 

@@ -190,9 +190,8 @@ Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const
         const Work& work = plan.databases[i];
         if (!work.nothing_to_do) {
             const bool replace = context.existing == WhenExisting::switch_over;
-            auto kept =
-                switch_database(plan.access, work.name, work.beside, work.target.place, replace, context.clock.now(),
-                                context.will_replace);
+            auto kept = switch_database(plan.access, work.name, work.beside, work.target.place, replace,
+                                        context.clock.now(), context.will_replace);
             if (!kept) {
                 drop_loaded(plan, i, plan.databases.size(), context);
                 return fail(std::move(kept).error().within(fmt::format(

@@ -191,8 +191,8 @@ Status stop_cluster(const policy::PostgresConfig& config, const std::string& fol
     return {};
 }
 
-Status start_cluster(const policy::PostgresConfig& config, const std::string& scratch, const std::string& system_identifier,
-                     Clock& clock) {
+Status start_cluster(const policy::PostgresConfig& config, const std::string& scratch,
+                     const std::string& system_identifier, Clock& clock) {
     os::Command command;
     command.arguments = config.start_command;
     // Into a file: a pipe that the server inherits would never end.
@@ -281,7 +281,8 @@ Result<json::Value> restore_postgres_physical(const policy::PostgresConfig& conf
     const bool start = !config.start_command.empty();
     if (start) {
         context.say("starting it");
-        if (auto up = start_cluster(config, context.scratch, context.facts["system_identifier"].text(), context.clock); !up) {
+        if (auto up = start_cluster(config, context.scratch, context.facts["system_identifier"].text(), context.clock);
+            !up) {
             Error error = std::move(up).error();
             error.hint += fmt::format("{}the restored cluster is in {}{}", error.hint.empty() ? "" : "; ", plan.target,
                                       aside ? ", the old one in " + *aside : std::string());

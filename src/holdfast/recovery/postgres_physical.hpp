@@ -21,7 +21,7 @@ Result<json::Value> restore_postgres_physical(const policy::PostgresConfig& conf
 /// stop_command; returns when no server runs on the folder any more.
 Status stop_cluster(const policy::PostgresConfig& config, const std::string& folder, Clock& clock);
 /// start_command; returns when it answers. mismatch: another cluster does than `system_identifier` (empty: any may).
-Status start_cluster(const policy::PostgresConfig& config, const std::string& scratch, const std::string& system_identifier,
-                     Clock& clock);
+Status start_cluster(const policy::PostgresConfig& config, const std::string& scratch,
+                     const std::string& system_identifier, Clock& clock);
 
 }    // namespace holdfast::recovery

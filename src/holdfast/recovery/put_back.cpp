@@ -119,7 +119,8 @@ void choose_undone_names(RunPart& part, Timestamp now) {
             one.undone = [&] {
                 const std::string suffix = (one.what == "schema" ? "__undone_" : "_undone_") + mark;
                 std::size_t length = std::min(one.place.size(), 63 - suffix.size());
-                while (length > 0 && length < one.place.size() && (static_cast<unsigned char>(one.place[length]) & 0xC0) == 0x80)
+                while (length > 0 && length < one.place.size() &&
+                       (static_cast<unsigned char>(one.place[length]) & 0xC0) == 0x80)
                     --length;
                 return one.place.substr(0, length) + suffix;
             }();
@@ -188,7 +189,8 @@ Status put_back_path(const Replacement& one) {
     const std::string kept = file_identity(one.aside), there = file_identity(one.place);
     if (there == one.identity) {
         // Back already, or never replaced; what has the other name is the restored one then.
-        if (!kept.empty() && !os::status_of(one.undone, false)) HF_DO(rename_path(one.aside, one.undone, RENAME_NOREPLACE));
+        if (!kept.empty() && !os::status_of(one.undone, false))
+            HF_DO(rename_path(one.aside, one.undone, RENAME_NOREPLACE));
         return os::sync_folder(folder);
     }
     if (kept != one.identity)

@@ -8,8 +8,8 @@
 //             run and nobody told how to stop them
 //   errors    those of the stores; config when the configuration no longer names the component
 
-#include "holdfast/recovery/restore_run.hpp"
 #include "holdfast/policy/config.hpp"
+#include "holdfast/recovery/restore_run.hpp"
 
 namespace holdfast::recovery {
 

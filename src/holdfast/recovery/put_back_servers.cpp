@@ -17,7 +17,8 @@ using db::clickhouse::quoted_text;
 
 Result<db::PostgresAccess> access_of(const policy::PostgresConfig& config) {
     HF_TRY(Secret password, db::read_secret(config.password));
-    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database}, std::move(password)};
+    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database},
+                              std::move(password)};
 }
 
 Result<std::string> oid_of(db::PostgresConnection& home, const std::string& database) {
@@ -57,7 +58,8 @@ public:
             now.inner = table.inner;
             now.is_view = table.engine.ends_with("View") || table.engine == "Dictionary";
             if (!now.is_view || !now.inner.empty()) {
-                HF_TRY(const auto rows, client_.rows("SELECT 1 FROM " + quoted_name(one_.database, table.holder()) + " LIMIT 1"));
+                HF_TRY(const auto rows,
+                       client_.rows("SELECT 1 FROM " + quoted_name(one_.database, table.holder()) + " LIMIT 1"));
                 now.with_rows = !rows.empty();
             }
         }
@@ -71,7 +73,8 @@ public:
     Status clear_place(const Standing& now) {
         if (!now.there) return {};
         if (!now.is_view) return run(fmt::format("RENAME TABLE {} TO {}", at(one_.place), at(one_.undone)));
-        if (!now.inner.empty() && now.with_rows) HF_DO(run(fmt::format("RENAME TABLE {} TO {}", at(now.inner), at(one_.undone))));
+        if (!now.inner.empty() && now.with_rows)
+            HF_DO(run(fmt::format("RENAME TABLE {} TO {}", at(now.inner), at(one_.undone))));
         HF_TRY(const std::string ddl, definition());
         return run((ddl.starts_with("CREATE DICTIONARY") ? "DROP DICTIONARY " : "DROP TABLE ") + at(one_.place));
     }
@@ -160,7 +163,8 @@ Status put_back_database(const policy::PostgresConfig& config, const Replacement
     if (now.empty() && kept.empty() && !(make_empty && !undone.empty())) return {};
     if (!now.empty() && !undone.empty()) {
         if (kept.empty()) return {};    // made anew after it was put back
-        return fail(ErrorCode::exists, fmt::format("database {} is there already", one.undone), "rename it, then undo again");
+        return fail(ErrorCode::exists, fmt::format("database {} is there already", one.undone),
+                    "rename it, then undo again");
     }
     std::string script = "BEGIN; ";
     if (!now.empty())

@@ -22,7 +22,9 @@ TEST(PutBackDatabase, FromEachState) {
     const auto sql = [&](const std::string& database, const std::string& script) {
         return server->sql(database, script).value_or("no answer");
     };
-    const std::string names = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 't%' AND NOT datistemplate";
+    const std::string names =
+        "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 't%' AND NOT "
+        "datistemplate";
     const auto oid = [&](const std::string& name) {
         std::string text = sql("postgres", "SELECT oid FROM pg_database WHERE datname = '" + name + "'");
         text.erase(text.find('\n'));
@@ -32,7 +34,11 @@ TEST(PutBackDatabase, FromEachState) {
     sql("t_replaced_1", "CREATE TABLE a AS SELECT 1 AS old");
     sql("postgres", "CREATE DATABASE t");
     sql("postgres", "ALTER DATABASE t_replaced_1 ALLOW_CONNECTIONS false");
-    Replacement one{.what = "database", .place = "t", .aside = "t_replaced_1", .identity = oid("t_replaced_1"), .undone = "t_undone_1"};
+    Replacement one{.what = "database",
+                    .place = "t",
+                    .aside = "t_replaced_1",
+                    .identity = oid("t_replaced_1"),
+                    .undone = "t_undone_1"};
     for (int again = 0; again < 2; ++again) {
         const auto back = put_back_database(config, one);
         ASSERT_TRUE(back) << back.error().message;
@@ -56,7 +62,8 @@ TEST(PutBackDatabase, FromEachState) {
     for (int again = 0; again < 2; ++again) ASSERT_TRUE(put_back_database(config, one));
     EXPECT_EQ(sql("postgres", names), "t_undone_1,t_undone_2,t_undone_3\n");
     EXPECT_FALSE(drop_kept_database(config, "postgres"));
-    for (const char* name : {"t_undone_1", "t_undone_2", "t_undone_3", "t_undone_3"}) EXPECT_TRUE(drop_kept_database(config, name)) << name;
+    for (const char* name : {"t_undone_1", "t_undone_2", "t_undone_3", "t_undone_3"})
+        EXPECT_TRUE(drop_kept_database(config, name)) << name;
     EXPECT_EQ(sql("postgres", names), "\n");
 }
 
@@ -88,10 +95,13 @@ protected:
         }
     }
     std::string tables() {
-        return value("SELECT arrayStringConcat(arraySort(groupArray(name)), ',') FROM system.tables WHERE database = 'd' AND name NOT LIKE '.inner%'");
+        return value(
+            "SELECT arrayStringConcat(arraySort(groupArray(name)), ',') FROM system.tables WHERE database = 'd' AND "
+            "name NOT LIKE '.inner%'");
     }
     static std::string fresh(const std::string& name, const std::string& rows) {
-        return "CREATE TABLE d." + name + " ENGINE = MergeTree ORDER BY n AS SELECT number AS n FROM numbers(" + rows + ")";
+        return "CREATE TABLE d." + name + " ENGINE = MergeTree ORDER BY n AS SELECT number AS n FROM numbers(" + rows +
+               ")";
     }
 
     std::optional<testing::ClickHouseServer> server_;
@@ -108,8 +118,12 @@ TEST_F(PutBackTables, TablesWithRowsWithoutAndOutOfNothing) {
     EXPECT_EQ(value("SELECT count() FROM d.t__undone_1"), "5");
     // An empty one had been there, and was dropped.
     run(fresh("e", "7"));
-    back({.what = "table", .place = "e", .aside = "e__replaced_1", .definition = "CREATE TABLE d.e (n UInt64) ENGINE = MergeTree ORDER BY n",
-          .database = "d", .undone = "e__undone_1"});
+    back({.what = "table",
+          .place = "e",
+          .aside = "e__replaced_1",
+          .definition = "CREATE TABLE d.e (n UInt64) ENGINE = MergeTree ORDER BY n",
+          .database = "d",
+          .undone = "e__undone_1"});
     EXPECT_EQ(value("SELECT count() FROM d.e"), "0");
     EXPECT_EQ(value("SELECT count() FROM d.e__undone_1"), "7");
     // Nothing had been there; and one that was never replaced.
@@ -148,12 +162,18 @@ TEST_F(PutBackTables, ViewsWithAndWithoutRowsOfTheirOwn) {
     const std::string plain = "CREATE VIEW d.v (n UInt64) AS SELECT n FROM d.base";
     back({.what = "view", .place = "v", .definition = plain, .database = "d", .undone = "v__undone_1"});
     EXPECT_EQ(value("SELECT count() FROM d.v"), "10");
-    const std::string definition = "CREATE MATERIALIZED VIEW d.mv (n UInt64) ENGINE = MergeTree ORDER BY n AS SELECT n FROM d.base";
+    const std::string definition =
+        "CREATE MATERIALIZED VIEW d.mv (n UInt64) ENGINE = MergeTree ORDER BY n AS SELECT n FROM d.base";
     run(definition);
     run("INSERT INTO d.base SELECT 100 + number FROM numbers(4)");    // the restored view has four rows
     run("CREATE TABLE d.mv__replaced_1 (n UInt64) ENGINE = MergeTree ORDER BY n");
     run("INSERT INTO d.mv__replaced_1 SELECT number FROM numbers(6)");
-    const Replacement one{.what = "view", .place = "mv", .aside = "mv__replaced_1", .definition = definition, .database = "d", .undone = "mv__undone_1"};
+    const Replacement one{.what = "view",
+                          .place = "mv",
+                          .aside = "mv__replaced_1",
+                          .definition = definition,
+                          .database = "d",
+                          .undone = "mv__undone_1"};
     const auto done = put_back_table(config_, one);
     ASSERT_TRUE(done) << done.error().message;
     EXPECT_EQ(value("SELECT count() FROM d.mv"), "6");

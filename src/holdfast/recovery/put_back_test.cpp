@@ -32,10 +32,13 @@ protected:
         std::map<std::string, std::string> files;
         for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_->path()))
             if (entry.is_regular_file())
-                files[entry.path().string().substr(folder_->path().size() + 1)] = os::read_text(entry.path()).value_or("?");
+                files[entry.path().string().substr(folder_->path().size() + 1)] =
+                    os::read_text(entry.path()).value_or("?");
         return files;
     }
-    void anew() { folder_ = std::make_unique<os::TempFolder>(os::TempFolder::create("hf-put-back", "/dev/shm").value()); }
+    void anew() {
+        folder_ = std::make_unique<os::TempFolder>(os::TempFolder::create("hf-put-back", "/dev/shm").value());
+    }
 
     // In a child that is killed at its n-th stop at the kernel's door; false when it ends before.
     template <class Work>
@@ -68,7 +71,8 @@ const std::map<std::string, std::string> k_old_redis{
     {"dump.rdb", "old rdb"},
     {"appendonlydir/appendonly.aof.3.base.rdb", "old base"},
     {"appendonlydir/appendonly.aof.7.incr.aof", "old incr"},
-    {"appendonlydir/appendonly.aof.manifest", "file appendonly.aof.3.base.rdb seq 3 type b\nfile appendonly.aof.7.incr.aof seq 7 type i\n"}};
+    {"appendonlydir/appendonly.aof.manifest",
+     "file appendonly.aof.3.base.rdb seq 3 type b\nfile appendonly.aof.7.incr.aof seq 7 type i\n"}};
 
 class RedisPutBack : public PutBack {
 protected:
@@ -82,7 +86,9 @@ protected:
     }
     // The record is read back from a file, as the child may be killed.
     Status replace() {
-        const auto note = [&](const Replacement& one) { return os::write_file(at("record"), as_bytes(json::dump(to_json(one)))); };
+        const auto note = [&](const Replacement& one) {
+            return os::write_file(at("record"), as_bytes(json::dump(to_json(one))));
+        };
         const auto done = switch_redis_files(files_, at("staged"), {::geteuid(), ::getegid()}, {}, note);
         return done ? Status() : fail(done.error());
     }
@@ -168,8 +174,9 @@ protected:
 
 TEST_F(DuckDbPutBack, AfterASwitchThatWasKilledAnywhere) {
     for (const bool logs : {false, true}) {
-        const std::map<std::string, std::string> old = logs ? std::map<std::string, std::string>{{"x", "old"}, {"x.wal", "old log"}}
-                                                            : std::map<std::string, std::string>{{"x", "old"}};
+        const std::map<std::string, std::string> old =
+            logs ? std::map<std::string, std::string>{{"x", "old"}, {"x.wal", "old log"}}
+                 : std::map<std::string, std::string>{{"x", "old"}};
         unsigned n = 1;
         for (;; ++n) {
             start(logs);
@@ -204,7 +211,10 @@ TEST_F(DuckDbPutBack, KilledAnywhereItGoesOn) {
 }
 
 TEST_F(PutBack, AFolderComesBackFromEachState) {
-    const auto old = [&] { return Replacement{.what = "path", .place = at("etc"), .aside = at("etc.before-1"), .undone = at("etc.undone-1")}; };
+    const auto old = [&] {
+        return Replacement{
+            .what = "path", .place = at("etc"), .aside = at("etc.before-1"), .undone = at("etc.undone-1")};
+    };
     // As a switch leaves it.
     anew();
     write("etc.before-1/a", "old");

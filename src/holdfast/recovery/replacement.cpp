@@ -26,17 +26,20 @@ json::Value to_json(const Replacement& one) {
 }
 
 Result<Replacement> replacement_from(const json::Value& value) {
-    Replacement one{value["what"].text(),       value["place"].text(),    value["aside"].text(),  value["identity"].text(),
-                    value["definition"].text(), value["database"].text(), value["undone"].text(), {}};
+    Replacement one{
+        value["what"].text(),       value["place"].text(),    value["aside"].text(),  value["identity"].text(),
+        value["definition"].text(), value["database"].text(), value["undone"].text(), {}};
     const std::string stage = value["stage"].text();
     const auto kind = std::ranges::find(k_kinds, one.what);
     const auto at = std::ranges::find(k_stages, stage);
     const bool is_path = one.what == "path" || one.what == "cluster" || one.what == "duckdb" || one.what == "redis";
     const auto absolute = [](const std::string& path) { return path.empty() || path.starts_with('/'); };
     if (kind == k_kinds.end() || at == k_stages.end() || one.place.empty() ||
-        (is_path == !one.database.empty() && one.what != "database") || (is_path && (!absolute(one.place) || !absolute(one.aside) || !absolute(one.undone))))
-        return fail(ErrorCode::corrupt, fmt::format("it tells of '{}' at '{}', which is nothing that a restore replaces",
-                                                    one.what, one.place));
+        (is_path == !one.database.empty() && one.what != "database") ||
+        (is_path && (!absolute(one.place) || !absolute(one.aside) || !absolute(one.undone))))
+        return fail(
+            ErrorCode::corrupt,
+            fmt::format("it tells of '{}' at '{}', which is nothing that a restore replaces", one.what, one.place));
     one.stage = static_cast<ReplacementStage>(at - k_stages.begin());
     return one;
 }

@@ -30,8 +30,7 @@ bool read_word(const json::Value& value, const std::array<std::string_view, N>& 
 }
 
 json::Value error_value(const Error& error) {
-    return json::Value::object(
-        {{"code", facts(error.code).name}, {"message", error.message}, {"hint", error.hint}});
+    return json::Value::object({{"code", facts(error.code).name}, {"message", error.message}, {"hint", error.hint}});
 }
 
 std::optional<Error> error_from(const json::Value& value) {
@@ -229,7 +228,8 @@ Result<RunFolder> RunFolder::enter(const std::string& state_folder, const std::s
     HF_DO(os::make_folders(path));
     HF_TRY(os::Fd lock, os::open_file(fmt::format("{}/{}", path, k_lock), O_RDWR | O_CREAT));
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(ErrorCode::locked, "another restore of this stack is at work", "wait for it; `holdfast restore --status`");
+        return fail(ErrorCode::locked, "another restore of this stack is at work",
+                    "wait for it; `holdfast restore --status`");
     return RunFolder(path, std::move(lock));
 }
 

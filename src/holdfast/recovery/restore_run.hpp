@@ -23,8 +23,10 @@ enum class RunState {
     running,    // at work, or interrupted
     failed,    // came to its end, and not everything passed; trading stays paused
     passed,    // came to its end; the old data is kept aside
-    undoing, undone,
-    committing, committed,    // what was kept aside is removed
+    undoing,
+    undone,
+    committing,
+    committed,    // what was kept aside is removed
 };
 std::string_view to_text(RunState state);
 
@@ -64,7 +66,9 @@ struct RestoreRun {
     std::vector<RunCheck> checks;
     std::optional<Error> trouble;    // of a step that is no component's
 
-    bool is_over() const { return state != RunState::running && state != RunState::undoing && state != RunState::committing; }
+    bool is_over() const {
+        return state != RunState::running && state != RunState::undoing && state != RunState::committing;
+    }
     /// Something lies aside that nobody uses.
     bool keeps() const;
     /// "restoring redis (2 of 4 components are restored)"

@@ -68,8 +68,8 @@ Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json:
                     "a restore needs to know the store: describe it in holdfast.toml, or use --target FOLDER");
     }
     std::erase_if(parts, [&](const Part& part) {
-        const bool named =
-            std::ranges::any_of(only, [&](const std::string& w) { return w == part.name || (!names_only && w == part.kind); });
+        const bool named = std::ranges::any_of(
+            only, [&](const std::string& w) { return w == part.name || (!names_only && w == part.kind); });
         // A store that was configured after the snapshot was made is not part of it.
         return only.empty() ? part.entry == nullptr : !named;
     });
@@ -180,7 +180,9 @@ std::uint64_t ComponentPlan::bytes() const {
 
 std::uint32_t rto_seconds(const policy::RestoreConfig& config, std::string_view kind) {
     if (kind == "logs") return 0;
-    return kind == "redis" ? config.rto_redis_seconds : kind == "files" ? config.rto_config_seconds : config.rto_database_seconds;
+    return kind == "redis"   ? config.rto_redis_seconds
+           : kind == "files" ? config.rto_config_seconds
+                             : config.rto_database_seconds;
 }
 
 Result<StackPlan> plan_stack(const policy::Config& config, const vault::Repository& repository,

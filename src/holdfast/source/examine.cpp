@@ -1,12 +1,17 @@
 #include "holdfast/source/examine.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
+#include <thread>
 
 #include "holdfast/db/clickhouse.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/db/duckdb_file.hpp"
 #include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/db/duckdb_wal.hpp"
 #include "holdfast/db/postgres.hpp"
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/db/secrets.hpp"
@@ -79,20 +84,24 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
     // NS-17: "dump timeout". pg_dump turns the timeouts off for itself; counting and digesting would be cut.
     HF_TRY(const auto timeout, connection.query("SELECT current_setting('statement_timeout'), current_user::text"));
     if (timeout[0].text(0) != "0")
-        say(Severity::warning, fmt::format("statements of this role end after {}: the proof of a backup may be cut", timeout[0].text(0)),
+        say(Severity::warning,
+            fmt::format("statements of this role end after {}: the proof of a backup may be cut", timeout[0].text(0)),
             fmt::format("ALTER ROLE {} SET statement_timeout = 0", db::quote_identifier(timeout[0].text(1))));
-    HF_TRY(const auto locks,
-           connection.query("SELECT a.pid, coalesce(l.relation::regclass::text, '?'), "
-                            "extract(epoch FROM now() - a.xact_start)::bigint / 60 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                            "WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
-                            "AND a.xact_start < now() - interval '5 minutes' ORDER BY 3 DESC LIMIT 1"));
+    HF_TRY(
+        const auto locks,
+        connection.query(
+            "SELECT a.pid, coalesce(l.relation::regclass::text, '?'), "
+            "extract(epoch FROM now() - a.xact_start)::bigint / 60 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+            "WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
+            "AND a.xact_start < now() - interval '5 minutes' ORDER BY 3 DESC LIMIT 1"));
     if (!locks.empty())
         say(Severity::trouble,
-            fmt::format("process {} has held {} locked for {} minutes: pg_dump waits for it", locks[0].text(0), locks[0].text(1),
-                        locks[0].text(2)),
+            fmt::format("process {} has held {} locked for {} minutes: pg_dump waits for it", locks[0].text(0),
+                        locks[0].text(1), locks[0].text(2)),
             fmt::format("SELECT pg_terminate_backend({})", locks[0].text(0)));
-    HF_TRY(const auto durable, connection.query("SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') "
-                                                "AND setting = 'off' ORDER BY 1"));
+    HF_TRY(const auto durable,
+           connection.query("SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') "
+                            "AND setting = 'off' ORDER BY 1"));
     for (const auto& setting : durable)
         say(Severity::trouble, fmt::format("{} is off: a power failure destroys it", setting.text(0)),
             fmt::format("ALTER SYSTEM SET {} = on; SELECT pg_reload_conf()", setting.text(0)));
@@ -139,6 +148,42 @@ Result<Advices> ask_clickhouse(const policy::ClickHouseConfig& config) {
     return advices;
 }
 
+// HA-08: damage that DuckDB tells only when it opens the file, or never. `read` says what is wrong; twice, for a live file may
+// change under the reader.
+std::optional<Error> seen_twice(const std::function<std::optional<Error>()>& read) {
+    const auto once = read();
+    if (!once) return std::nullopt;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const auto again = read();
+    return again && again->message == once->message ? again : std::nullopt;
+}
+
+std::optional<Error> damage_in_head(const std::string& path) {
+    const auto file = os::open_file(path, O_RDONLY);
+    if (!file) return file.error();
+    Bytes head(db::k_duckdb_headers_size);
+    const auto n = os::pread_full(file->get(), head, 0);
+    if (!n) return n.error();
+    const auto headers = db::parse_duckdb_headers(ByteView(head).first(*n), path);
+    if (!headers && headers.error().code == ErrorCode::corrupt) return headers.error();
+    return std::nullopt;
+}
+
+std::optional<Error> damage_in_log(const std::string& path, std::uint64_t size_max) {
+    const auto bytes = os::read_file(path, size_max);
+    if (!bytes) return std::nullopt;    // none, or too long to read now
+    const auto log = db::parse_duckdb_log(*bytes, path);
+    if (!log) return log.error().code == ErrorCode::corrupt ? std::optional(log.error()) : std::nullopt;
+    if (!log->damaged_at) return std::nullopt;
+    return Error{
+        ErrorCode::corrupt,
+        fmt::format(
+            "its log is damaged at byte {}, behind {} commits: at its next start DuckDB refuses the file, or loses "
+            "the rest without a word",
+            *log->damaged_at, log->commit_count),
+        {}};
+}
+
 }    // namespace
 
 policy::Advice advice_of(const std::string& subject, const Error& error, Severity severity) {
@@ -155,7 +200,8 @@ Advices examine_clickhouse(const policy::ClickHouseConfig& config) {
     return asked ? *std::move(asked) : Advices{advice_of(config.name, asked.error())};
 }
 
-Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch, const policy::DoctorConfig& limits) {
+Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch,
+                       const policy::DoctorConfig& limits) {
     Advices advices;
     const auto file = os::status_of(config.path);
     if (!file)
@@ -165,6 +211,17 @@ Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& sc
                  "correct `path` in [[duckdb]] of holdfast.toml, or: holdfast restore latest --only " + config.name,
                  {},
                  {}}};
+    const std::string restore = "holdfast restore latest --only " + config.name + " --replace";
+    if (const auto damage = seen_twice([&] { return damage_in_head(config.path); }))
+        advices.push_back({Severity::trouble, config.name, damage->message, restore, {}, {}});
+    if (const auto damage = seen_twice(
+            [&] { return damage_in_log(config.path + ".wal", std::uint64_t(limits.duckdb_log_max_mib) << 20); }))
+        advices.push_back({Severity::trouble,
+                           config.name,
+                           damage->message,
+                           "CHECKPOINT; in the program that has it open; if none has: " + restore,
+                           {},
+                           {}});
     if (const auto library = db::duckdb_library_version(); !library)
         advices.push_back(advice_of(config.name, library.error(), Severity::warning));
     if (const auto log = os::status_of(config.path + ".wal");

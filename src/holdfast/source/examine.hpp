@@ -17,7 +17,8 @@ policy::Advice advice_of(const std::string& subject, const Error& error,
                          policy::Severity severity = policy::Severity::trouble);
 
 /// `profiles` of the accounts that trade through it (empty: none); `keys_saved` in the newest whole backup (0: not known).
-Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles, std::uint64_t keys_saved);
+Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles,
+                      std::uint64_t keys_saved);
 Advices examine_postgres(const policy::PostgresConfig& config);
 Advices examine_clickhouse(const policy::ClickHouseConfig& config);
 /// `scratch` is where a copy is checked during a backup.

@@ -69,7 +69,8 @@ Status wait_for_first_log(db::RedisClient& client) {
 
 }    // namespace
 
-Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles, std::uint64_t keys_saved) {
+Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles,
+                      std::uint64_t keys_saved) {
     const auto facts = ask_redis(config);
     if (!facts) return {advice_of(config.name, facts.error())};
     Advices advices = policy::advise_redis(config, *facts, profiles);

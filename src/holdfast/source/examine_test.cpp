@@ -5,6 +5,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/testing/clickhouse_server.hpp"
+#include "holdfast/testing/duckdb_writer.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/testing/redis_server.hpp"
 
@@ -69,7 +70,7 @@ TEST(ExamineRedis, AServerThatIsAwayIsTroubleWithARemedy) {
     const auto config = config_of(*server);
     server->kill();
     EXPECT_THAT(examine_redis(config, {"ea"}, 0), ElementsAre(AllOf(Field(&Advice::severity, policy::Severity::trouble),
-                                                                  Field(&Advice::cure, ::testing::Not(IsEmpty())))));
+                                                                    Field(&Advice::cure, ::testing::Not(IsEmpty())))));
 }
 
 // What a role cannot read is told before a backup stops there.
@@ -100,10 +101,12 @@ TEST(ExaminePostgres, TimeoutsAndSettingsThatLoseDataAreTold) {
     policy::PostgresConfig config;
     config.host = server->socket_folder();
     config.port = server->port();
-    EXPECT_THAT(examine_postgres(config), ElementsAre(Field(&Advice::cure, HasSubstr("ALTER SYSTEM SET full_page_writes = on"))));
+    EXPECT_THAT(examine_postgres(config),
+                ElementsAre(Field(&Advice::cure, HasSubstr("ALTER SYSTEM SET full_page_writes = on"))));
     ASSERT_TRUE(server->sql("postgres", "ALTER ROLE postgres SET statement_timeout = '30s'"));
-    EXPECT_THAT(examine_postgres(config), Contains(AllOf(Field(&Advice::text, HasSubstr("end after 30s")),
-                                                         Field(&Advice::cure, "ALTER ROLE \"postgres\" SET statement_timeout = 0"))));
+    EXPECT_THAT(examine_postgres(config),
+                Contains(AllOf(Field(&Advice::text, HasSubstr("end after 30s")),
+                               Field(&Advice::cure, "ALTER ROLE \"postgres\" SET statement_timeout = 0"))));
 }
 
 // A role that pg_read_all_data does not help, and a cluster that is to be copied by its files.
@@ -146,12 +149,41 @@ TEST(ExamineDuckDb, SaysWhatIsMissingAndWhatHasGrown) {
     config.path = folder->path() + "/trades.duckdb";
     EXPECT_THAT(examine_duckdb(config, folder->path()),
                 ElementsAre(Field(&Advice::cure, HasSubstr("holdfast restore latest --only trades"))));
-    ASSERT_TRUE(os::write_file(config.path, as_bytes("x")));
+    ASSERT_TRUE(testing::run_duckdb(config.path, "CREATE TABLE t AS SELECT 1 AS a; CHECKPOINT"));
     EXPECT_THAT(examine_duckdb(config, folder->path()), IsEmpty());
     ASSERT_TRUE(os::write_file(config.path + ".wal", {}));
     ASSERT_EQ(::truncate((config.path + ".wal").c_str(), off_t(300) << 20), 0);
     EXPECT_THAT(examine_duckdb(config, folder->path()),
                 ElementsAre(Field(&Advice::text, HasSubstr("its log has 300 MiB"))));
+}
+
+// Requirements: HA-08, NS-17. Damage that DuckDB speaks of only when it is too late.
+TEST(ExamineDuckDb, SaysWhatIsDamagedBeforeItIsOpened) {
+    const auto folder = os::TempFolder::create("hf-examine");
+    ASSERT_TRUE(folder);
+    policy::DuckDbConfig config;
+    config.name = "trades";
+    config.path = folder->path() + "/trades.duckdb";
+    auto writer =
+        testing::DuckDbWriter::start(config.path, testing::DuckDbWriter::Load::mixed, {"checkpoint_threshold=1GB"});
+    ASSERT_TRUE(writer) << writer.error().message;
+    EXPECT_THAT(examine_duckdb(config, folder->path()), IsEmpty());    // alive, and writing
+    writer->kill();
+    auto log = os::read_file(config.path + ".wal");
+    ASSERT_TRUE(log) << log.error().message;
+    EXPECT_THAT(examine_duckdb(config, folder->path()), IsEmpty());
+    (*log)[log->size() / 2] ^= std::byte{1};
+    ASSERT_TRUE(os::write_file(config.path + ".wal", *log));
+    EXPECT_THAT(examine_duckdb(config, folder->path()),
+                ElementsAre(AllOf(Field(&Advice::text, HasSubstr("its log is damaged at byte")),
+                                  Field(&Advice::cure, HasSubstr("--only trades --replace")))));
+    ASSERT_TRUE(os::remove_tree(config.path + ".wal"));
+    auto file = os::read_file(config.path);
+    ASSERT_TRUE(file);
+    for (const std::size_t at : {4200u, 8300u}) (*file)[at] ^= std::byte{1};
+    ASSERT_TRUE(os::write_file(config.path, *file));
+    EXPECT_THAT(examine_duckdb(config, folder->path()),
+                ElementsAre(Field(&Advice::severity, policy::Severity::trouble)));
 }
 
 TEST(ExamineJournal, OneThatCameOutOfABackupIsToldUntilItHasSettled) {
