@@ -340,6 +340,9 @@ void read(Reader& in, ClickHouseConfig& to) {
     in.texts("databases", to.databases);
     in.texts("exclude_databases", to.exclude_databases);
     in.proof(to.proof);
+    std::string method = "http";
+    in.choice("method", method, {"http", "freeze"});
+    if (method == "freeze") to.method = ClickHouseMethod::freeze;
 }
 
 void read(Reader& in, JournalConfig& to) {

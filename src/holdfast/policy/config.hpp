@@ -116,6 +116,12 @@ struct DuckDbConfig {
     std::string states_folder;    // empty: ".holdfast" beside the file
 };
 
+/// How parts of tables of the MergeTree family are taken.
+enum class ClickHouseMethod {
+    http,    // as rows, from anywhere
+    freeze,    // as files, on the server's own host; where that cannot be, as rows
+};
+
 struct ClickHouseConfig {
     std::string name = "clickhouse";
     std::string url = "http://127.0.0.1:8123";
@@ -124,6 +130,7 @@ struct ClickHouseConfig {
     std::vector<std::string> databases;    // empty: all but system ones
     std::vector<std::string> exclude_databases;
     Proof proof = Proof::digest;
+    ClickHouseMethod method = ClickHouseMethod::http;
 };
 
 /// The trade journal of one account (docs/formats/journal.md).

@@ -62,7 +62,7 @@ Status keep_partition(std::vector<Item>& items, const std::string& partition) {
             digested = digested && !file.digest.empty();
             digest += one;
             item.rows += file.rows;
-            item.bytes += file.node.size;
+            item.bytes += file.bytes;
         }
         item.digest = digested ? std::to_string(digest) : "";
     }

@@ -17,11 +17,11 @@ namespace {
 
 constexpr std::size_t k_ddl_max = 4 << 20;
 
-Result<format::Node> find_file(const RestoreContext& context, const std::string& file) {
+Result<format::Node> find_file(const RestoreContext& context, const std::string& file, bool folder = false) {
     const std::string path = context.folder + "/" + file;
     HF_TRY(auto node, context.repository.find_node(context.snapshot.snapshot.tree, path));
-    if (node.type != format::NodeType::file)
-        return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not a file", path),
+    if (node.type != (folder ? format::NodeType::dir : format::NodeType::file))
+        return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not a {}", path, folder ? "folder" : "file"),
                     "restore from another snapshot");
     return node;
 }
@@ -46,15 +46,20 @@ Status read_rows(const RestoreContext& context, const json::Value& facts, Item& 
     item.digest = facts["digest"].text();
     std::uint64_t rows = 0;
     for (const json::Value& part : facts["parts"].items()) {
-        HF_TRY(auto node, find_file(context, part["file"].text()));
-        if (node.size != part["bytes"].natural())
+        const bool folder = !part["folder"].is_null();
+        const std::string path = folder ? part["folder"].text() : part["file"].text();
+        HF_TRY(auto node, find_file(context, path, folder));
+        if (!folder && node.size != part["bytes"].natural())
             return fail(ErrorCode::corrupt,
-                        fmt::format("{} has {} bytes, the manifest says {}", part["file"].text(), node.size,
-                                    part["bytes"].natural()),
+                        fmt::format("{} has {} bytes, the manifest says {}", path, node.size, part["bytes"].natural()),
                         "restore from another snapshot");
         rows += part["rows"].natural();
-        item.bytes += node.size;
-        item.files.push_back({std::move(node), part["rows"].natural(), partition_of(part), part["digest"].text()});
+        item.bytes += part["bytes"].natural();
+        item.files.push_back({std::move(node), path, part["rows"].natural(), partition_of(part), part["digest"].text(),
+                              part["bytes"].natural()});
+        if (item.files.back().folder() != item.files.front().folder())
+            return fail(ErrorCode::corrupt, "the manifest has files and folders of rows for " + item.title(),
+                        "restore from another snapshot");
     }
     if (rows != item.rows || item.columns.empty())
         return fail(ErrorCode::corrupt, "the manifest contradicts itself about the rows of " + item.title(),

@@ -31,9 +31,12 @@ struct Present {
 };
 
 struct RowsFile {
-    format::Node node;
+    format::Node node;    // a file in Native, or the part's own folder: all of a table are the same
+    std::string path;    // below the component's folder
     std::uint64_t rows = 0;
     std::string partition, digest;    // empty: not known
+    std::uint64_t bytes = 0;
+    bool folder() const { return node.type == format::NodeType::dir; }
 };
 
 struct Item {

@@ -5,6 +5,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/recovery/clickhouse_parts.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery::clickhouse {
@@ -57,17 +58,23 @@ Result<std::string> load(const Loader& loader, const Item& item) {
     const std::string table = beside_name(item.name), quoted = quoted_name(item.database, table);
     Create create = table_of(item);
     if (item.replicated) create.rest = db::clickhouse::without_replication(create.rest).rest;
-    create.rest = db::clickhouse::with_insertable_columns(create.rest);
+    const bool as_files = !item.files.empty() && item.files[0].folder();
+    if (!as_files) create.rest = db::clickhouse::with_insertable_columns(create.rest);
     HF_DO(loader.client.execute(db::clickhouse::create_as(create, item.database, table), loader.settings));
     const bool held = merges_change_rows(item);
     if (held) HF_DO(loader.client.execute("SYSTEM STOP MERGES " + quoted));
     const std::string statement =
         "INSERT INTO " + quoted + " (" + source::clickhouse::column_list(item.columns) + ") FORMAT Native";
-    for (const RowsFile& file : item.files) HF_DO(insert_file(loader, statement, file));
+    if (as_files) {
+        HF_DO(attach_parts(loader, item, table));
+        HF_DO(check_table(loader, item, table));
+    } else {
+        for (const RowsFile& file : item.files) HF_DO(insert_file(loader, statement, file));
+    }
     HF_TRY(auto proof, compare(loader, item, table));
     if (held) HF_DO(loader.client.execute("SYSTEM START MERGES " + quoted));
     for (const auto& column : item.columns) {
-        if (column.kind != "MATERIALIZED") continue;
+        if (as_files || column.kind != "MATERIALIZED") continue;
         HF_DO(loader.client.execute(fmt::format("ALTER TABLE {} MODIFY COLUMN {} {} MATERIALIZED {}", quoted,
                                                 quoted_name(column.name), column.type, column.expression),
                                     loader.settings));

@@ -5,6 +5,7 @@
 //   <database>/<table>.sql          CREATE of a table, view, dictionary
 //   <database>/<table>.inner.sql    CREATE of the table inside a materialized view
 //   <database>/<table>/<part>.native   rows of one part ("all" for the Log family and Memory)
+//   <database>/<table>/<part>/…        the same as the server's own files (method = "freeze")
 //   server.objects/<kind>/<name>.sql   what is made by SQL and lies in no database: functions, users, grants …
 
 #include <fmt/core.h>
@@ -35,8 +36,10 @@ constexpr int k_definitions_max = 3;
 json::Value to_json(const TakenRows& rows, policy::Proof proof) {
     auto files = json::Value::array();
     for (const auto& file : rows.files) {
-        auto part =
-            json::Value::object({{"name", file.name}, {"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}});
+        auto part = json::Value::object({{"name", file.name},
+                                         {file.folder ? "folder" : "file", file.file},
+                                         {"rows", file.rows},
+                                         {"bytes", file.bytes}});
         if (!file.partition.empty()) part.set("partition", file.partition);
         if (!file.identity.empty()) {
             part.set("identity", file.identity);
@@ -82,10 +85,10 @@ std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& 
         for (const json::Value& part : facts["parts"].items()) {
             const std::string identity = part["identity"].text(), digest = part["digest"].text();
             if (identity.empty() || (proof == policy::Proof::digest && digest.empty())) continue;
-            earlier.parts[identity] = {part["name"].text(),     part["file"].text(),
-                                       part["rows"].natural(),  std::strtoull(digest.c_str(), nullptr, 10),
-                                       part["bytes"].natural(), identity,
-                                       part["partition"].text()};
+            earlier.parts[identity] = {part["name"].text(),      part["file"].text(part["folder"].text()),
+                                       part["rows"].natural(),   std::strtoull(digest.c_str(), nullptr, 10),
+                                       part["bytes"].natural(),  identity,
+                                       part["partition"].text(), !part["folder"].is_null()};
         }
         return earlier;
     }
@@ -93,18 +96,25 @@ std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& 
 }
 
 struct Counts {
-    std::size_t parts = 0, reused = 0;
+    std::size_t parts = 0, reused = 0, frozen = 0;
+    std::string not_frozen;    // why one was read over HTTP though FREEZE was asked for
 };
 
-Result<json::Value> capture_table(Client& client, const Table& table, policy::Proof proof, const EarlierCopy* copy,
-                                  CaptureContext& context, Counts& counts) {
+Result<json::Value> capture_table(Client& client, const Table& table, const policy::ClickHouseConfig& config,
+                                  const EarlierCopy* copy, CaptureContext& context, Counts& counts) {
     const std::string below = file_name_of(table.database) + "/" + file_name_of(table.name);
     const std::string path = context.folder + "/" + below;
+    const policy::Proof proof = config.proof;
     for (int attempt = 0; attempt < k_definitions_max; ++attempt) {
         HF_TRY(const auto definition, define(client, table));
         const auto earlier = earlier_parts(copy, table, definition, proof);
         HF_TRY(const auto rows, take_rows(client, context.backup, table, definition.engine, definition.columns,
-                                          {proof, context.folder, below, earlier ? &*earlier : nullptr, {}}));
+                                          {proof,
+                                           context.folder,
+                                           below,
+                                           earlier ? &*earlier : nullptr,
+                                           config.method == policy::ClickHouseMethod::freeze,
+                                           {}}));
         HF_TRY(const auto now, define(client, table));
         if (now.ddl != definition.ddl || now.inner_ddl != definition.inner_ddl) {
             context.backup.forget_path(path);    // an ALTER came in between: rows and definition must fit
@@ -122,6 +132,9 @@ Result<json::Value> capture_table(Client& client, const Table& table, policy::Pr
         if (holds) {
             facts.set("columns", clickhouse::to_json(definition.columns));
             counts.parts += rows.files.size();
+            counts.frozen += static_cast<std::size_t>(std::ranges::count_if(rows.files, &TakenFile::folder));
+            if (!rows.not_frozen.empty())
+                counts.not_frozen = fmt::format("{}.{}: {}", table.database, table.name, rows.not_frozen);
             counts.reused += static_cast<std::size_t>(std::ranges::count_if(rows.files, &TakenFile::reused));
             const json::Value content = to_json(rows, proof);
             for (const auto& [key, value] : content.members()) facts.set(key, value);
@@ -140,9 +153,9 @@ Result<bool> is_gone(Client& client, const Table& table) {
 }
 
 /// A table that is dropped while it is read is not there any more: that is no error, it is left out.
-Status add_table(Client& client, const Table& table, policy::Proof proof, const EarlierCopy* copy,
+Status add_table(Client& client, const Table& table, const policy::ClickHouseConfig& config, const EarlierCopy* copy,
                  CaptureContext& context, Counts& counts, json::Value& tables) {
-    auto facts = capture_table(client, table, proof, copy, context, counts);
+    auto facts = capture_table(client, table, config, copy, context, counts);
     if (facts) {
         tables.push(*std::move(facts));
         return {};
@@ -185,7 +198,7 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
         HF_TRY(const auto list, list_tables(client, database));
         for (const auto& table : list) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading ClickHouse");
-            HF_DO(add_table(client, table, config.proof, copy ? &*copy : nullptr, context, counts, tables));
+            HF_DO(add_table(client, table, config, copy ? &*copy : nullptr, context, counts, tables));
         }
     }
     HF_TRY(const auto objects, list_objects(client));
@@ -193,7 +206,16 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
     facts.set("databases", std::move(database_facts));
     facts.set("tables", std::move(tables));
     facts.set("parts_reused", counts.reused);
-    if (copy) facts.set("how", fmt::format("{} of {} parts were there already", counts.reused, counts.parts));
+    std::string how;
+    if (copy) how = fmt::format("{} of {} parts were there already", counts.reused, counts.parts);
+    if (config.method == policy::ClickHouseMethod::freeze) {
+        how += fmt::format("{}{} as files", how.empty() ? "" : ", ", counts.frozen);
+        if (!counts.not_frozen.empty()) {
+            how += ", others over HTTP: " + counts.not_frozen;
+            log_warning("tables were read over HTTP instead of by FREEZE", {{"why", counts.not_frozen}});
+        }
+    }
+    if (!how.empty()) facts.set("how", how);
     return facts;
 }
 

@@ -110,16 +110,16 @@ Result<PartListing> list_parts(Client& client, const std::string& database, cons
     HF_TRY(const bool with_hash, system_has(client, "parts", "hash_of_all_files"));
     HF_TRY(const auto rows, client.rows(fmt::format(
                                 "SELECT name, rows, {}, {}, toUnixTimestamp(modification_time), {}, "
-                                "toUnixTimestamp(now()), partition_id FROM "
+                                "toUnixTimestamp(now()), partition_id, path FROM "
                                 "system.parts WHERE active AND rows > 0 AND database = {} AND table = {} ORDER BY name",
                                 with_deletes ? "bytes_on_disk" : "bytes", with_deletes ? "has_lightweight_delete" : "0",
                                 with_hash ? "hash_of_all_files" : "''", quoted_text(database), quoted_text(table))));
-    HF_DO(expect_width(rows, 8));
+    HF_DO(expect_width(rows, 9));
     PartListing listing;
     if (!rows.empty()) listing.asked_at = static_cast<std::int64_t>(number(rows[0][6]));
     for (const auto& row : rows)
         listing.parts.push_back({row[0], number(row[1]), number(row[2]), row[3] == "1",
-                                 static_cast<std::int64_t>(number(row[4])), row[5], row[7]});
+                                 static_cast<std::int64_t>(number(row[4])), row[5], row[7], row[8]});
     return listing;
 }
 

@@ -39,6 +39,7 @@ struct Part {
     std::int64_t made_at = 0;    // by the server's clock, seconds since 1970
     std::string hash;    // of all its files; empty: this server does not tell (18.16)
     std::string partition;    // its ID: "202611", "all"
+    std::string path;    // its folder on the server
     /// Equal for two listings of one server only when it is the same part, see `EarlierParts`.
     std::string identity() const;
 };

@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/format/sha256.hpp"
+#include "holdfast/os/file.hpp"
+#include "holdfast/source/clickhouse_freeze.hpp"
 
 namespace holdfast::source::clickhouse {
 
@@ -20,6 +24,7 @@ namespace {
 
 constexpr int k_listings_max = 50;
 constexpr int k_reads_max = 5;
+constexpr std::uint64_t k_checksums_max = 64 << 20;
 constexpr std::size_t k_parts_per_question = 500;
 
 struct Content {
@@ -52,6 +57,12 @@ public:
 
 private:
     Result<std::map<std::string, Content>> ask(const std::vector<Part>& parts);
+    struct Links {
+        bool current = true;    // false: the listing is out of date
+        std::optional<Frozen> frozen;    // none: they are read over HTTP
+    };
+    /// The parts of a listing as files, if that was asked for and can be.
+    Result<Links> freeze_parts(std::vector<Part>& listed);
     /// False when the part is gone.
     Result<bool> take(const Part& part, const std::map<std::string, Content>& contents);
     Result<bool> still_there(const std::string& part);
@@ -61,6 +72,7 @@ private:
     Result<std::uint64_t> stream(const std::string& query, const std::string& file);
     Result<Content> content_of_all();
     std::string file_of(const std::string& name) const { return options_.below + "/" + file_name_of(name) + ".native"; }
+    std::string folder_of(const std::string& name) const { return options_.below + "/" + name; }
     std::string title() const { return table_.database + "." + table_.name; }
 
     Client& client_;
@@ -70,6 +82,8 @@ private:
     const Table& table_;
     std::string from_;
     std::map<std::string, TakenFile> taken_;
+    const Frozen* frozen_ = nullptr;    // of the current listing
+    std::string not_frozen_;
 };
 
 Result<std::map<std::string, Content>> Taker::ask(const std::vector<Part>& parts) {
@@ -115,6 +129,17 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
                     fmt::format("part {} of {} has {} rows, but only {} can be read", part.name, title(), part.rows,
                                 content->second.rows),
                     "use a user without row policies");
+    if (frozen_ != nullptr) {
+        const std::string folder = folder_of(part.name);
+        vault::PathOptions paths;
+        paths.base = frozen_->folder();
+        paths.under = options_.folder + "/" + options_.below;
+        HF_TRY(const auto summary, backup_.add_path(frozen_->folder() + "/" + part.name, paths));
+        if (!summary.unreadable.empty()) return fail(summary.unreadable[0].second);
+        taken_[part.name] = {part.name,     folder,          content->second.rows, content->second.digest,
+                             summary.bytes, part.identity(), part.partition,       true};
+        return true;
+    }
     const std::string file = file_of(part.name);
     HF_TRY(const auto bytes, stream("SELECT " + column_list(columns_) + from_ +
                                         " WHERE _part = " + quoted_text(part.name) + " FORMAT Native",
@@ -149,9 +174,10 @@ std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
     std::vector<Part> left;
     for (Part& part : wanted) {
         const auto known = options_.earlier->parts.find(part.identity());
-        const bool same = known != options_.earlier->parts.end() && !part.with_deleted_rows &&
+        const bool same = known != options_.earlier->parts.end() && known->second.folder == (frozen_ != nullptr) &&
+                          !part.with_deleted_rows &&
                           (!part.hash.empty() || part.made_at + 1 < options_.earlier->asked_at);
-        const std::string file = file_of(part.name);
+        const std::string file = frozen_ != nullptr ? folder_of(part.name) : file_of(part.name);
         if (!same) {
             left.push_back(std::move(part));
         } else if (const auto reused = backup_.reuse(options_.earlier->tree, options_.folder + "/" + known->second.file,
@@ -171,10 +197,44 @@ std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
     return left;
 }
 
+Result<Taker::Links> Taker::freeze_parts(std::vector<Part>& listed) {
+    if (!options_.freeze || listed.empty() || !not_frozen_.empty()) return Links{};
+    auto frozen = freeze(client_, table_, listed);
+    // Lightweight updates lie in parts of their own, which cannot be attached to another table.
+    const bool patched = std::ranges::any_of(listed, [](const Part& part) { return part.name.starts_with("patch-"); });
+    if (patched || (!frozen && frozen.error().code == ErrorCode::unsupported)) {
+        not_frozen_ = patched ? "it has lightweight updates" : frozen.error().message;
+        for (const auto& [name, file] : taken_) backup_.forget_path(options_.folder + "/" + file.file);
+        taken_.clear();
+        return Links{};
+    }
+    if (!frozen) return fail(frozen.error());
+    HF_TRY(const auto names, os::list_folder(frozen->folder()));
+    const std::set<std::string> there(names.begin(), names.end());
+    // The instant is that of FREEZE: what was merged before it does not count, what came before it must be in the listing.
+    std::erase_if(listed, [&](const Part& part) { return !there.contains(part.name); });
+    for (const std::string& name : names) {
+        if (std::ranges::any_of(listed, [&](const Part& part) { return part.name == name; })) continue;
+        if (rows_in_part(frozen->folder() + "/" + name) != 0u) return Links{false, {}};
+    }
+    // Where the server tells no hash, the list of its files' checksums is as good.
+    for (Part& part : listed) {
+        if (!part.hash.empty()) continue;
+        HF_TRY(const auto sums, os::read_file(frozen->folder() + "/" + part.name + "/checksums.txt", k_checksums_max));
+        format::Sha256 sum;
+        sum.update(sums);
+        part.hash = sum.finish().hex();
+    }
+    return Links{true, *std::move(frozen)};
+}
+
 Result<TakenRows> Taker::parts() {
     for (int attempt = 0; attempt < k_listings_max; ++attempt) {
-        HF_TRY(const auto listing, list_parts(client_, table_.database, table_.holder()));
+        HF_TRY(auto listing, list_parts(client_, table_.database, table_.holder()));
         if (options_.after_listing) options_.after_listing();
+        HF_TRY(const Links links, freeze_parts(listing.parts));
+        if (!links.current) continue;
+        frozen_ = links.frozen ? &*links.frozen : nullptr;
         std::vector<Part> wanted;
         for (const auto& part : listing.parts)
             if (!taken_.contains(part.name)) wanted.push_back(part);
@@ -191,6 +251,7 @@ Result<TakenRows> Taker::parts() {
         }
         TakenRows rows;
         rows.asked_at = listing.asked_at;
+        rows.not_frozen = not_frozen_;
         for (const auto& part : listing.parts) {
             const auto node = taken_.extract(part.name);
             const TakenFile& file = node.mapped();
@@ -226,8 +287,8 @@ Result<TakenRows> Taker::whole() {
             backup_.forget_path(options_.folder + "/" + file_of("all"));
             continue;
         }
-        TakenRows rows{before.rows, before.digest, {}, 0};
-        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes, {}, {}});
+        TakenRows rows{before.rows, before.digest, {}, 0, {}};
+        if (bytes > 0) rows.files.push_back({"all", file_of("all"), before.rows, before.digest, bytes, {}, {}, false});
         return rows;
     }
     return fail(ErrorCode::changed, fmt::format("rows came into {} during each of {} reads", title(), k_reads_max),
