@@ -15,16 +15,17 @@ namespace holdfast::bench {
 namespace {
 
 constexpr std::string_view k_help =
-    R"(usage: hf-bench-clickhouse HOLDFAST [--parts N] [--rows N] [--rounds N] [--work DIR]
+    R"(usage: hf-bench-clickhouse HOLDFAST [--parts N] [--rows N] [--rounds N] [--method M] [--work DIR]
   HOLDFAST    the program
   --parts     of one table (100); one per cent of them is new at the second backup
   --rows      of each part (50,000)
   --rounds    in turns (3)
+  --method    http or freeze (http)
   --work      on the disk to measure (/var/tmp)
 )";
 
 struct Options {
-    std::string holdfast, work = "/var/tmp";
+    std::string holdfast, work = "/var/tmp", method = "http";
     unsigned parts = 100, rows = 50'000, rounds = 3;
 };
 
@@ -44,8 +45,8 @@ public:
     Status run() {
         HF_DO(os::write_file(at("holdfast.toml"),
                              as_bytes(fmt::format("stack = \"bench\"\n[repository]\nlocation = \"{}\"\npassword_file = "
-                                                  "\"{}\"\n[[clickhouse]]\nurl = \"{}\"\n",
-                                                  at("vault"), at("key"), server_.url()))));
+                                                  "\"{}\"\n[[clickhouse]]\nurl = \"{}\"\nmethod = \"{}\"\n",
+                                                  at("vault"), at("key"), server_.url(), options_.method))));
         HF_DO(client_.execute("CREATE DATABASE bench"));
         HF_DO(client_.execute(
             "CREATE TABLE bench.fills (id UInt64, at DateTime, symbol String, price Float64, size UInt32, "
@@ -111,9 +112,10 @@ private:
     }
     void print() const {
         fmt::print(
-            "{} parts of {} rows; medians of {} rounds, ratios inside a round\n\n| | first | with 1 % of new parts | "
+            "{} parts of {} rows, {}; medians of {} rounds, ratios inside a round\n\n| | first | with 1 % of new parts "
+            "| "
             "ratio | target |\n|---|---|---|---|---|\n",
-            options_.parts, options_.rows, options_.rounds);
+            options_.parts, options_.rows, options_.method, options_.rounds);
         line("wall", first_, second_, "s", "0.05");
         line("CPU of holdfast", first_cpu_, second_cpu_, "s", "");
         line("stored", first_stored_, second_stored_, "B", "0.05");
@@ -150,6 +152,8 @@ int main(int argc, char** argv) {
         const auto number = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
         if (name == "--work")
             options.work = os::absolute_path(argv[i + 1]);
+        else if (name == "--method")
+            options.method = argv[i + 1];
         else if (name == "--parts" && number > 0)
             options.parts = number;
         else if (name == "--rows" && number > 0)

@@ -170,6 +170,59 @@ TEST_F(ClickHouseStory, AKilledRestoreLeavesTheOldOneOrTheWholeNewOne) {
     EXPECT_THAT(sql("SHOW TABLES FROM trading"), Not(HasSubstr("__holdfast_restore")));
 }
 
+// Killed backups leave hard links that keep the space of dropped parts; the next backup takes them away.
+TEST_F(ClickHouseStory, KilledBackupsByFilesLeaveNothingOnceOneEnds) {    // EA-11
+    write(at("holdfast.toml"),
+          fmt::format("stack = \"desk\"\n[[clickhouse]]\nurl = \"{}\"\nmethod = \"freeze\"\n", server_->url()));
+    const std::string before = content("trading.fills");
+    for (int round = 0; round < 10; ++round) {
+        os::Command command = this->command({"backup", "--full", "--config", at("holdfast.toml")});
+        command.output = os::Stream::null;
+        command.errors = os::Stream::null;
+        auto process = os::Process::start(command);
+        ASSERT_TRUE(process) << process.error().message;
+        std::this_thread::sleep_for(std::chrono::milliseconds(30 + round * 20));
+        process->kill(SIGKILL);
+        (void)process->wait();
+    }
+    const Answer saved = configured({"backup", "--full"});
+    ASSERT_EQ(saved.exit, 0) << saved.errors;
+    EXPECT_THAT(holdfast({"dump", "latest", "/manifest.json"}).output, HasSubstr("6 as files"));
+    const auto left = os::list_folder(server_->data_folder() + "/shadow");
+    ASSERT_TRUE(left) << left.error().message;
+    for (const std::string& name : *left) EXPECT_FALSE(name.starts_with("holdfast_")) << name;
+    ASSERT_TRUE(server_->wipe());
+    ASSERT_TRUE(server_->restart());
+    const Answer restored = configured({"restore", "latest", "--yes"});
+    ASSERT_EQ(restored.exit, 0) << restored.errors;
+    EXPECT_THAT(restored.output, HasSubstr("digests equal"));
+    EXPECT_EQ(content("trading.fills"), before);
+}
+
+// The server dies while it is read: that backup has no ClickHouse, and says so; the next one has.
+TEST_F(ClickHouseStory, AServerKilledInItsBackupFailsThatComponentOnly) {
+    for (int i = 0; i < 30; ++i) insert("orders", 11, 100'000);
+    const std::string before = content("trading.orders");
+    os::Command command = this->command({"backup", "--full", "--json", "--config", at("holdfast.toml")});
+    command.output_file = at("answer");
+    auto process = os::Process::start(command);
+    ASSERT_TRUE(process) << process.error().message;
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    server_->kill();
+    const auto ended = process->wait();
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_TRUE(ended->code == 3 || ended->code == 0) << ended->text();    // 0: it was faster
+    if (ended->code == 3) {
+        EXPECT_THAT(os::read_text(at("answer")).value(), HasSubstr("unreachable"));
+    }
+    ASSERT_TRUE(server_->restart());
+    ASSERT_EQ(content("trading.orders"), before);
+    ASSERT_EQ(configured({"backup"}).exit, 0);
+    const Answer restored = restore({"--table", "trading.orders", "--replace", "--yes"});
+    ASSERT_EQ(restored.exit, 0) << restored.errors;
+    EXPECT_EQ(content("trading.orders"), before);
+}
+
 // NS-02, NS-16: both as plain files; with no holdfast at hand the rows go in by curl, the DuckDB file opens as it is.
 TEST_F(ClickHouseStory, ExportedWithPlainToolsAndImportedIntoAnotherVault) {
     const std::string fills = content("trading.fills"), orders = content("trading.orders"), trades = executions();

@@ -24,6 +24,7 @@ TEST(Config, EveryKeyHasADefault) {
     EXPECT_EQ(config.postgres[0].proof, Proof::digest);
     EXPECT_EQ(config.redis[0].host, "127.0.0.1");
     EXPECT_EQ(config.clickhouse[0].url, "http://127.0.0.1:8123");
+    EXPECT_EQ(config.clickhouse[0].method, ClickHouseMethod::http);
     EXPECT_EQ(config.repository.pack_size_mib, 16u);
 }
 
@@ -68,6 +69,7 @@ proof = "none"
 [[clickhouse]]
 url = "http://127.0.0.1:8124"
 user = "reader"
+method = "freeze"
 databases = ["ticks"]
 [[files]]
 paths = ["/etc/desk"]
@@ -93,6 +95,7 @@ newer_than_days = 14
     EXPECT_EQ(config.duckdb[0].name, "trades_1");
     EXPECT_EQ(config.duckdb[0].proof, Proof::none);
     EXPECT_THAT(config.clickhouse[0].databases, ElementsAre("ticks"));
+    EXPECT_EQ(config.clickhouse[0].method, ClickHouseMethod::freeze);
     EXPECT_EQ(config.files[0].name, "config");
     EXPECT_EQ(config.files[0].newer_than_days, 0u);
     EXPECT_EQ(config.logs[0].name, "logs");

@@ -61,6 +61,12 @@ Status keep_partition(const Loader& loader, const Item& item, const std::string&
 std::string joining_name(std::string_view table) { return std::string(table) + "__holdfast_replica"; }
 
 Status create_replica(const Loader& loader, const Item& item, const std::string& name) {
+    if (item.create.rest.find("{table}") != std::string::npos)
+        return fail(
+            ErrorCode::unsupported,
+            fmt::format("the path of {} in ZooKeeper follows its name, and holdfast makes it under a provisional one",
+                        item.title()),
+            "make it from its .sql file (`holdfast dump latest`), and leave it empty: a restore then fills it");
     auto made = run(loader, db::clickhouse::create_as(item.create, item.database, name));
     if (made) return made;
     const std::string& why = made.error().message;

@@ -90,6 +90,12 @@ Status rename_one(std::vector<Item>& items, const std::string& from, const std::
         } else {
             continue;
         }
+        // Beside the table of that path: one path is one table. A copy to look at has no replicas.
+        if (item.replicated) {
+            item.create.rest = db::clickhouse::without_replication(item.create.rest).rest;
+            item.engine = item.engine.substr(std::string_view("Replicated").size());
+            item.replicated = false;
+        }
         item.from = title;
         any = true;
     }

@@ -156,6 +156,8 @@ Status look(Client& client, std::vector<Item>& items) {
         item.present.inner = table.inner;
         item.present.is_view = table.engine.ends_with("View") || table.engine == "Dictionary";
         HF_TRY(item.present.ddl, source::clickhouse::show_create(client, item.database, item.name));
+        HF_TRY(item.present.shown,
+               source::clickhouse::show_create(client, item.database, item.name, source::clickhouse::Secrets::hidden));
         if (item.into_table()) {
             HF_TRY(item.present.with_rows, has_partition(client, item, table.holder()));
             continue;

@@ -27,7 +27,8 @@ enum class Kind {
 struct Present {
     bool there = false, with_rows = false, is_view = false;
     std::string inner;    // a materialized view's own table
-    std::string ddl;
+    std::string ddl;    // with its passwords, if this user may see them: not to be told
+    std::string shown;    // without
 };
 
 struct RowsFile {

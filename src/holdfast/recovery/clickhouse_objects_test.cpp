@@ -75,6 +75,35 @@ TEST_P(ClickHouseObjects, WhatIsThereUnderTheSameNameStaysAndIsTold) {
     EXPECT_TRUE(result_["objects"]["made"].items().empty());
 }
 
+// A dictionary's source has a password: newer servers leave it out of what they show, and a restore of that would be a broken dictionary.
+TEST_P(ClickHouseObjects, ADictionaryComesBackWithThePasswordOfItsSource) {
+    if (!modern()) return;
+    run("CREATE TABLE d.src (id UInt64, v String) ENGINE = MergeTree ORDER BY id");
+    run("CREATE DICTIONARY d.dict (id UInt64, v String) PRIMARY KEY id SOURCE(CLICKHOUSE(DB 'd' TABLE 'src' USER "
+        "'default' PASSWORD "
+        "'do-not-tell')) LAYOUT(FLAT()) LIFETIME(0)");
+    const db::clickhouse::Settings shown{{"format_display_secrets_in_show_and_select", "1"}};
+    const auto before = client_->text("SHOW CREATE DICTIONARY d.dict FORMAT TSVRaw", shown);
+    ASSERT_TRUE(before);
+    ASSERT_THAT(*before, HasSubstr("do-not-tell"));
+    ASSERT_THAT(value("SHOW CREATE DICTIONARY d.dict"), HasSubstr("[HIDDEN]"));
+    back_up();
+    EXPECT_THAT(json::dump(facts_), Not(HasSubstr("do-not-tell")));
+    EXPECT_TRUE(facts_["objects_left_out"].items().empty()) << json::dump(facts_["objects_left_out"]);
+    run("DROP DICTIONARY d.dict");
+    run("CREATE DICTIONARY d.dict (id UInt64, v String) PRIMARY KEY id SOURCE(CLICKHOUSE(DB 'd' TABLE 'src' USER "
+        "'default' PASSWORD "
+        "'not-this-either')) LAYOUT(FLAT()) LIFETIME(0)");
+    expect_restored(WhenExisting::switch_over);
+    EXPECT_THAT(json::dump(result_) + said_, Not(HasSubstr("not-this-either")));
+    lose_the_disk();
+    expect_restored();
+    const auto after = client_->text("SHOW CREATE DICTIONARY d.dict FORMAT TSVRaw", shown);
+    ASSERT_TRUE(after);
+    EXPECT_EQ(*after, *before);
+    EXPECT_THAT(json::dump(result_) + said_, Not(HasSubstr("do-not-tell")));
+}
+
 // Of the server's file, as libchdb keeps no others: the statements are those that a server with users made by SQL gives.
 TEST_P(ClickHouseObjects, UsersAreListedWithTheHashesOfTheirPasswordsAndTheirRights) {
     if (!modern()) return;

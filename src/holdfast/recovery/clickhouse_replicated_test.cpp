@@ -207,6 +207,22 @@ TEST_F(ClickHouseReplicated, TakesNoPlaceBesideOtherReplicasButAPartitionGoesToA
     expect_no_leftovers();
 }
 
+// Beside the live one, to look at: a plain table, as the path belongs to the live one.
+TEST_F(ClickHouseReplicated, UnderAnotherNameItIsAPlainTable) {
+    create(0);
+    insert(0, 1, 1000);
+    const std::string before = content(0);
+    back_up();
+    insert(0, 2, 5);
+    const TableChoice back{{"d.t"}, "", {{"d.t", "d.t_back"}}};
+    const auto result = restore(WhenExisting::refuse, &back);
+    ASSERT_TRUE(result) << result.error().message << " | " << result.error().hint;
+    EXPECT_EQ(content(0, "d.t_back"), before);
+    EXPECT_EQ(value(0, "SELECT engine FROM system.tables WHERE database = 'd' AND name = 't_back'"), "MergeTree");
+    EXPECT_EQ(value(0, "SELECT count() FROM d.t"), "1005");
+    expect_no_leftovers();
+}
+
 // The server's disk is lost, ZooKeeper still knows its replica: that is said, with the cure.
 TEST_F(ClickHouseReplicated, SaysThatZooKeeperStillKnowsTheReplica) {
     create(0);

@@ -42,7 +42,7 @@ Status will_replace(const Loader& loader, const Item& item, const std::string& a
 /// 18.16 and 26).
 Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
     Replaced replaced;
-    replaced.definition = item.present.ddl;
+    replaced.definition = item.present.shown;
     if (!item.present.inner.empty() && item.present.with_rows) {
         replaced.kept_as = aside_name(item.name, loader.context.clock.now());
     }
@@ -147,7 +147,12 @@ Result<std::string> inner_without_view(db::clickhouse::Client& client, const std
 }
 
 Status make_definition(const Loader& loader, const Item& item) {
-    return run(loader, db::clickhouse::create_as(item.create, item.database, item.name));
+    Status made = run(loader, db::clickhouse::create_as(item.create, item.database, item.name));
+    // A parser's words quote the statement, and it may hold a password.
+    if (!made && made.error().message.ends_with("(code 62)"))
+        return fail(made.error().code, "ClickHouse cannot read the statement (code 62)",
+                    "its .sql file is in the snapshot: this server may be older than the one that was backed up");
+    return made;
 }
 
 }    // namespace holdfast::recovery::clickhouse

@@ -97,6 +97,7 @@ std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& 
 
 struct Counts {
     std::size_t parts = 0, reused = 0, frozen = 0;
+    std::vector<std::string> secrets_hidden;    // tables whose definition lacks its password
     std::string not_frozen;    // why one was read over HTTP though FREEZE was asked for
 };
 
@@ -127,6 +128,7 @@ Result<json::Value> capture_table(Client& client, const Table& table, const poli
             json::Value::object({{"database", table.database}, {"name", table.name}, {"engine", table.engine}});
         const bool holds = holding_of(definition.engine) != Holding::nothing;
         facts.set("data", holds);
+        if (hides_secret(definition.ddl)) counts.secrets_hidden.push_back(table.database + "." + table.name);
         if (!table.inner.empty()) facts.set("inner_engine", definition.engine);
         facts.set("definition", below + ".sql");
         if (holds) {
@@ -201,7 +203,9 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
             HF_DO(add_table(client, table, config, copy ? &*copy : nullptr, context, counts, tables));
         }
     }
-    HF_TRY(const auto objects, list_objects(client));
+    HF_TRY(auto objects, list_objects(client));
+    for (const std::string& table : counts.secrets_hidden)
+        objects.left_out.push_back("the password in the definition of " + table + std::string(k_secrets_are_hidden));
     HF_DO(add_objects(objects, context.backup, context.folder, facts));
     facts.set("databases", std::move(database_facts));
     facts.set("tables", std::move(tables));

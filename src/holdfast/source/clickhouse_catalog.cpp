@@ -123,11 +123,19 @@ Result<PartListing> list_parts(Client& client, const std::string& database, cons
     return listing;
 }
 
-Result<std::string> show_create(Client& client, const std::string& database, const std::string& table) {
-    HF_TRY(auto ddl, client.text("SHOW CREATE TABLE " + quoted_name(database, table) + " FORMAT TSVRaw"));
+Result<std::string> show_create(Client& client, const std::string& database, const std::string& table,
+                                Secrets secrets) {
+    const std::string question = "SHOW CREATE TABLE " + quoted_name(database, table) + " FORMAT TSVRaw";
+    HF_TRY(auto ddl, client.text(question));
+    // Passwords of dictionaries and of engines that reach elsewhere: shown to who may see them, and asks for it.
+    if (secrets == Secrets::shown && hides_secret(ddl)) {
+        HF_TRY(ddl, client.text(question, {{"format_display_secrets_in_show_and_select", "1"}}));
+    }
     while (!ddl.empty() && (ddl.back() == '\n' || ddl.back() == ' ')) ddl.pop_back();
     return ddl;
 }
+
+bool hides_secret(std::string_view ddl) { return ddl.find("[HIDDEN]") != std::string_view::npos; }
 
 Result<std::string> engine_of(Client& client, const std::string& database, const std::string& table) {
     HF_TRY(const auto rows,

@@ -59,8 +59,12 @@ struct PartListing {
 };
 /// Active parts that have rows, at one instant.
 Result<PartListing> list_parts(db::clickhouse::Client& client, const std::string& database, const std::string& table);
-/// As SHOW CREATE prints it; not_found when the table is gone.
-Result<std::string> show_create(db::clickhouse::Client& client, const std::string& database, const std::string& table);
+/// Whether newer servers left a password out of this statement.
+bool hides_secret(std::string_view ddl);
+enum class Secrets { shown, hidden };
+/// As SHOW CREATE prints it; `shown`: with its passwords if this user may see them, for the vault only. not_found when the table is gone.
+Result<std::string> show_create(db::clickhouse::Client& client, const std::string& database, const std::string& table,
+                                Secrets secrets = Secrets::shown);
 /// The engine of the table that holds the rows ("MergeTree", "Log").
 Result<std::string> engine_of(db::clickhouse::Client& client, const std::string& database, const std::string& table);
 Holding holding_of(std::string_view engine);

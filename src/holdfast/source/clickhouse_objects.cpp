@@ -38,7 +38,7 @@ bool hides_its_password(const std::string& ddl) {
          {"plaintext_password", "sha256_password", "double_sha1_password", "bcrypt_password", "scram_sha256_password"})
         for (std::size_t at = ddl.find(type); at != std::string::npos; at = ddl.find(type, at + 1))
             if (!ddl.substr(at + type.size()).starts_with(" BY ")) return true;
-    return ddl.find("[HIDDEN]") != std::string::npos;
+    return hides_secret(ddl);
 }
 
 class Lister {
@@ -115,10 +115,7 @@ private:
 
     void keep(const std::string& kind, const std::string& name, std::string ddl) {
         if ((kind == "user" || kind == "named collection") && hides_its_password(ddl)) {
-            found_.left_out.push_back(
-                fmt::format("{} {}: the server hides its secrets (display_secrets_in_show_and_select = 1 in its "
-                            "configuration, GRANT displaySecretsInShowAndSelect ON *.*)",
-                            kind, name));
+            found_.left_out.push_back(fmt::format("{} {}{}", kind, name, k_secrets_are_hidden));
             return;
         }
         found_.objects.push_back({kind, name, std::move(ddl)});

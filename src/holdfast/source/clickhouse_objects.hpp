@@ -30,6 +30,11 @@ struct ServerObjects {
     std::vector<std::string> left_out;    // with the reason: what this user may not see, or sees without its secret
 };
 
+/// What is said of a thing whose password this user may not see.
+inline constexpr std::string_view k_secrets_are_hidden =
+    ": the server hides its secrets (display_secrets_in_show_and_select = 1 in its configuration, GRANT "
+    "displaySecretsInShowAndSelect ON *.*)";
+
 /// `of_files`: those of configuration files, too (tests).
 Result<ServerObjects> list_objects(db::clickhouse::Client& client, bool of_files = false);
 
