@@ -18,16 +18,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view k_help = R"(usage: hf-bench-redis HOLDFAST [--keys N] [--rounds N] [--work DIR]
+constexpr std::string_view k_help =
+    R"(usage: hf-bench-redis HOLDFAST [--keys N] [--rounds N] [--work DIR] [--append-only 1]
   HOLDFAST    the program
   --keys      of 100 bytes (1,000,000); one per cent of them changes between a whole copy and an increment
   --rounds    in turns (5)
   --work      on the disk to measure (/var/tmp)
+  --append-only 1   the server has appendonly yes, its own start is from a log that was just rewritten
 )";
 
 struct Options {
     std::string holdfast, work = "/var/tmp";
     unsigned keys = 1'000'000, rounds = 5;
+    bool append_only = false;
 };
 
 double median(std::vector<double> values) {
@@ -60,9 +63,9 @@ private:
             at("holdfast.toml"),
             as_bytes(fmt::format("stack = \"bench\"\n[repository]\nlocation = \"{}\"\npassword_file = \"{}\"\n"
                                  "[[redis]]\nport = {}\ndata_folder = \"{}\"\nstart_command = "
-                                 "[\"redis-server\", \"{}\", \"--daemonize\", \"yes\"]\n",
-                                 at("vault"), at("key"), server_.port(), server_.data_folder(),
-                                 server_.config_file())));
+                                 "[\"redis-server\", \"{}\", \"--daemonize\", \"yes\"]\nappend_only = {}\n",
+                                 at("vault"), at("key"), server_.port(), server_.data_folder(), server_.config_file(),
+                                 options_.append_only)));
     }
 
     // Values that do not compress to nothing, made in the server.
@@ -140,7 +143,11 @@ private:
 
     Status restores() {
         // The server's own: the same data, out of its own RDB.
-        HF_DO(server_.save());
+        if (options_.append_only) {
+            HF_DO(rewrite_log());
+        } else {
+            HF_DO(server_.save());
+        }
         server_.kill();
         HF_TRY(const double own, until_ping([&] { return server_.restart(); }));
         load_.push_back(own);
@@ -159,6 +166,17 @@ private:
             while (server_.talk({{"PING"}})) std::this_thread::sleep_for(5ms);
         }
         return server_.restart();    // with what was restored
+    }
+
+    Status rewrite_log() {
+        HF_TRY([[maybe_unused]] const auto begun, server_.talk({{"BGREWRITEAOF"}}));
+        for (;;) {
+            HF_TRY(const auto info, server_.talk({{"INFO", "persistence"}}));
+            if (info.find("aof_rewrite_in_progress:0") != info.npos &&
+                info.find("aof_rewrite_scheduled:0") != info.npos)
+                return {};
+            std::this_thread::sleep_for(20ms);
+        }
     }
 
     // The older one first.
@@ -207,7 +225,9 @@ private:
 Status run(const Options& options) {
     ::setenv("TMPDIR", options.work.c_str(), 1);    // for the server, too: on the same disk
     HF_TRY(os::TempFolder folder, os::TempFolder::create("holdfast-bench", options.work));
-    HF_TRY(testing::RedisServer server, testing::RedisServer::start({"repl-backlog-size 256mb", "repl-backlog-ttl 0"}));
+    HF_TRY(testing::RedisServer server,
+           testing::RedisServer::start({"repl-backlog-size 256mb", "repl-backlog-ttl 0",
+                                        options.append_only ? "appendonly yes" : "appendonly no"}));
     return Bench(options, std::move(folder), std::move(server)).run();
 }
 
@@ -226,6 +246,8 @@ int main(int argc, char** argv) {
             options.work = os::absolute_path(argv[i + 1]);
         else if (name == "--keys" && number >= 100)
             options.keys = static_cast<unsigned>(number);
+        else if (name == "--append-only")
+            options.append_only = number > 0;
         else if (name == "--rounds" && number > 0)
             options.rounds = static_cast<unsigned>(number);
         else

@@ -161,7 +161,10 @@ TEST_F(StackExport, ARedisWithIncrementsIsOneRdb) {
     EXPECT_EQ(holdfast_bare({"validate", folder}).exit, 0);
     const std::string before = redis_->talk({{"DBSIZE"}, {"GET", "session:2"}, {"EXISTS", "session:1"}}).value();
     redis_->kill();
-    ASSERT_EQ(shell(fmt::format("gunzip -c {}/redis/dump_{}.rdb.gz > {}/dump.rdb", folder, stamp, redis_->data_folder())).exit, 0);
+    ASSERT_EQ(
+        shell(fmt::format("gunzip -c {}/redis/dump_{}.rdb.gz > {}/dump.rdb", folder, stamp, redis_->data_folder()))
+            .exit,
+        0);
     ASSERT_TRUE(redis_->restart());
     EXPECT_EQ(redis_->talk({{"DBSIZE"}, {"GET", "session:2"}, {"EXISTS", "session:1"}}).value(), before);
 }

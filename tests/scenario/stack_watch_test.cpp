@@ -50,13 +50,15 @@ protected:
         server_.emplace(*std::move(started));
         write(at("postgres.password"), server_->password() + "\n", 0600);
         sql("postgres", "CREATE DATABASE users; CREATE ROLE trader LOGIN PASSWORD 'first'");
-        sql("users", "CREATE SCHEMA auth; CREATE TABLE auth.broker (login text PRIMARY KEY, secret text); "
-                     "INSERT INTO auth.broker VALUES ('anna', 'a-plain-secret'); CREATE TABLE other AS SELECT 1 AS one");
+        sql("users",
+            "CREATE SCHEMA auth; CREATE TABLE auth.broker (login text PRIMARY KEY, secret text); "
+            "INSERT INTO auth.broker VALUES ('anna', 'a-plain-secret'); CREATE TABLE other AS SELECT 1 AS one");
         configure(3600);
         make_cheap_repository();
     }
     void configure(unsigned look_again_seconds) {
-        write(at("holdfast.toml"), fmt::format(R"(stack = "desk"
+        write(at("holdfast.toml"),
+              fmt::format(R"(stack = "desk"
 [repository]
 location = "{0}"
 password_file = "{1}"
@@ -75,8 +77,7 @@ host = "127.0.0.1"
 port = {2}
 password_file = "{3}"
 )",
-                                               repository(), password_file(), server_->port(), at("postgres.password"),
-                                               look_again_seconds));
+                          repository(), password_file(), server_->port(), at("postgres.password"), look_again_seconds));
     }
     std::string sql(const std::string& database, std::string_view script) {
         auto done = server_->sql(database, script);
@@ -106,9 +107,9 @@ TEST_F(Credentials, AChangeIsInTheVaultRightAfterItsCommit) {
     EXPECT_EQ(watching.next()["event"].text(), "watching");
     json::Value event = watching.next();
     EXPECT_EQ(event["event"].text(), "saved") << json::dump(event);    // the first
-    for (const char* change :
-         {"UPDATE auth.broker SET secret = 'the second'", "BEGIN; DELETE FROM auth.broker; COMMIT", "TRUNCATE auth.broker; "
-          "INSERT INTO auth.broker VALUES ('anna', 'the third'), ('ben', 'b')"}) {
+    for (const char* change : {"UPDATE auth.broker SET secret = 'the second'", "BEGIN; DELETE FROM auth.broker; COMMIT",
+                               "TRUNCATE auth.broker; "
+                               "INSERT INTO auth.broker VALUES ('anna', 'the third'), ('ben', 'b')"}) {
         sql("users", change);
         event = watching.next();
         EXPECT_EQ(event["event"].text(), "saved") << change;
@@ -135,8 +136,9 @@ TEST_F(Credentials, AChangeIsInTheVaultRightAfterItsCommit) {
 
 // Roles tell nobody: they are found by looking. The snapshots of a watch are not the latest state of the stack.
 TEST_F(Credentials, ARolesPasswordIsFoundByLooking) {
-    ASSERT_EQ(with_config({"backup"}).exit, 0);
-    const std::string stack = with_config({"snapshots", "--json"}).json().items()[0]["short_id"].text();
+    const Answer saved = with_config({"backup", "--json"});
+    ASSERT_EQ(saved.exit, 0) << saved.errors;
+    const std::string stack = saved.json()["snapshot"].text();
     configure(1);
     Watching watching(watch());
     EXPECT_EQ(watching.next()["event"].text(), "watching");
@@ -146,7 +148,8 @@ TEST_F(Credentials, ARolesPasswordIsFoundByLooking) {
     EXPECT_EQ(watching.stop().code, 0);
 
     const Answer whole = with_config({"restore", "latest", "--dry-run", "--json", "--replace"});
-    EXPECT_EQ(whole.json()["snapshot"].text().substr(0, 8), stack) << whole.errors;
+    EXPECT_EQ(whole.json()["snapshot"].text(), stack) << whole.errors;
+    EXPECT_THAT(whole.output, HasSubstr("its tables come back with whole"));
     const std::string now = "SELECT rolpassword FROM pg_authid WHERE rolname = 'trader'", second = sql("users", now);
     sql("postgres", "ALTER ROLE trader PASSWORD 'third'");
     const Answer back =
@@ -169,6 +172,16 @@ TEST_F(Credentials, AServerThatWasAwayIsLookedAtAgain) {
     sql("users", "UPDATE auth.broker SET secret = 'changed meanwhile'");
     EXPECT_EQ(watching.next()["event"].text(), "saved");
     EXPECT_EQ(watching.stop().code, 0);
+}
+
+// The machine is gone: the whole copy makes the database, the tables of the other component come with it.
+TEST_F(Credentials, AnEmptyServerGetsThemWithTheWholeCopy) {
+    ASSERT_EQ(with_config({"backup"}).exit, 0);
+    ASSERT_TRUE(server_->wipe());
+    const Answer back = with_config({"restore", "latest", "--yes"});
+    ASSERT_EQ(back.exit, 0) << back.errors;
+    EXPECT_EQ(sql("users", "SELECT secret FROM auth.broker"), "a-plain-secret");
+    EXPECT_EQ(sql("users", "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'holdfast%'"), "0");
 }
 
 // `--table` by hand, from the snapshot of the whole server.

@@ -68,8 +68,9 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
         if (loaded && filter.host.empty() && filter.paths.empty() && filter.tags.empty())
             filter.paths = {source::stack_path(loaded->config)};
         HF_DO(repository->load_index());
-        HF_TRY(const auto entry, snapshot_ == "latest" ? latest_of_stack(*repository, filter, options_.only)
-                                                       : repository->find_snapshot(snapshot_, {}));
+        HF_TRY(const auto entry, snapshot_ != "latest" ? repository->find_snapshot(snapshot_)
+                                 : loaded ? latest_of_stack(loaded->config, *repository, filter, options_.only)
+                                          : repository->find_snapshot("latest", filter));
         options_.target = os::absolute_path(target_);
         options_.program_version = program_version();
         options_.stamp = stamp_of(entry.snapshot.time);
@@ -84,13 +85,18 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
         };
         options_.replay_redis = [&](const std::string& component, const json::Value& facts,
                                     const std::function<Status(const std::string&)>& use) -> Status {
-            const std::string where = loaded ? source::scratch_folder(loaded->config)
-                                             : os::environment("TMPDIR").value_or("/var/tmp");
+            const std::string where =
+                loaded ? source::scratch_folder(loaded->config) : os::environment("TMPDIR").value_or("/var/tmp");
             HF_DO(os::make_folders(where));
             HF_TRY(const os::TempFolder folder, os::TempFolder::create("holdfast-export-", where));
-            const recovery::RestoreContext context{
-                *repository, entry, facts, session.clock, component, where, recovery::WhenExisting::refuse,
-                [&](std::string_view event) { options_.say(component, event); }};
+            const recovery::RestoreContext context{*repository,
+                                                   entry,
+                                                   facts,
+                                                   session.clock,
+                                                   component,
+                                                   where,
+                                                   recovery::WhenExisting::refuse,
+                                                   [&](std::string_view event) { options_.say(component, event); }};
             HF_TRY(const recovery::RedisSaved saved, recovery::find_redis_saved(context));
             const std::string rdb = folder.path() + "/dump.rdb";
             HF_DO(recovery::make_redis_rdb(context, saved, folder.path(), rdb));

@@ -49,22 +49,16 @@ std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
     return all;
 }
 
-Result<vault::SnapshotEntry> latest_of_stack(const vault::Repository& repository, const vault::SnapshotFilter& filter,
+Result<vault::SnapshotEntry> latest_of_stack(const policy::Config& config, const vault::Repository& repository,
+                                             const vault::SnapshotFilter& filter,
                                              const std::vector<std::string>& only) {
-    const auto holds_it = [&](const vault::SnapshotEntry& entry) {
-        const auto manifest = source::read_manifest(repository, entry);
-        if (!manifest) return false;
-        return std::ranges::any_of((*manifest)["components"].items(), [&](const json::Value& component) {
-            return component["name"].text() == only[0] && component["status"].text() == "complete";
-        });
-    };
-    HF_TRY(const auto entries, repository.snapshots([](const Id&, const Error&) {}));
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-        if (vault::passes(entry->snapshot, filter) &&
-            (!is_marked(entry->snapshot, source::k_on_change_tag) || !filter.tags.empty() ||
-             (only.size() == 1 && holds_it(*entry))))
-            return *entry;
-    return repository.find_snapshot("latest", filter);    // none, or no other: in its own words
+    auto latest = repository.find_snapshot("latest", filter);
+    if (only.size() != 1 || filter.paths != std::vector<std::string>{source::stack_path(config)}) return latest;
+    vault::SnapshotFilter of_one = filter;
+    of_one.paths = {source::change_path(config, only[0])};
+    auto changed = repository.find_snapshot("latest", of_one);
+    if (!changed) return latest;
+    return latest && latest->snapshot.time > changed->snapshot.time ? std::move(latest) : std::move(changed);
 }
 
 }    // namespace holdfast::cli

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "holdfast/base/json.hpp"
+#include "holdfast/policy/config.hpp"
 #include "holdfast/vault/repository.hpp"
 
 namespace holdfast::cli {
@@ -25,9 +26,9 @@ struct Saved {
 std::map<std::string, Saved> newest_of_each(const vault::Repository& repository,
                                             const std::vector<vault::SnapshotEntry>& snapshots);
 
-/// What "latest" means for a restore: the newest snapshot that the filter lets through. One that `watch` made of a single
-/// component counts only when `only` names just that one, or the filter its tag. The index must be loaded.
-Result<vault::SnapshotEntry> latest_of_stack(const vault::Repository& repository, const vault::SnapshotFilter& filter,
-                                             const std::vector<std::string>& only);
+/// What "latest" means for a restore: the newest snapshot that the filter lets through; when it is about this stack and `only`
+/// names one component, also what `watch` made of that one. The index must be loaded.
+Result<vault::SnapshotEntry> latest_of_stack(const policy::Config& config, const vault::Repository& repository,
+                                             const vault::SnapshotFilter& filter, const std::vector<std::string>& only);
 
 }    // namespace holdfast::cli

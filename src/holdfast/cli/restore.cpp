@@ -243,7 +243,8 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
             "--include, --exclude, --overwrite, --delete, --sparse, --verify and SNAPSHOT:FOLDER go with --target",
             "add --target FOLDER to lay out plain files, or use --only and --replace for the stores");
     if (!arguments.expiry.empty() && !arguments.target.empty())
-        return fail(ErrorCode::usage, "--expiry is about a Redis that is restored: --target does not go with it", "leave one of them out");
+        return fail(ErrorCode::usage, "--expiry is about a Redis that is restored: --target does not go with it",
+                    "leave one of them out");
     if (arguments.keys.empty() && !arguments.conflict.empty())
         return fail(ErrorCode::usage, "--conflict goes with --keys", "add --keys PATTERN");
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
@@ -273,8 +274,8 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
         filter.paths = {source::stack_path(loaded.config)};
     const bool is_latest = arguments.snapshot == "latest";
     HF_DO(repository->load_index());
-    HF_TRY(const auto entry, is_latest ? latest_of_stack(*repository, filter, arguments.only)
-                                        : repository->find_snapshot(arguments.snapshot));
+    HF_TRY(const auto entry, is_latest ? latest_of_stack(loaded.config, *repository, filter, arguments.only)
+                                       : repository->find_snapshot(arguments.snapshot));
     HF_TRY(const TablesOf tables, choose_tables(arguments, loaded.config));
     if (tables.postgres) return restore_tables(session, arguments, loaded.config, tables.postgres, *repository, entry);
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
@@ -366,7 +367,8 @@ that fits brings (or leaves out) all below it. Excludes win.
                      "with --table or --schema: under another name: trading.fills=check.fills, or all of it: trading=check");
         options.value("--database", arguments_.database, "NAME", "with --table or --schema: only of this database of a PostgreSQL");
         options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
-                       "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or no key expires");
+                       "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or "
+                       "no key expires");
         options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},
                        "with --target: what happens to files that are there");
         options.flag("--delete", arguments_.delete_others,

@@ -41,15 +41,18 @@ std::string told(const json::Value& result) {
     for (const json::Value& database : result["databases"].items())
         for (const json::Value& table : database["tables"].items()) {
             const std::string from = table["from"].text(), to = table["to"].text();
-            text += fmt::format("restored  {}{} in database {}{}\n", printable(from), from == to ? "" : " as " + printable(to),
-                                printable(database["name"].text()),
-                                table["rows"].is_null() ? "" : fmt::format(": {} rows, compared", table["rows"].natural()));
+            text +=
+                fmt::format("restored  {}{} in database {}{}\n", printable(from),
+                            from == to ? "" : " as " + printable(to), printable(database["name"].text()),
+                            table["rows"].is_null() ? "" : fmt::format(": {} rows, compared", table["rows"].natural()));
         }
-    for (const json::Value& role : result["roles"].items()) text += fmt::format("restored  role {}\n", printable(role.text()));
+    for (const json::Value& role : result["roles"].items())
+        text += fmt::format("restored  role {}\n", printable(role.text()));
     for (const json::Value& database : result["databases"].items()) {
         for (const json::Value& key : database["not_valid"].items())
             text += fmt::format("not valid {}: rows refer to what is not there now\n", printable(key.text()));
-        if (!database["kept"].is_null()) text += fmt::format("kept      the old ones in {}\n", printable(database["kept"].text()));
+        if (!database["kept"].is_null())
+            text += fmt::format("kept      the old ones in {}\n", printable(database["kept"].text()));
     }
     return text;
 }
@@ -108,7 +111,12 @@ Result<int> restore_tables(const Session& session, const RestoreArguments& argum
     const std::string where = source::scratch_folder(config);
     HF_DO(os::make_folders(where));
     const recovery::RestoreContext context{
-        repository, entry, facts, repository.clock(), postgres->name, where,
+        repository,
+        entry,
+        facts,
+        repository.clock(),
+        postgres->name,
+        where,
         arguments.replace ? recovery::WhenExisting::switch_over : recovery::WhenExisting::refuse,
         [&](std::string_view event) {
             if (session.people()) print_note(fmt::format("{}: {}\n", postgres->name, event));
@@ -118,7 +126,8 @@ Result<int> restore_tables(const Session& session, const RestoreArguments& argum
         json::Value list = json::Value::array();
         for (const auto& step : steps) {
             list.push(json::Value::object({{"what", step.what}, {"bytes", step.bytes}, {"replaces", step.replaces}}));
-            if (!session.global.json) print(fmt::format("{} {}\n", step.replaces ? "replaces:" : "-", printable(step.what)));
+            if (!session.global.json)
+                print(fmt::format("{} {}\n", step.replaces ? "replaces:" : "-", printable(step.what)));
         }
         if (session.global.json)
             print_json(json::Value::object({{"snapshot", entry.id.hex()},

@@ -126,6 +126,7 @@ private:
         source::StackOptions options;
         options.only = {one.config->name};
         options.tags = {std::string(source::k_on_change_tag)};
+        options.after_change = true;
         options.program_version = program_version();
         const Instant started = session_.clock.instant();
         HF_TRY(const auto report, source::backup_stack(config_, *repository, options));
@@ -177,7 +178,7 @@ class WatchCommand final : public Command {
     std::string_view examples() const override {
         return R"(Every [[postgres]] with on_change = true is watched until the program is stopped (SIGTERM, Ctrl-C): after each change of its
 tables or roles it is backed up, and its snapshot is tagged on-change. A change is seen at its COMMIT where the tables have the
-triggers of --trigger-sql, else within look_again_seconds. `restore latest` without --only passes these snapshots over.
+triggers of --trigger-sql, else within look_again_seconds. `restore latest` means the stack; with --only NAME the newest of these counts.
 
 Under systemd: Type=notify (docs/operations/credentials.md has a unit). With --json each event is one line.
 
@@ -189,8 +190,10 @@ Examples
 )";
     }
     void declare(Options& options) override {
-        options.flag("--once", once_, "look once, back up what has changed, and end; exit status 1 when something failed");
-        options.flag("--trigger-sql", trigger_sql_, "print the triggers that tell of changes, for psql; changes nothing");
+        options.flag("--once", once_,
+                     "look once, back up what has changed, and end; exit status 1 when something failed");
+        options.flag("--trigger-sql", trigger_sql_,
+                     "print the triggers that tell of changes, for psql; changes nothing");
         options.flag("--no-mirror", no_mirror_, "send nothing to the mirrors");
     }
     Result<int> run(const Session& session) override {
@@ -211,7 +214,8 @@ Examples
         if (once_) return watch.look() ? 0 : 1;
         os::tell_service_manager("READY=1");
         if (session.global.json)
-            say(json::dump(json::Value::object({{"event", "watching"}, {"components", std::uint64_t(watch.size())}})) + "\n");
+            say(json::dump(json::Value::object({{"event", "watching"}, {"components", std::uint64_t(watch.size())}})) +
+                "\n");
         else if (!session.global.quiet)
             say(fmt::format("watching  {} {}\n", watch.size(), watch.size() == 1 ? "component" : "components"));
         while (!os::stop_requested()) {

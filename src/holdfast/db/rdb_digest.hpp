@@ -7,21 +7,16 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/base/id.hpp"
+#include "holdfast/format/sha256.hpp"
 
 namespace holdfast::db {
 
 class RdbHash {
 public:
-    RdbHash();
-    RdbHash(RdbHash&&) noexcept;
-    RdbHash& operator=(RdbHash&&) noexcept;
-    ~RdbHash();
-
     void number(std::uint64_t value);
     void text(std::string_view field) {
         number(field.size());
@@ -34,9 +29,8 @@ public:
     Id finish();
 
 private:
-    struct Context;
-    std::unique_ptr<Context> context_;
-    // Most elements are short: gathered here, they cost OpenSSL one call instead of five.
+    format::Sha256 sum_;
+    // Most elements are short: gathered here, they cost one call instead of five.
     std::array<std::byte, 256> gathered_;
     std::size_t gathered_size_ = 0;
 };

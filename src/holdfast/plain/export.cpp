@@ -211,7 +211,8 @@ private:
             });
             // Nothing here that could replay them: a server of another machine loads the parts as they are.
             if (!replayed && replayed.error().code == ErrorCode::not_found) {
-                if (options_.say) options_.say(name_, "its increments are not made one RDB: " + replayed.error().message);
+                if (options_.say)
+                    options_.say(name_, "its increments are not made one RDB: " + replayed.error().message);
                 return archive("redis", name_);
             }
             HF_DO(replayed);

@@ -49,6 +49,11 @@ password_command = "pass show pg"
 maintenance_database = "template1"
 databases = ["trading", "users"]
 exclude_databases = ["scratch"]
+tables = ["auth.*"]
+schemas = ["auth"]
+exclude_tables = ["auth.log"]
+on_change = true
+look_again_seconds = 9
 globals = false
 proof = "count"
 bin_folder = "/usr/lib/postgresql/15/bin"
@@ -88,6 +93,12 @@ newer_than_days = 14
     EXPECT_EQ(config.postgres[0].name, "pg-main");
     EXPECT_EQ(config.postgres[0].password.command, "pass show pg");
     EXPECT_THAT(config.postgres[0].databases, ElementsAre("trading", "users"));
+    EXPECT_THAT(config.postgres[0].tables, ElementsAre("auth.*"));
+    EXPECT_THAT(config.postgres[0].schemas, ElementsAre("auth"));
+    EXPECT_THAT(config.postgres[0].exclude_tables, ElementsAre("auth.log"));
+    EXPECT_TRUE(config.postgres[0].on_change);
+    EXPECT_EQ(config.postgres[0].look_again_seconds, 9u);
+    EXPECT_THAT(refused("[[postgres]]\non_change = true\n").message, HasSubstr("tables"));
     EXPECT_FALSE(config.postgres[0].globals);
     EXPECT_EQ(config.postgres[0].proof, Proof::count);
     EXPECT_THAT(config.redis[0].stop_command, ElementsAre("systemctl", "stop", "redis"));
@@ -172,7 +183,8 @@ TEST(Config, APhysicalCopyTakesTheWholeCluster) {
     EXPECT_EQ(config.postgres[0].data_folder, "/srv/pg");
     EXPECT_THAT(config.postgres[0].start_command, ElementsAre("a", "b"));
     EXPECT_EQ(config.postgres[1].method, PostgresMethod::dump);
-    for (const char* key : {"databases = [\"a\"]", "exclude_databases = []", "globals = false", "proof = \"none\""})
+    for (const char* key : {"databases = [\"a\"]", "tables = [\"a\"]", "on_change = true", "exclude_databases = []",
+                            "globals = false", "proof = \"none\""})
         EXPECT_THAT(refused(std::string("[[postgres]]\nmethod = \"physical\"\n") + key + "\n").message,
                     HasSubstr("does not go with method = \"physical\""));
     EXPECT_THAT(refused("[[postgres]]\nmethod = \"files\"\n").message, HasSubstr("\"dump\" or \"physical\""));

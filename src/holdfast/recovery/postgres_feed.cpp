@@ -59,8 +59,7 @@ Status PostgresFeed::finish() {
 }
 
 Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file, bool may_stop_early) {
-    const auto fed =
-        vault::read_content(context.repository, file, [&](ByteView bytes) { return feed.write(bytes); });
+    const auto fed = vault::read_content(context.repository, file, [&](ByteView bytes) { return feed.write(bytes); });
     if (!fed && !feed.refused()) return fed;    // ~Process kills it, and its transaction is rolled back
     HF_DO(feed.finish());
     return fed || may_stop_early ? Status() : fed;

@@ -28,7 +28,8 @@ private:
 };
 
 /// All of a file of the snapshot. `may_stop_early`: a tool that has read enough of it is a success.
-Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file, bool may_stop_early = false);
+Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file,
+                 bool may_stop_early = false);
 
 Result<os::ExitStatus> wait_for_tool(os::Process& process);
 

@@ -22,9 +22,8 @@ Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script,
     if (script)
         arguments = {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
                      "--dbname=" + db::database_option(beside)};
-    HF_TRY(auto feed,
-           PostgresFeed::start(postgres_command(tool, load.access.address, load.access.password, arguments),
-                               fmt::format("{} into {}", script ? "psql" : "pg_restore", beside)));
+    HF_TRY(auto feed, PostgresFeed::start(postgres_command(tool, load.access.address, load.access.password, arguments),
+                                          fmt::format("{} into {}", script ? "psql" : "pg_restore", beside)));
     return feed_file(std::move(feed), load.context, dump);
 }
 

@@ -149,8 +149,8 @@ TEST_F(PostgresPhysicalRestore, IntoAnEmptyPlaceIsAConsistentClusterOnANewTimeli
     ASSERT_TRUE(server) << server.error().message;
     EXPECT_EQ(sql_of(*server, "SELECT count(*), sum(id) FROM t", "trading"), "30000|450015000");
     const auto checked = server->run_tool({"pg_amcheck", "--all", "--install-missing", "--heapallindexed",
-                                           "--host=" + server->socket_folder(), fmt::format("--port={}", server->port()),
-                                           "--username=postgres"});
+                                           "--host=" + server->socket_folder(),
+                                           fmt::format("--port={}", server->port()), "--username=postgres"});
     EXPECT_TRUE(checked) << checked.error().message;
     EXPECT_EQ(sql_of(*server, "SELECT pg_is_in_recovery(), current_setting('archive_mode')"), "f|off");
     EXPECT_EQ(sql_of(*server, "SELECT rolname FROM pg_roles WHERE rolname = 'desk'"), "desk");

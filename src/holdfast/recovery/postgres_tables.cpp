@@ -100,7 +100,8 @@ void choose(const PostgresPick& pick, Work& work) {
     std::erase_if(all, [&](const Item& item) { return !fits(item); });
     std::set<std::string> chosen;
     for (const Item& item : all) chosen.insert(item.from.text());
-    const bool saved_schemas = !facts["selection"]["schemas"].items().empty() && facts["selection"]["tables"].items().empty();
+    const bool saved_schemas =
+        !facts["selection"]["schemas"].items().empty() && facts["selection"]["tables"].items().empty();
     const bool whole_schemas = pick.tables.empty() && (!pick.schemas.empty() || saved_schemas);
     for (Item& item : all) {
         if (const auto to = pick.renames.find(item.from.schema); to != pick.renames.end()) item.to.schema = to->second;
@@ -123,7 +124,8 @@ Status check_renames(const PostgresPick& pick, const std::vector<Work>& works) {
             for (const Item& item : work.items) {
                 found |= from == item.from.text() || from == item.from.schema;
                 if (table && from == item.from.text() && !work.schemas.empty())
-                    return fail(ErrorCode::usage, fmt::format("{} is to be renamed, but its whole schema is restored", from),
+                    return fail(ErrorCode::usage,
+                                fmt::format("{} is to be renamed, but its whole schema is restored", from),
                                 "name tables with --table, or rename the schema");
             }
         if (!found)
@@ -150,9 +152,10 @@ Status look_at_live(const db::PostgresAccess& access, Work& work) {
     const std::string where =
         work.schemas.empty() ? fmt::format("(n.nspname, c.relname) IN ({})", tables.empty() ? "(NULL, NULL)" : tables)
                              : fmt::format("n.nspname IN ({})", schemas);
-    HF_TRY(const auto found, live.query("SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON "
-                                        "n.oid = c.relnamespace WHERE c.relkind <> 'i' AND " +
-                                        where + " ORDER BY 2, 3"));
+    HF_TRY(const auto found,
+           live.query("SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON "
+                      "n.oid = c.relnamespace WHERE c.relkind <> 'i' AND " +
+                      where + " ORDER BY 2, 3"));
     if (work.schemas.empty()) {
         for (const auto& row : found) {
             work.taken.push_back(row.text(1) + '.' + row.text(2));
@@ -161,22 +164,25 @@ Status look_at_live(const db::PostgresAccess& access, Work& work) {
         }
     } else {
         HF_TRY(const auto used,
-               live.query(fmt::format("SELECT n.nspname FROM pg_namespace n WHERE n.nspname IN ({}) AND (EXISTS (SELECT FROM "
-                                      "pg_class c WHERE c.relnamespace = n.oid) OR EXISTS (SELECT FROM pg_proc p WHERE "
-                                      "p.pronamespace = n.oid) OR EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = n.oid)) "
-                                      "ORDER BY 1",
-                                      schemas)));
+               live.query(fmt::format(
+                   "SELECT n.nspname FROM pg_namespace n WHERE n.nspname IN ({}) AND (EXISTS (SELECT FROM "
+                   "pg_class c WHERE c.relnamespace = n.oid) OR EXISTS (SELECT FROM pg_proc p WHERE "
+                   "p.pronamespace = n.oid) OR EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = n.oid)) "
+                   "ORDER BY 1",
+                   schemas)));
         for (const auto& row : used) work.taken.push_back(row.text(0));
     }
     if (found.empty()) return {};
-    HF_TRY(const auto hang,
-           live.query(
-               "SELECT 'view ' || v.oid::regclass || ' looks at ' || d.refobjid::regclass FROM pg_depend d JOIN pg_rewrite r "
-               "ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class WHERE d.classid = 'pg_rewrite'::regclass AND "
-               "d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY($1::oid[]) AND NOT v.oid = ANY($1::oid[]) UNION "
-               "SELECT 'rows of ' || conrelid::regclass || ' refer to ' || confrelid::regclass FROM pg_constraint WHERE "
-               "contype = 'f' AND confrelid = ANY($1::oid[]) AND NOT conrelid = ANY($1::oid[]) ORDER BY 1 LIMIT 1",
-               {oid_list(found)}));
+    HF_TRY(
+        const auto hang,
+        live.query(
+            "SELECT 'view ' || v.oid::regclass || ' looks at ' || d.refobjid::regclass FROM pg_depend d JOIN "
+            "pg_rewrite r "
+            "ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class WHERE d.classid = 'pg_rewrite'::regclass AND "
+            "d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY($1::oid[]) AND NOT v.oid = ANY($1::oid[]) UNION "
+            "SELECT 'rows of ' || conrelid::regclass || ' refer to ' || confrelid::regclass FROM pg_constraint WHERE "
+            "contype = 'f' AND confrelid = ANY($1::oid[]) AND NOT conrelid = ANY($1::oid[]) ORDER BY 1 LIMIT 1",
+            {oid_list(found)}));
     if (!hang.empty() && work.in_use.empty()) work.in_use = hang[0].text(0);
     return {};
 }
@@ -194,7 +200,8 @@ Status choose_roles(const RestoreContext& context, const PostgresPick& pick, Pla
     HF_TRY(const auto statements, db::split_script(as_text(script)));
     for (const std::string& statement : statements) {
         const auto about = db::classify_global(statement);
-        if (about.kind != db::GlobalStatement::Kind::create_role && about.kind != db::GlobalStatement::Kind::about_role) continue;
+        if (about.kind != db::GlobalStatement::Kind::create_role && about.kind != db::GlobalStatement::Kind::about_role)
+            continue;
         if (source::fits_name(pick.roles, about.name)) plan.roles[about.name].push_back(statement);
     }
     if (plan.roles.empty())
@@ -220,13 +227,14 @@ Status refuse(const Plan& plan, WhenExisting existing) {
     for (const Work& work : plan.works) {
         if (work.taken.empty()) continue;
         if (existing == WhenExisting::refuse)
-            return fail(ErrorCode::exists, fmt::format("database {} has already: {}", work.name, joined(work.taken)),
-                        "--replace keeps those in another schema and takes their place; --rename FROM=TO restores beside "
-                        "them");
+            return fail(
+                ErrorCode::exists, fmt::format("database {} has already: {}", work.name, joined(work.taken)),
+                "--replace keeps those in another schema and takes their place; --rename FROM=TO restores beside "
+                "them");
         if (!work.in_use.empty())
             return fail(ErrorCode::exists,
-                        fmt::format("in database {} {}: with the table replaced it would stay with the old one", work.name,
-                                    work.in_use),
+                        fmt::format("in database {} {}: with the table replaced it would stay with the old one",
+                                    work.name, work.in_use),
                         "restore both together, or beside it with --rename FROM=TO and carry the rows over");
     }
     if (existing == WhenExisting::refuse && !plan.roles_taken.empty())
@@ -237,11 +245,19 @@ Status refuse(const Plan& plan, WhenExisting existing) {
 
 Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContext& context, const PostgresPick& pick) {
     if (context.facts["method"].text() == "physical")
-        return fail(ErrorCode::unsupported, "this snapshot holds the cluster's files: single tables cannot be taken out of it",
+        return fail(ErrorCode::unsupported,
+                    "this snapshot holds the cluster's files: single tables cannot be taken out of it",
                     "restore it beside (data_folder of another server), and dump the table there");
     HF_TRY(Secret password, db::read_secret(config.password));
     Plan plan{{{config.host, config.port, config.user, config.maintenance_database}, std::move(password)},
-              std::nullopt, {}, {}, {}, {}, {}, {}, false};
+              std::nullopt,
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              false};
     HF_TRY(plan.home, [&]() -> Result<std::optional<db::PostgresConnection>> {
         HF_TRY(auto home, connect_beside(plan.access, ""));
         return std::optional(std::move(home));
@@ -273,9 +289,11 @@ Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContex
         const std::string path = fmt::format("/{}/{}", context.folder, facts["file"].text());
         HF_TRY(work.dump, context.repository.find_node(context.snapshot.snapshot.tree, path));
         if (work.dump.size != facts["bytes"].natural())
-            return fail(ErrorCode::corrupt, fmt::format("{} of the snapshot is not the file that its manifest describes", path),
+            return fail(ErrorCode::corrupt,
+                        fmt::format("{} of the snapshot is not the file that its manifest describes", path),
                         "restore from another snapshot");
-        HF_TRY(const auto there, plan.home->query("SELECT datallowconn FROM pg_database WHERE datname = $1", {work.name}));
+        HF_TRY(const auto there,
+               plan.home->query("SELECT datallowconn FROM pg_database WHERE datname = $1", {work.name}));
         work.there = !there.empty();
         if (work.there) HF_DO(look_at_live(plan.access, work));
         plan.works.push_back(std::move(work));
@@ -284,10 +302,10 @@ Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContex
         return fail(ErrorCode::not_found, fmt::format("the snapshot holds no database {}", pick.database),
                     "`holdfast ls` shows what it holds");
     if (plan.works.empty() && !only_roles)
-        return fail(ErrorCode::not_found,
-                    fmt::format("nothing in the snapshot fits {}",
-                                joined(pick.tables.empty() ? pick.schemas : pick.tables)),
-                    "patterns are \"schema.table\" with * and ?, letters as in the catalogue");
+        return fail(
+            ErrorCode::not_found,
+            fmt::format("nothing in the snapshot fits {}", joined(pick.tables.empty() ? pick.schemas : pick.tables)),
+            "patterns are \"schema.table\" with * and ?, letters as in the catalogue");
     HF_DO(check_renames(pick, plan.works));
     HF_DO(refuse(plan, context.existing));
     return plan;
@@ -359,8 +377,8 @@ struct Late {
 };
 
 // "ALTER TABLE ONLY auth.keys\n    ADD CONSTRAINT …;", of pg_restore; `scratch` knows the names that it uses (null: they stay).
-Result<std::vector<Late>> read_late(const Plan& plan, const Work& work, const RestoreContext& context, const Lists& lists,
-                                    db::PostgresConnection* scratch) {
+Result<std::vector<Late>> read_late(const Plan& plan, const Work& work, const RestoreContext& context,
+                                    const Lists& lists, db::PostgresConnection* scratch) {
     std::vector<Late> all;
     if (!lists.has_late) return all;
     const std::string file = lists.late + ".sql";
@@ -383,9 +401,10 @@ Result<std::vector<Late>> read_late(const Plan& plan, const Work& work, const Re
         const bool only = text.starts_with("ONLY ");
         if (only) text.remove_prefix(5);
         const std::size_t end = text.find("\n    ADD CONSTRAINT ");
-        HF_TRY(const auto rows, scratch->query("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
-                                              "c.relnamespace WHERE c.oid = $1::regclass",
-                                              {std::string(text.substr(0, end))}));
+        HF_TRY(const auto rows,
+               scratch->query("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                              "c.relnamespace WHERE c.oid = $1::regclass",
+                              {std::string(text.substr(0, end))}));
         const Name from{rows[0].text(0), rows[0].text(1)};
         for (const Item& item : work.items) {
             if (item.from != from) continue;
@@ -399,18 +418,19 @@ Result<std::vector<Late>> read_late(const Plan& plan, const Work& work, const Re
 // Indexes and sequences have names of their own beside the table's: "users_pkey" becomes "users_old_pkey".
 Status rename_parts(db::PostgresConnection& scratch, const Item& item) {
     HF_TRY(const auto parts,
-           scratch.query("SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                         "WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = $1::regclass UNION SELECT objid FROM "
-                         "pg_depend WHERE classid = 'pg_class'::regclass AND refobjid = $1::regclass AND deptype IN ('a', 'i')) "
-                         "AND c.relkind IN ('i', 'I', 'S')",
-                         {item.from.quoted()}));
+           scratch.query(
+               "SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+               "WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = $1::regclass UNION SELECT objid FROM "
+               "pg_depend WHERE classid = 'pg_class'::regclass AND refobjid = $1::regclass AND deptype IN ('a', 'i')) "
+               "AND c.relkind IN ('i', 'I', 'S')",
+               {item.from.quoted()}));
     for (const auto& part : parts) {
         const std::string& old = part.text(1);
-        const std::string name = old.starts_with(item.from.table)
-                                     ? item.to.table + old.substr(item.from.table.size())
-                                     : item.to.table + "_" + old;
+        const std::string name = old.starts_with(item.from.table) ? item.to.table + old.substr(item.from.table.size())
+                                                                  : item.to.table + "_" + old;
         HF_DO(scratch.execute(fmt::format("ALTER {} {}.{} RENAME TO {}", part.text(2) == "S" ? "SEQUENCE" : "INDEX",
-                                          quote_identifier(part.text(0)), quote_identifier(old), quote_identifier(name))));
+                                          quote_identifier(part.text(0)), quote_identifier(old),
+                                          quote_identifier(name))));
     }
     return {};
 }
@@ -440,7 +460,8 @@ Status rename_in_scratch(db::PostgresConnection& scratch, const Work& work) {
         }
         if (item.from.schema != item.to.schema) {
             HF_DO(scratch.execute("CREATE SCHEMA IF NOT EXISTS " + quote_identifier(item.to.schema)));
-            HF_DO(scratch.execute(fmt::format("ALTER TABLE {} SET SCHEMA {}", Name{item.from.schema, item.to.table}.quoted(),
+            HF_DO(scratch.execute(fmt::format("ALTER TABLE {} SET SCHEMA {}",
+                                              Name{item.from.schema, item.to.table}.quoted(),
                                               quote_identifier(item.to.schema))));
         }
     }
@@ -480,7 +501,8 @@ std::string opening(const Work& work, const std::string& aside_time, std::string
     }
     std::set<std::string> schemas;
     for (const Item& item : work.items) schemas.insert(item.to.schema);
-    for (const std::string& schema : schemas) sql += fmt::format("CREATE SCHEMA IF NOT EXISTS {};\n", quote_identifier(schema));
+    for (const std::string& schema : schemas)
+        sql += fmt::format("CREATE SCHEMA IF NOT EXISTS {};\n", quote_identifier(schema));
     return sql;
 }
 
@@ -502,16 +524,17 @@ std::string closing(const Work& work, const std::vector<Late>& lates, const std:
         if (!item.facts || (*item.facts)["rows"].is_null()) continue;
         const json::Value& facts = *item.facts;
         const std::string rows = std::to_string(facts["rows"].integer());
-        const std::string differs =
-            fmt::format("RAISE EXCEPTION '%', {};", quote_literal(fmt::format("{} is not what was backed up", item.to.text())));
+        const std::string differs = fmt::format(
+            "RAISE EXCEPTION '%', {};", quote_literal(fmt::format("{} is not what was backed up", item.to.text())));
         std::string body;
         if (facts["digest"].is_null())
-            body = fmt::format("BEGIN IF (SELECT count(*) FROM ONLY {}) <> {} THEN {} END IF; END", item.to.quoted(), rows,
-                               differs);
+            body = fmt::format("BEGIN IF (SELECT count(*) FROM ONLY {}) <> {} THEN {} END IF; END", item.to.quoted(),
+                               rows, differs);
         else
             body = fmt::format(
                 "DECLARE n bigint; a numeric; b numeric; BEGIN SELECT count(*), sum(hashtextextended(r, 0)), "
-                "sum(hashtextextended(r, 1)) INTO n, a, b FROM (SELECT ROW(hf_row.*)::text COLLATE \"C\" AS r FROM ONLY {} AS "
+                "sum(hashtextextended(r, 1)) INTO n, a, b FROM (SELECT ROW(hf_row.*)::text COLLATE \"C\" AS r FROM "
+                "ONLY {} AS "
                 "hf_row OFFSET 0) AS hf_rows; IF n <> {} OR coalesce(a || ':' || b, '0:0') <> {} THEN {} END IF; END",
                 item.to.quoted(), rows, quote_literal(facts["digest"].text()), differs);
         sql += "DO " + quote_literal(body) + ";\n";
@@ -534,18 +557,19 @@ Result<os::Process> start_teller(const Plan& plan, const Work& work, const Lists
         return os::Process::start(
             postgres_command(plan.pg_dump, plan.access.address, plan.access.password, dump_arguments(work)));
     os::Command command;
-    command.arguments = {plan.pg_restore.path, "--format=custom", "--no-tablespaces", "--use-list=" + lists.load, "--file=-"};
+    command.arguments = {plan.pg_restore.path, "--format=custom", "--no-tablespaces", "--use-list=" + lists.load,
+                         "--file=-"};
     command.environment = {{"LC_ALL", "C"}};
     command.input = os::Stream::pipe;
     return os::Process::start(command);
 }
 
 // Into psql of the live database, between our own words; COMMIT only once all of it has come.
-Status carry(const Plan& plan, const Work& work, const RestoreContext& context, const Lists& lists, const std::string& before,
-             const std::string& after) {
+Status carry(const Plan& plan, const Work& work, const RestoreContext& context, const Lists& lists,
+             const std::string& before, const std::string& after) {
     HF_TRY(auto into, PostgresFeed::start(postgres_command(plan.psql, plan.access.address, plan.access.password,
-                                                           {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-",
-                                                            "--dbname=" + db::database_option(work.name)}),
+                                                           {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1",
+                                                            "--file=-", "--dbname=" + db::database_option(work.name)}),
                                           "psql into " + work.name));
     HF_TRY(auto teller, start_teller(plan, work, lists));
     Status told;
@@ -574,7 +598,8 @@ Status carry(const Plan& plan, const Work& work, const RestoreContext& context, 
     if (fed) {
         HF_TRY(const auto ended, wait_for_tool(teller));
         if (!ended.ok())
-            return fail(db::postgres_tool_error(work.direct ? "pg_restore" : "pg_dump of " + work.beside, ended, teller.errors()));
+            return fail(db::postgres_tool_error(work.direct ? "pg_restore" : "pg_dump of " + work.beside, ended,
+                                                teller.errors()));
         HF_DO(told);
     }
     const Status closed = fed ? into.write(after) : fed;
@@ -587,11 +612,14 @@ Error explain(Error error) {
     if (error.message.find("is not what was backed up") != std::string::npos) {
         error.code = ErrorCode::mismatch;
         error.hint = "nothing was changed; run `holdfast check --read-data`, and try another snapshot";
-    } else if (error.message.find("role \"") != std::string::npos && error.message.find("does not exist") != std::string::npos) {
+    } else if (error.message.find("role \"") != std::string::npos &&
+               error.message.find("does not exist") != std::string::npos) {
         error.hint = "nothing was changed; create the role first: `holdfast restore SNAPSHOT --only NAME --role ROLE`";
     } else if (error.message.find("does not exist") != std::string::npos) {
-        error.hint = "nothing was changed; the live database lacks something that the table needs: create that first, or restore "
-                     "the whole schema with --schema";
+        error.hint =
+            "nothing was changed; the live database lacks something that the table needs: create that first, or "
+            "restore "
+            "the whole schema with --schema";
     } else if (error.message.find("already exists") != std::string::npos) {
         error.code = ErrorCode::exists;
         error.hint = "nothing was changed; restore beside it with --rename FROM=TO";
@@ -600,14 +628,15 @@ Error explain(Error error) {
 }
 
 // The wanted rows in a scratch database, under the names that they shall have. Returns what is to be made last.
-Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const RestoreContext& context, const Lists& lists) {
+Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const RestoreContext& context,
+                                       const Lists& lists) {
     context.say(fmt::format("loading {} tables of database {} beside", work.items.size(), work.name));
     HF_TRY(auto feed,
-           PostgresFeed::start(postgres_command(plan.pg_restore, plan.access.address, plan.access.password,
-                                                {"--format=custom", "--single-transaction", "--exit-on-error",
-                                                 "--no-tablespaces", "--use-list=" + lists.load,
-                                                 "--dbname=" + db::database_option(work.beside)}),
-                               "pg_restore into " + work.beside));
+           PostgresFeed::start(
+               postgres_command(plan.pg_restore, plan.access.address, plan.access.password,
+                                {"--format=custom", "--single-transaction", "--exit-on-error", "--no-tablespaces",
+                                 "--use-list=" + lists.load, "--dbname=" + db::database_option(work.beside)}),
+               "pg_restore into " + work.beside));
     HF_DO(feed_file(std::move(feed), context, work.dump));
     HF_TRY(auto scratch, plan.access.connect(work.beside));
     HF_TRY(auto lates, read_late(plan, work, context, lists, &scratch));
@@ -655,7 +684,8 @@ Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const Res
     const std::string before = opening(work, time, kept);
     if (context.will_replace) HF_DO(tell_replaced(live, work, time, context));
     context.say(fmt::format("loading and comparing them in database {}, in one transaction", work.name));
-    HF_DO(carry(plan, work, context, lists, before, closing(work, lates, source::text_form_settings(live.server_major()))));
+    HF_DO(carry(plan, work, context, lists, before,
+                closing(work, lates, source::text_form_settings(live.server_major()))));
 
     auto tables = json::Value::array();
     std::string oids;
@@ -667,21 +697,25 @@ Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const Res
         oids += (oids.empty() ? "" : ", ") + quote_literal(item.to.quoted()) + "::regclass";
     }
     auto result = json::Value::object({{"name", work.name}, {"tables", std::move(tables)}});
-    HF_TRY(const auto not_valid, live.query("SELECT conrelid::regclass || ': ' || conname FROM pg_constraint WHERE contype = 'f' AND "
-                                            "NOT convalidated AND conrelid IN (" +
-                                            oids + ") ORDER BY 1"));
-    HF_TRY(const auto present,
-           live.query("SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid IN (" +
-                      oids + ")) + (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0 AND tgrelid IN (" + oids + "))"));
+    HF_TRY(const auto not_valid,
+           live.query("SELECT conrelid::regclass || ': ' || conname FROM pg_constraint WHERE contype = 'f' AND "
+                      "NOT convalidated AND conrelid IN (" +
+                      oids + ") ORDER BY 1"));
+    HF_TRY(
+        const auto present,
+        live.query(
+            "SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid IN (" +
+            oids + ")) + (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0 AND tgrelid IN (" +
+            oids + "))"));
     auto invalid = json::Value::array();
     for (const auto& row : not_valid) {
         invalid.push(row.text(0));
-        context.say(fmt::format("foreign key {} does not fit the rows that are there now: it is NOT VALID", row.text(0)));
+        context.say(
+            fmt::format("foreign key {} does not fit the rows that are there now: it is NOT VALID", row.text(0)));
     }
     result.set("not_valid", std::move(invalid));
     std::int64_t made_last = 0;
-    for (const Late& late : lates)
-        made_last += late.foreign || late.statement.starts_with("CREATE ");
+    for (const Late& late : lates) made_last += late.foreign || late.statement.starts_with("CREATE ");
     const std::int64_t left_out = std::max<std::int64_t>(0, made_last - present[0].integer(0));
     result.set("left_out", left_out);
     if (left_out > 0)
@@ -713,7 +747,8 @@ Status add_rename(std::string_view text, std::map<std::string, std::string>& to)
     const std::string from(text.substr(0, equals));
     const std::string name(equals == text.npos ? "" : text.substr(equals + 1));
     const bool table = from.find('.') != from.npos;
-    if (from.empty() || name.empty() || name.front() == '.' || name.back() == '.' || table != (name.find('.') != name.npos))
+    if (from.empty() || name.empty() || name.front() == '.' || name.back() == '.' ||
+        table != (name.find('.') != name.npos))
         return fail(ErrorCode::usage, fmt::format("--rename '{}' does not say what becomes what", text),
                     "write --rename public.users=public.users_old, or --rename auth=auth_old for a schema");
     if (!to.emplace(from, name).second)
@@ -727,6 +762,20 @@ bool holds_only_tables(const json::Value& facts) {
         if (!selection["tables"].items().empty() || !selection["schemas"].items().empty()) return true;
     }
     return false;
+}
+
+bool covers_tables(const json::Value& whole, const json::Value& some) {
+    if (whole["method"].text() == "physical") return true;
+    for (const json::Value& database : some["databases"].items()) {
+        std::set<Name> held;
+        for (const json::Value& other : whole["databases"].items())
+            if (other["name"].text() == database["name"].text())
+                for (const json::Value& table : other["tables"].items())
+                    if (!table["left_out"].boolean()) held.insert(name_of(table));
+        for (const json::Value& table : database["tables"].items())
+            if (!held.contains(name_of(table))) return false;
+    }
+    return true;
 }
 
 Result<std::vector<PlanStep>> plan_postgres_tables(const policy::PostgresConfig& config, const RestoreContext& context,
@@ -775,10 +824,10 @@ Result<json::Value> restore_postgres_tables(const policy::PostgresConfig& config
         auto carried = load_and_carry(plan, work, context, folder.path());
         if (auto dropped = work.direct ? Status() : drop_database(*plan.home, work.beside); !dropped)
             context.say(fmt::format("{} is left behind; the next restore of this snapshot drops it", work.beside));
-        if (!carried) return fail(explain(std::move(carried).error()).within("restoring tables of database " + work.name));
-        const bool counted = std::ranges::any_of(work.items, [](const Item& item) {
-            return item.facts && !(*item.facts)["digest"].is_null();
-        });
+        if (!carried)
+            return fail(explain(std::move(carried).error()).within("restoring tables of database " + work.name));
+        const bool counted = std::ranges::any_of(
+            work.items, [](const Item& item) { return item.facts && !(*item.facts)["digest"].is_null(); });
         carried->set("proof", counted ? "digest" : "count");
         databases.push(*std::move(carried));
     }

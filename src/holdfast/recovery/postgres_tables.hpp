@@ -30,6 +30,9 @@ Status add_rename(std::string_view text, std::map<std::string, std::string>& to)
 /// Was only a part of databases saved? Then this is the only way back.
 bool holds_only_tables(const json::Value& facts);
 
+/// Does a copy of the server hold every row of these tables, too?
+bool covers_tables(const json::Value& whole, const json::Value& some);
+
 Result<std::vector<PlanStep>> plan_postgres_tables(const policy::PostgresConfig& config, const RestoreContext& context,
                                                    const PostgresPick& pick);
 /// {databases: [{name, tables: [{from, to, rows}], kept_in, not_valid, left_out, …}], roles: […]}

@@ -51,7 +51,8 @@ protected:
 TEST_F(PostgresTables, ADroppedTableComesBackWhole) {
     const auto captured = capture();
     ASSERT_TRUE(captured) << captured.error().message;
-    sql("desk", "DROP TABLE auth.keys; DROP VIEW auth.names; DROP TABLE auth.users; INSERT INTO log VALUES ('a newer line')");
+    sql("desk",
+        "DROP TABLE auth.keys; DROP VIEW auth.names; DROP TABLE auth.users; INSERT INTO log VALUES ('a newer line')");
     const auto restored = back(*captured, tables({"auth.*"}));
     ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
     EXPECT_EQ(sql("desk", "SELECT string_agg(name, ',' ORDER BY id) FROM auth.users"), "anna,börse ✓");
@@ -86,8 +87,7 @@ TEST_F(PostgresTables, ReplaceKeepsTheOldOneInAnotherSchema) {
     ASSERT_TRUE(restored) << restored.error().message;
     EXPECT_EQ(sql("desk", "SELECT count(*), min(px) FROM ticks"), "400|1");
     EXPECT_EQ(sql("desk", "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ticks'::regclass"), "2");
-    const std::string aside =
-        sql("desk", "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_replaced%'");
+    const std::string aside = sql("desk", "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_replaced%'");
     EXPECT_THAT((*restored)["databases"].items()[0]["kept"].text(), HasSubstr(aside));
     EXPECT_EQ(sql("desk", fmt::format("SELECT count(*), min(px) FROM \"{}\".ticks", aside)), "401|-1");
     // What others look at would go on with the old one.
@@ -240,8 +240,9 @@ TEST_F(PostgresTables, CredentialsComeBackAloneWithTheirRoles) {
     const auto captured = capture();
     ASSERT_TRUE(captured) << captured.error().message;
     EXPECT_TRUE(holds_only_tables(captured->facts));
-    sql("desk", "UPDATE auth.keys SET key = 'overwritten by a slip'; ALTER ROLE trader PASSWORD 'forgotten'; "
-                "INSERT INTO log VALUES ('kept')");
+    sql("desk",
+        "UPDATE auth.keys SET key = 'overwritten by a slip'; ALTER ROLE trader PASSWORD 'forgotten'; "
+        "INSERT INTO log VALUES ('kept')");
     EXPECT_EQ(restore(*captured).error().code, ErrorCode::exists);
     const auto steps = plan(*captured, WhenExisting::switch_over);
     ASSERT_TRUE(steps);

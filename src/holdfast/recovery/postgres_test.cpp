@@ -7,9 +7,9 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/process.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
+#include "holdfast/recovery/postgres_suite.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 #include "holdfast/source/capture.hpp"
-#include "holdfast/recovery/postgres_suite.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
@@ -71,7 +71,6 @@ GRANT SELECT ON trades TO desk; ALTER TABLE trades OWNER TO desk;
 SELECT lo_from_bytea(4711, decode(repeat('00ff', 5000), 'hex')), lo_from_bytea(0, '');
 COMMENT ON TABLE trades IS 'it''s; a comment';
 )sql";
-
 
 void expect_equal_content(const json::Value& a, const json::Value& b) {
     for (const char* part :
@@ -279,7 +278,8 @@ TEST_F(PostgresRestore, ATruncatedDumpIsFoundBeforeAnythingIsReplaced) {
     sql("trading", "DELETE FROM t WHERE a > 5");
     const auto node = repository_->find_node(captured->snapshot.snapshot.tree, "/postgres/trading.dump");
     const Bytes whole = vault::read_small(*repository_, *node).value();
-    for (const std::size_t size : {std::size_t(0), std::size_t(4), std::size_t(2000), whole.size() / 2, whole.size() - 40, whole.size() - 1}) {
+    for (const std::size_t size :
+         {std::size_t(0), std::size_t(4), std::size_t(2000), whole.size() / 2, whole.size() - 40, whole.size() - 1}) {
         auto backup = vault::Backup::start(*repository_, {});
         ASSERT_TRUE(backup);
         ASSERT_TRUE((*backup)->add_file("postgres/trading.dump", ByteView(whole).first(size)));

@@ -174,8 +174,9 @@ Status stop_for_good(const policy::RedisConfig& config, const RestoreContext& co
 
 // Base and increments as they were saved, into an instance with appendonly yes: every byte is proven before the switch, the
 // numbers of keys in the instance itself.
-Result<json::Value> restore_parts(const policy::RedisConfig& config, const RestoreContext& context, const RedisSaved& saved,
-                                  const RedisInstance& instance, Owner owner, const std::string& staging) {
+Result<json::Value> restore_parts(const policy::RedisConfig& config, const RestoreContext& context,
+                                  const RedisSaved& saved, const RedisInstance& instance, Owner owner,
+                                  const std::string& staging) {
     HF_TRY(const RedisParts parts, write_redis_parts(context, saved, staging, RedisProof::checksum));
     HF_DO(stop_for_good(config, context, instance));
     context.say("putting the files in place");
@@ -230,8 +231,8 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
     if (!data.empty()) what += fmt::format(", and {} aside", data);
     steps.push_back({std::move(what), 0, !data.empty()});
     steps.push_back({config.start_command.empty() ? "leave starting it to you (no start_command)"
-                                                  : parts ? "start it with start_command and compare the numbers of keys"
-                              : "start it with start_command and compare every key",
+                     : parts                      ? "start it with start_command and compare the numbers of keys"
+                                                  : "start it with start_command and compare every key",
                      0, false});
     return steps;
 }

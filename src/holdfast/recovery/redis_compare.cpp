@@ -82,7 +82,8 @@ Result<RedisComparison> compare_redis_numbers(const db::RedisLogin& login, const
     if (!moment) return fail(ErrorCode::store, login.text() + " does not tell what it holds");
     std::map<std::uint64_t, std::uint64_t> expected;
     std::uint64_t wanted = 0, gone = 0;
-    for (const json::Value& one : facts["databases"].items()) wanted += expected[one["db"].natural()] = one["keys"].natural();
+    for (const json::Value& one : facts["databases"].items())
+        wanted += expected[one["db"].natural()] = one["keys"].natural();
     for (const char* counter : {"expired_keys", "evicted_keys"}) {
         const std::string digits = db::info_field(info.text(), counter);
         std::uint64_t number = 0;
@@ -101,7 +102,8 @@ Result<RedisComparison> compare_redis_numbers(const db::RedisLogin& login, const
     return fail(ErrorCode::mismatch,
                 fmt::format("{} holds {} keys ({}), and {} have expired since it started: {} were saved", login.text(),
                             comparison.server.keys, databases_text(comparison.server), gone, wanted),
-                "were clients writing to it already? Keep them away until a restore is done. Else restore an earlier snapshot of "
+                "were clients writing to it already? Keep them away until a restore is done. Else restore an earlier "
+                "snapshot of "
                 "which manifest.json says \"how\": \"whole\"");
 }
 

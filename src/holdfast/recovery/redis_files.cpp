@@ -236,7 +236,8 @@ Result<std::optional<std::string>> switch_redis_parts(const RedisFiles& files, c
     HF_DO(make_folder(files.append_path(), owner));
     std::vector<std::string> kept;
     std::string manifest;
-    const auto place = [&](const std::string& from, const std::string& name, unsigned long number, char type) -> Status {
+    const auto place = [&](const std::string& from, const std::string& name, unsigned long number,
+                           char type) -> Status {
         if (::chmod(from.c_str(), k_file_mode) != 0) return fail(errno_error(errno, "cannot chmod " + from));
         HF_DO(give_to(from, owner));
         HF_DO(rename_file(from, append + name));

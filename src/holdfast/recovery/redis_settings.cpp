@@ -14,9 +14,9 @@ namespace {
 
 // Of the place and not of the data: a server that was moved has others.
 bool is_of_the_place(std::string_view name) {
-    static constexpr std::array<std::string_view, 12> k_names{
-        "port", "tls-port", "bind", "bind-source-addr", "dir", "pidfile", "logfile", "unixsocket", "aclfile", "replicaof",
-        "slaveof", "supervised"};
+    static constexpr std::array<std::string_view, 12> k_names{"port",    "tls-port",  "bind",    "bind-source-addr",
+                                                              "dir",     "pidfile",   "logfile", "unixsocket",
+                                                              "aclfile", "replicaof", "slaveof", "supervised"};
     return std::ranges::find(k_names, name) != k_names.end();
 }
 
@@ -36,7 +36,8 @@ std::map<std::string, std::string> users_of(std::string_view lines) {
 }
 
 Result<std::optional<std::string>> saved_file(const RestoreContext& context, const char* name) {
-    const auto node = context.repository.find_node(context.snapshot.snapshot.tree, fmt::format("/{}/{}", context.folder, name));
+    const auto node =
+        context.repository.find_node(context.snapshot.snapshot.tree, fmt::format("/{}/{}", context.folder, name));
     if (!node && node.error().code == ErrorCode::not_found) return std::optional<std::string>();
     if (!node) return fail(node.error());
     HF_TRY(const Bytes bytes, vault::read_small(context.repository, *node));
@@ -62,8 +63,7 @@ std::vector<std::string> compare_settings(const json::Value& saved, const json::
     std::vector<std::string> differences;
     for (const auto& [name, value] : saved.members()) {
         if (is_of_the_place(name) || now[name].is_null() || now[name].text() == value.text()) continue;
-        differences.push_back(
-            fmt::format("{} is {} and was {}", name, told(now[name].text()), told(value.text())));
+        differences.push_back(fmt::format("{} is {} and was {}", name, told(now[name].text()), told(value.text())));
     }
     return differences;
 }
@@ -79,7 +79,8 @@ Result<RedisDifferences> compare_redis_settings(const RestoreContext& context, c
         HF_TRY(const db::RedisReply reply, client.ask({"CONFIG", "GET", "*"}));
         if (!reply.refusal()) {
             json::Value now = json::Value::object();
-            for (std::size_t i = 0; i + 1 < reply.items().size(); i += 2) now.set(reply.items()[i].text(), reply.items()[i + 1].text());
+            for (std::size_t i = 0; i + 1 < reply.items().size(); i += 2)
+                now.set(reply.items()[i].text(), reply.items()[i + 1].text());
             differences.settings = compare_settings(saved, now);
             differences.compared = true;
         }

@@ -351,8 +351,9 @@ TEST_F(RedisRestore, KeysThatHaveExpiredSinceLiveOnWhenTheirTimesAreShifted) {
     restored = restore_redis(config_, shifted);
     ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
     EXPECT_EQ((*restored)["keys"].natural(), facts_["keys"].natural());
-    EXPECT_EQ(server_->talk({{"GET", "short"}, {"TTL", "short"}, {"TTL", "long"}, {"SELECT", "3"}, {"GET", "short"}}).value(),
-              "$1\r\n1\r\n:-1\r\n:-1\r\n+OK\r\n$1\r\n2\r\n");
+    EXPECT_EQ(
+        server_->talk({{"GET", "short"}, {"TTL", "short"}, {"TTL", "long"}, {"SELECT", "3"}, {"GET", "short"}}).value(),
+        "$1\r\n1\r\n:-1\r\n:-1\r\n+OK\r\n$1\r\n2\r\n");
     EXPECT_EQ((*restored)["databases"].items()[0]["expires"].natural(), 0u);
 }
 

@@ -7,6 +7,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/recovery/postgres_tables.hpp"
 #include "holdfast/source/stack.hpp"
 
 namespace holdfast::recovery {
@@ -50,6 +51,40 @@ std::vector<Part> parts_in_order(const policy::Config& config, const json::Value
     return parts;
 }
 
+// Some tables of a PostgreSQL beside a whole copy of it, in one snapshot: the whole one brings them. Asked for by name, they come
+// alone.
+void let_wholes_come_first(std::vector<Part>& parts, const policy::Config& config) {
+    const auto is_some = [](const Part& part) {
+        return part.kind == "postgres" && part.entry && holds_only_tables((*part.entry)["facts"]);
+    };
+    // Tables go into a database that may have to be made first.
+    const auto end = std::ranges::find_if(parts, [](const Part& part) { return part.kind != "postgres"; });
+    std::stable_partition(parts.begin(), end, [&](const Part& part) { return !is_some(part); });
+    const auto part_of = [&](const policy::PostgresConfig& one) {
+        return std::ranges::find_if(parts,
+                                    [&](const Part& part) { return part.kind == "postgres" && part.name == one.name; });
+    };
+    const auto is_whole = [](const Part& part) {
+        return part.entry && (*part.entry)["status"].text() == "complete" && !holds_only_tables((*part.entry)["facts"]);
+    };
+    for (const policy::PostgresConfig& some : config.postgres) {
+        const auto part = part_of(some);
+        if (part == parts.end() || !part->entry || !holds_only_tables((*part->entry)["facts"])) continue;
+        for (const policy::PostgresConfig& other : config.postgres) {
+            const auto whole = part_of(other);
+            if (other.host != some.host || other.port != some.port || whole == parts.end() || !is_whole(*whole) ||
+                !covers_tables((*whole->entry)["facts"], (*part->entry)["facts"]))
+                continue;
+            part->plan = [name = other.name](const RestoreContext&) -> Result<std::vector<PlanStep>> {
+                return std::vector<PlanStep>{{"nothing of its own: its tables come back with " + name, 0, false}};
+            };
+            part->restore = [name = other.name](const RestoreContext&) -> Result<json::Value> {
+                return json::Value::object({{"came_with", name}});
+            };
+        }
+    }
+}
+
 Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json::Value& manifest,
                                        const std::vector<std::string>& only, bool names_only) {
     std::vector<Part> parts = parts_in_order(config, manifest);
@@ -67,6 +102,7 @@ Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json:
                         : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
                     "a restore needs to know the store: describe it in holdfast.toml, or use --target FOLDER");
     }
+    if (only.empty()) let_wholes_come_first(parts, config);
     std::erase_if(parts, [&](const Part& part) {
         const bool named = std::ranges::any_of(
             only, [&](const std::string& w) { return w == part.name || (!names_only && w == part.kind); });

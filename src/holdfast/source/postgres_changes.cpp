@@ -18,7 +18,8 @@ bool named(const std::vector<std::string>& names, const std::string& name) {
 
 Result<db::PostgresAccess> access_of(const policy::PostgresConfig& config) {
     HF_TRY(Secret password, db::read_secret(config.password));
-    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database}, std::move(password)};
+    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database},
+                              std::move(password)};
 }
 
 // As a backup would take them: those that allow connections, but for templates.
@@ -38,11 +39,12 @@ Result<std::vector<std::string>> databases_of(const db::PostgresAccess& access, 
 Result<std::string> roles_mark(db::PostgresConnection& connection) {
     HF_TRY(const auto may, connection.query("SELECT has_table_privilege('pg_authid', 'SELECT')"));
     std::string mark;
-    for (const char* catalogue : {may[0].boolean(0) ? "pg_authid" : "pg_roles", "pg_auth_members", "pg_db_role_setting"}) {
-        HF_TRY(const auto sum,
-               connection.query(fmt::format("SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM "
-                                            "(SELECT ROW(x.*)::text COLLATE \"C\" AS r FROM {} AS x) AS y",
-                                            catalogue)));
+    for (const char* catalogue :
+         {may[0].boolean(0) ? "pg_authid" : "pg_roles", "pg_auth_members", "pg_db_role_setting"}) {
+        HF_TRY(const auto sum, connection.query(fmt::format(
+                                   "SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM "
+                                   "(SELECT ROW(x.*)::text COLLATE \"C\" AS r FROM {} AS x) AS y",
+                                   catalogue)));
         mark += fmt::format("{}:{}:{};", sum[0].text(0), sum[0].text(1), sum[0].text(2));
     }
     return mark;
@@ -72,9 +74,9 @@ Result<PostgresChanges> PostgresChanges::open(const policy::PostgresConfig& conf
 Result<std::string> PostgresChanges::mark() {
     std::string moment;
     for (Database& database : databases_) {
-        HF_TRY(const auto now, database.connection.query(database.connection.server_major() >= 13
-                                                             ? "SELECT pg_current_snapshot()"
-                                                             : "SELECT txid_current_snapshot()"));
+        HF_TRY(const auto now,
+               database.connection.query(database.connection.server_major() >= 13 ? "SELECT pg_current_snapshot()"
+                                                                                  : "SELECT txid_current_snapshot()"));
         moment += now[0].text(0) + ";";
     }
     if (moment == moment_) return mark_;
@@ -130,9 +132,10 @@ Result<std::string> trigger_sql(const policy::PostgresConfig& config) {
                 // A partitioned table is never truncated itself: its partitions are, and have their own.
                 if (!table.rows) continue;
                 const char* trigger = what[0] == 'T' ? "holdfast_truncated" : "holdfast_changed";
-                sql += fmt::format("DROP TRIGGER IF EXISTS {0} ON {1};\nCREATE TRIGGER {0} AFTER {2} ON {1} FOR EACH STATEMENT "
-                                   "EXECUTE FUNCTION public.holdfast_changed();\n",
-                                   trigger, table.quoted(), what);
+                sql += fmt::format(
+                    "DROP TRIGGER IF EXISTS {0} ON {1};\nCREATE TRIGGER {0} AFTER {2} ON {1} FOR EACH STATEMENT "
+                    "EXECUTE FUNCTION public.holdfast_changed();\n",
+                    trigger, table.quoted(), what);
             }
     }
     return sql;

@@ -45,7 +45,8 @@ std::string schemas(std::string_view columns) {
                        no_extension("pg_namespace", "n.oid"));
 }
 
-Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::Proof proof, const PostgresChoice* choice) {
+Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::Proof proof,
+                                    const PostgresChoice* choice) {
     HF_TRY(const auto tables,
            connection.query(user_relations("n.nspname, c.relname, c.oid", "c.relkind = 'r'") + " ORDER BY 1, 2"));
     std::map<std::string, const PostgresTable*> wanted;
@@ -158,16 +159,18 @@ Status pin_text_form(db::PostgresConnection& connection) {
     return connection.execute(text_form_settings(connection.server_major()));
 }
 
-Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof, json::Value& to) {
+Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof,
+                      json::Value& to) {
     if (proof == policy::Proof::count) {
         HF_TRY(const auto rows, connection.query("SELECT count(*) FROM ONLY " + quoted));
         to.set("rows", rows[0].integer(0));
     } else if (proof == policy::Proof::digest) {
         // OFFSET 0 keeps the planner from writing a row as text twice. ROW(x.*) and not x: a column may be named x.
-        HF_TRY(const auto rows,
-               connection.query("SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM (SELECT "
-                                "ROW(hf_row.*)::text COLLATE \"C\" AS r FROM ONLY " +
-                                quoted + " AS hf_row OFFSET 0) AS hf_rows"));
+        HF_TRY(
+            const auto rows,
+            connection.query("SELECT count(*), sum(hashtextextended(r, 0)), sum(hashtextextended(r, 1)) FROM (SELECT "
+                             "ROW(hf_row.*)::text COLLATE \"C\" AS r FROM ONLY " +
+                             quoted + " AS hf_row OFFSET 0) AS hf_rows"));
         to.set("rows", rows[0].integer(0));
         to.set("digest", rows[0].integer(0) == 0 ? "0:0" : rows[0].text(1) + ':' + rows[0].text(2));
     }

@@ -26,7 +26,8 @@ std::string text_form_settings(int server_major);
 Result<json::Value> describe_content(db::PostgresConnection& connection, policy::Proof proof,
                                      const PostgresChoice* choice = nullptr);
 /// {schema, name, rows, digest} of one table, named as SQL takes it.
-Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof, json::Value& to);
+Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof,
+                      json::Value& to);
 
 /// [{schema, name, value, called}]: nextval() of others moves them whatever transaction we are in.
 Result<json::Value> read_sequences(db::PostgresConnection& connection);

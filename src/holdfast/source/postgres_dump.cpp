@@ -157,8 +157,7 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
                                           "--snapshot=" + moment[0].text(0),
                                           "--dbname=" + db::database_option(database)};
     for (std::string& argument : scope_arguments(choice)) arguments.push_back(std::move(argument));
-    HF_TRY(auto process,
-           os::Process::start(postgres_command(pg_dump, address, access.password, arguments)));
+    HF_TRY(auto process, os::Process::start(postgres_command(pg_dump, address, access.password, arguments)));
     Description description(connection, proof, choice);
     HF_TRY(const std::uint64_t size, stream(process, *writer));
     HF_TRY(const auto ended, wait_for(process));

@@ -21,9 +21,10 @@ Result<MissingRights> missing_in(db::PostgresConnection& connection, const Postg
         // With the sequences that belong to the tables.
         within = scope.tables.empty()
                      ? fmt::format("n.nspname IN ({}) AND ", schemas.empty() ? "NULL" : schemas)
-                     : fmt::format("(c.oid = ANY({0}) OR c.oid IN (SELECT objid FROM pg_depend WHERE classid = "
-                                   "'pg_class'::regclass AND refobjid = ANY({0}) AND deptype IN ('a', 'i'))) AND ",
-                                   oids);
+                     : fmt::format(
+                           "(c.oid = ANY({0}) OR c.oid IN (SELECT objid FROM pg_depend WHERE classid = "
+                           "'pg_class'::regclass AND refobjid = ANY({0}) AND deptype IN ('a', 'i'))) AND ",
+                           oids);
     }
     HF_TRY(const auto me, connection.query("SELECT current_user"));
     const std::string role = db::quote_identifier(me[0].text(0));
@@ -32,7 +33,9 @@ Result<MissingRights> missing_in(db::PostgresConnection& connection, const Postg
                "SELECT n.nspname || '.' || c.relname, row_security_active(c.oid), NOT has_schema_privilege(n.oid, "
                "'USAGE') OR (c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-               "WHERE " + within + "c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
+               "WHERE " +
+               within +
+               "c.relkind IN ('r', 'p', 'm', 'S', 'v') AND c.relpersistence <> 't' "
                "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
                "AND ((c.relkind <> 'v' AND NOT has_table_privilege(c.oid, 'SELECT')) "
                "OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) ORDER BY 1"));

@@ -12,11 +12,14 @@ namespace {
 // Not those of the system. Partitions know their parent.
 constexpr const char* k_tables =
     "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', i.inhparent "
-    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND c.relispartition "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND "
+    "c.relispartition "
     "WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
     "'information_schema' ORDER BY 2, 3";
 
-bool fits(const std::string& pattern, const std::string& text) { return ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0; }
+bool fits(const std::string& pattern, const std::string& text) {
+    return ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+}
 
 bool fits_one(const std::string& pattern, const std::string& schema, const std::string& name) {
     const std::size_t dot = pattern.find('.');
@@ -76,8 +79,8 @@ Result<PostgresChoice> choose_tables(db::PostgresConnection& connection, const P
         const Table& one = all[oid];
         if (!scope.schemas.empty() && !fits_name(scope.schemas, one.table.schema)) continue;
         const bool wanted = scope.tables.empty() || itself_or_parent(all, one, [&](const PostgresTable& table) {
-            return fits_table(scope.tables, table.schema, table.name);
-        });
+                                return fits_table(scope.tables, table.schema, table.name);
+                            });
         if (!wanted) continue;
         PostgresTable table = one.table;
         table.rows = !itself_or_parent(all, one, [&](const PostgresTable& excluded) {
@@ -94,8 +97,9 @@ Result<PostgresChoice> choose_tables(db::PostgresConnection& connection, const P
             choice.unmatched.push_back(pattern);
     if (scope.schemas.empty()) return choice;
     // A schema may hold views and functions only.
-    HF_TRY(const auto schemas, connection.query("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
-                                                "'information_schema' ORDER BY 1"));
+    HF_TRY(const auto schemas,
+           connection.query("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> "
+                            "'information_schema' ORDER BY 1"));
     for (const auto& row : schemas)
         if (fits_name(scope.schemas, row.text(0))) choice.schemas.push_back(row.text(0));
     for (const std::string& pattern : scope.schemas)
@@ -114,10 +118,11 @@ Status check_references(db::PostgresConnection& connection, const PostgresChoice
                             "confrelid = ANY($1::oid[]) AND NOT conrelid = ANY($1::oid[]) ORDER BY 1, 2 LIMIT 1",
                             {"{" + without + "}"}));
     if (found.empty()) return {};
-    return fail(ErrorCode::config,
-                fmt::format("rows of {} refer to rows of {}, which exclude_tables leaves out: no restore could bring them back",
-                            found[0].text(0), found[0].text(1)),
-                fmt::format("add {} to exclude_tables, or take {} out of it", found[0].text(0), found[0].text(1)));
+    return fail(
+        ErrorCode::config,
+        fmt::format("rows of {} refer to rows of {}, which exclude_tables leaves out: no restore could bring them back",
+                    found[0].text(0), found[0].text(1)),
+        fmt::format("add {} to exclude_tables, or take {} out of it", found[0].text(0), found[0].text(1)));
 }
 
 }    // namespace holdfast::source

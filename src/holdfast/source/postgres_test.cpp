@@ -474,7 +474,8 @@ TEST_F(PostgresCapture, ATableDroppedDuringTheDumpIsInItWholeOrNotAtAll) {
     std::atomic<int> rounds = 0;
     std::thread dropper([&] {
         while (!over) {
-            if (server_->sql("desk", "CREATE TABLE comes AS SELECT n FROM generate_series(1, 500) n; DROP TABLE comes")) ++rounds;
+            if (server_->sql("desk", "CREATE TABLE comes AS SELECT n FROM generate_series(1, 500) n; DROP TABLE comes"))
+                ++rounds;
         }
     });
     int whole = 0;

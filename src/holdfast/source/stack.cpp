@@ -278,6 +278,10 @@ std::string scratch_folder(const policy::Config& config) {
 
 std::string stack_path(const policy::Config& config) { return "/holdfast/" + stack_name(config); }
 
+std::string change_path(const policy::Config& config, const std::string& component) {
+    return stack_path(config) + "/" + component;
+}
+
 Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository,
                                  const StackOptions& options) {
     HF_TRY(std::vector<Component> components, chosen_components(config, options));
@@ -290,7 +294,8 @@ Result<StackReport> backup_stack(const policy::Config& config, vault::Repository
 
     vault::BackupOptions backup_options;
     backup_options.hostname = run.host;
-    backup_options.paths = {stack_path(config)};
+    const std::string path = options.after_change ? change_path(config, components.at(0).name) : stack_path(config);
+    backup_options.paths = {path};
     backup_options.tags = {"holdfast"};
     for (const std::string& tag : options.tags)
         if (std::ranges::find(backup_options.tags, tag) == backup_options.tags.end())
@@ -303,8 +308,7 @@ Result<StackReport> backup_stack(const policy::Config& config, vault::Repository
     HF_TRY(const auto backup, vault::Backup::start(repository, std::move(backup_options)));
 
     StackReport report;
-    report.components =
-        Run(repository, *backup, run, stack_path(config), std::move(components), scratch.path(), options).all();
+    report.components = Run(repository, *backup, run, path, std::move(components), scratch.path(), options).all();
     if (os::stop_requested())
         return fail(ErrorCode::cancelled, "stopped; no snapshot was made",
                     "what was stored by now is kept, and the next run takes it from there");

@@ -13,7 +13,7 @@
 
 namespace holdfast::source {
 
-/// Marks a snapshot that `holdfast watch` made of one component: it is not the newest state of the stack.
+/// The tag of what `holdfast watch` saved.
 constexpr std::string_view k_on_change_tag = "on-change";
 
 struct StackOptions {
@@ -21,6 +21,9 @@ struct StackOptions {
     std::vector<std::string> tags;
     std::string program_version;
     bool full = false;    // no increments: every store is copied whole
+    /// `watch`: a snapshot of one component after a change. It gets a path of its own, "/holdfast/<stack>/<component>", so that it
+    /// never stands for the stack, neither as its latest state nor where `forget` keeps one a day.
+    bool after_change = false;
     std::function<void(const vault::BackupProgress&)> progress;    // a few times a second
     std::function<void(std::string_view component, std::string_view event)> say;    // "redis", "started"
 };
@@ -51,6 +54,8 @@ std::string scratch_folder(const policy::Config& config);
 
 /// What the snapshots of a stack say was backed up, so that its runs find each other: "/holdfast/<stack>".
 std::string stack_path(const policy::Config& config);
+/// Of the snapshots that `watch` makes of one component.
+std::string change_path(const policy::Config& config, const std::string& component);
 
 /// Saves what succeeded even when a component failed: the manifest says so, and the snapshot is tagged "incomplete".
 /// Only failures of the repository itself, or of all components, are errors of the call.
