@@ -16,7 +16,7 @@ namespace {
 using db::quote_identifier;
 
 constexpr int k_poll_ms = 200;
-constexpr int k_lock_attempts = 3;
+constexpr int k_lock_attempts = 20;
 constexpr std::string_view k_magic = "PGDMP";
 
 // Opens the transaction whose snapshot everything uses; the locks come before the snapshot.
@@ -27,11 +27,20 @@ Result<PostgresChoice> open_moment(db::PostgresConnection& connection, const Pos
         for (const PostgresTable& table : choice.tables)
             names += fmt::format("{}ONLY {}", names.empty() ? "" : ", ", table.quoted());
         HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-        if (names.empty()) return choice;
-        auto locked = connection.execute("LOCK TABLE " + names + " IN ACCESS SHARE MODE");
-        if (locked) return choice;
-        // A table that was dropped between the list and the lock: look again.
-        if (connection.sql_state() != "42P01" || attempt == k_lock_attempts) return fail(std::move(locked).error());
+        const Status locked =
+            names.empty() ? Status() : connection.execute("LOCK TABLE " + names + " IN ACCESS SHARE MODE");
+        if (locked) {
+            // The transaction's snapshot is that of this list. A table that came in between is not locked: it could be dropped
+            // before pg_dump gets to it.
+            HF_TRY(PostgresChoice seen, choose_tables(connection, scope));
+            if (seen.oids() == choice.oids()) return seen;
+        } else if (connection.sql_state() != "42P01") {
+            return fail(Error(locked.error()));
+        }
+        // A table came, or was dropped between the list and the lock: look again.
+        if (attempt == k_lock_attempts)
+            return fail(ErrorCode::changed, "tables come and go faster than they can be locked",
+                        "leave them out with tables or exclude_tables, or back up when it is calmer");
         HF_DO(connection.execute("ROLLBACK"));
     }
 }
