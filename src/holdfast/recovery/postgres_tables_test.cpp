@@ -1,5 +1,10 @@
 #include "holdfast/recovery/postgres_tables.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
 #include <thread>
 
 #include "holdfast/os/process.hpp"
@@ -230,6 +235,41 @@ TEST_F(PostgresTables, ADifferenceIsFoundBeforeAnythingIsReplaced) {
     EXPECT_EQ(refused.error().code, ErrorCode::mismatch);
     EXPECT_EQ(sql("desk", "SELECT line FROM log"), "live");
     EXPECT_EQ(sql("desk", "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'holdfast_replaced%'"), "0");
+    EXPECT_EQ(databases(), "desk postgres");
+}
+
+// Killed at any moment: the live tables are the old ones or the whole new ones, and the next restore works.
+TEST_F(PostgresTables, KilledAtAnyMomentLeavesTheOldTablesOrTheNewOnes) {
+    sql("desk", "INSERT INTO log SELECT 'line ' || n FROM generate_series(1, 30000) n");
+    const auto captured = capture();
+    ASSERT_TRUE(captured);
+    sql("desk", "DELETE FROM log; INSERT INTO log VALUES ('live')");
+    const auto began = std::chrono::steady_clock::now();
+    ASSERT_TRUE(back(*captured, tables({"log"}), WhenExisting::switch_over));
+    const auto took = std::chrono::steady_clock::now() - began;
+    constexpr int k_kills = 5;
+    for (int i = 0; i < k_kills; ++i) {
+        sql("desk", "DELETE FROM log; INSERT INTO log VALUES ('live')");
+        const pid_t child = ::fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) ::_exit(back(*captured, tables({"log"}), WhenExisting::switch_over) ? 0 : 1);
+        std::this_thread::sleep_for(took * (i + 1) / k_kills);
+        ::kill(child, SIGKILL);
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        // A transaction whose client was killed ends when its server notices.
+        for (int wait = 0; wait < 200; ++wait) {
+            if (sql("desk",
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast' AND state IS NOT "
+                    "NULL AND datname = 'desk'") == "0")
+                break;
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        }
+        EXPECT_THAT(sql("desk", "SELECT count(*), min(line) FROM log"), ::testing::AnyOf("1|live", "30001|a line"));
+    }
+    const auto again = back(*captured, tables({"log"}), WhenExisting::switch_over);
+    ASSERT_TRUE(again) << again.error().message << again.error().hint;
+    EXPECT_EQ(sql("desk", "SELECT count(*) FROM log"), "30001");
     EXPECT_EQ(databases(), "desk postgres");
 }
 
