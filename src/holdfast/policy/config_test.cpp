@@ -71,6 +71,10 @@ owner = "redis"
 [[duckdb]]
 path = "/srv/data/Trades 1.duckdb"
 proof = "none"
+keep_every_milliseconds = 1000
+keep_minutes = 90
+verify_every_minutes = 0
+states_folder = "/srv/states"
 [[clickhouse]]
 url = "http://127.0.0.1:8124"
 user = "reader"
@@ -105,6 +109,10 @@ newer_than_days = 14
     EXPECT_TRUE(config.redis[0].append_only);
     EXPECT_EQ(config.duckdb[0].name, "trades_1");
     EXPECT_EQ(config.duckdb[0].proof, Proof::none);
+    EXPECT_EQ(config.duckdb[0].keep_every_milliseconds, 1000u);
+    EXPECT_EQ(config.duckdb[0].keep_minutes, 90u);
+    EXPECT_EQ(config.duckdb[0].verify_every_minutes, 0u);
+    EXPECT_EQ(config.duckdb[0].states_folder, "/srv/states");
     EXPECT_THAT(config.clickhouse[0].databases, ElementsAre("ticks"));
     EXPECT_EQ(config.clickhouse[0].method, ClickHouseMethod::freeze);
     EXPECT_EQ(config.files[0].name, "config");
