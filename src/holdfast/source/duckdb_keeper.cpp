@@ -205,10 +205,11 @@ Result<std::optional<DuckDbKeeper::Taken>> DuckDbKeeper::take_log(Timestamp at) 
 }
 
 void DuckDbKeeper::remember_end(const LiveDuckDb::Log& log) {
-    only_grows_ = log.only_grows;
-    wal_end_ = log.only_grows ? log.wal_end : 0;
+    // Without a commit, what was taken lacks the entry that a log begins with.
+    only_grows_ = log.only_grows && log.joined.commit_count > 0;
+    wal_end_ = only_grows_ ? log.wal_end : 0;
     wal_tail_.clear();
-    if (!log.only_grows) return;
+    if (!only_grows_) return;
     // Header and commits then lie one behind the other, as in the log itself.
     for (const ByteView piece : log.joined.pieces) {
         const ByteView last = piece.last(std::min(piece.size(), k_overlap));

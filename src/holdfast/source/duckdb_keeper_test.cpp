@@ -2,10 +2,12 @@
 
 #include "holdfast/source/duckdb_keeper.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <random>
 
@@ -166,6 +168,28 @@ TEST_F(KeptDuckDb, ACommitCostsItsBytes) {
         EXPECT_EQ(taken->blocks, 0u);
     }
     EXPECT_GT(logs, 0u);
+}
+
+// A log begins with an entry of its own, which may be there before the first commit is.
+TEST_F(KeptDuckDb, ALogThatHasOnlyBegunIsTakenWithItsBeginning) {
+    auto writer = DuckDbWriter::start(file_, DuckDbWriter::Load::mixed, {"checkpoint_threshold=1GB"});
+    ASSERT_TRUE(writer);
+    writer->kill();
+    const Bytes log = *os::read_file(file_ + ".wal");
+    const std::uint64_t begin = *db::duckdb_log_size(log, 0, file_), half = *db::duckdb_log_size(log, 12, file_);
+    const auto keeping = keeper();
+    DuckDbState state;
+    for (const std::uint64_t size : {begin, begin + 5, half, half + 20, log.size()}) {
+        const os::Fd fd = *os::open_file(file_ + ".wal", O_WRONLY);
+        ASSERT_TRUE(os::write_all(fd.get(), ByteView(log).first(size)));
+        ASSERT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
+        const auto taken = keeping->take();
+        ASSERT_TRUE(taken) << taken.error().message;
+        EXPECT_EQ(taken->state.generation, 1u);
+        state = taken->state;
+    }
+    expect_whole(state, {}, "all of it");
+    expect_whole({1, 12, {}}, {}, "twelve commits");
 }
 
 // DuckDB's own block checksum does not see the order of words: ours must.

@@ -66,8 +66,13 @@ Result<std::uint64_t> write_log(const std::string& from, const DuckDbState& stat
         size += frame.bytes;
         commits = frame.commits;
     }
+    // A log that DuckDB does not take for one it ignores without a word: so it is read here first.
+    HF_TRY(const Bytes whole, os::read_file(to, std::uint64_t(8) << 30));
+    HF_TRY(const db::DuckDbLog log, db::parse_duckdb_log(whole, from));
+    if (log.damaged_at || log.uncommitted_bytes > 0 || log.commit_count != commits)
+        return fail(ErrorCode::corrupt, fmt::format("{} does not hold the {} commits that it names", from, commits),
+                    std::string(k_lists));
     if (commits > state.commits) {
-        HF_TRY(const Bytes whole, os::read_file(to, std::uint64_t(8) << 30));
         HF_TRY(size, db::duckdb_log_size(whole, state.commits, to));
         if (::ftruncate(out.get(), static_cast<off_t>(size)) != 0) return fail(errno_error(errno, "cannot cut " + to));
     }

@@ -11,11 +11,13 @@
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/duckdb_file.hpp"
 #include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/db/duckdb_log_damage.hpp"
 #include "holdfast/db/duckdb_wal.hpp"
 #include "holdfast/db/postgres.hpp"
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/source/duckdb_states.hpp"
 #include "holdfast/source/postgres_physical.hpp"
 #include "holdfast/source/postgres_rights.hpp"
 
@@ -161,15 +163,14 @@ std::optional<Error> seen_twice(const std::function<std::optional<Error>()>& rea
 std::optional<Error> damage_in_head(const std::string& path) {
     const auto file = os::open_file(path, O_RDONLY);
     if (!file) return file.error();
-    Bytes head(db::k_duckdb_headers_size);
-    const auto n = os::pread_full(file->get(), head, 0);
-    if (!n) return n.error();
-    const auto headers = db::parse_duckdb_headers(ByteView(head).first(*n), path);
+    const auto head = LiveDuckDb::read_header_bytes(file->get());
+    if (!head) return head.error();
+    const auto headers = db::parse_duckdb_headers(*head, path);
     if (!headers && headers.error().code == ErrorCode::corrupt) return headers.error();
     return std::nullopt;
 }
 
-std::optional<Error> damage_in_log(const std::string& path, std::uint64_t size_max) {
+std::optional<Error> damage_in_open_log(const std::string& path, std::uint64_t size_max) {
     const auto bytes = os::read_file(path, size_max);
     if (!bytes) return std::nullopt;    // none, or too long to read now
     const auto log = db::parse_duckdb_log(*bytes, path);
@@ -182,6 +183,60 @@ std::optional<Error> damage_in_log(const std::string& path, std::uint64_t size_m
             "the rest without a word",
             *log->damaged_at, log->commit_count),
         {}};
+}
+
+// A log that DuckDB would refuse, or drop in silence: to be known before the next start. While a program has the database open,
+// it still knows all that is in it, and a checkpoint saves that.
+void examine_log(const policy::DuckDbConfig& config, std::uint64_t size_max, Advices& advices) {
+    const std::string path = config.path + ".wal";
+    const auto file = os::open_file(config.path, O_RDONLY);
+    if (!file) return;
+    if (LiveDuckDb::is_open_somewhere(file->get())) {
+        if (const auto damage = seen_twice([&] { return damage_in_open_log(path, size_max); }))
+            advices.push_back({Severity::trouble,
+                               config.name,
+                               damage->message,
+                               "CHECKPOINT; in the program that has it open",
+                               {},
+                               {}});
+        return;
+    }
+    const auto start = LiveDuckDb::read_header_bytes(file->get());
+    if (!start) return;
+    const auto headers = db::parse_duckdb_headers(*start, config.path);
+    if (!headers) return;
+    const auto log = os::read_file(path, k_duckdb_wal_max);
+    if (!log) return;
+    const auto damage = db::examine_duckdb_log(*log, *headers, path);
+    if (damage && damage->damaged())
+        advices.push_back({Severity::trouble,
+                           config.name,
+                           damage->text(),
+                           "holdfast duckdb repair " + config.name + " --replace",
+                           {},
+                           {}});
+}
+
+// What `holdfast duckdb watch` keeps, if it ever ran.
+void examine_states(const policy::DuckDbConfig& config, Advices& advices) {
+    const std::string path = os::absolute_path(config.path);
+    const auto kept = DuckDbStates(duckdb_states_folder(path, config.states_folder)).list();
+    if (!kept || (kept->states.empty() && kept->damaged == 0)) return;
+    if (kept->damaged > 0)
+        advices.push_back({Severity::warning,
+                           config.name,
+                           fmt::format("{} of its kept generations are damaged: its disk may be", kept->damaged),
+                           "holdfast duckdb states " + config.name,
+                           {},
+                           {}});
+    if (config.verify_every_minutes > 0 &&
+        std::ranges::all_of(kept->states, [](const KeptStates& one) { return one.verified.is_null(); }))
+        advices.push_back({Severity::warning,
+                           config.name,
+                           "none of its kept states was ever read through",
+                           "holdfast duckdb watch --once " + config.name,
+                           {},
+                           {}});
 }
 
 }    // namespace
@@ -214,14 +269,6 @@ Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& sc
     const std::string restore = "holdfast restore latest --only " + config.name + " --replace";
     if (const auto damage = seen_twice([&] { return damage_in_head(config.path); }))
         advices.push_back({Severity::trouble, config.name, damage->message, restore, {}, {}});
-    if (const auto damage = seen_twice(
-            [&] { return damage_in_log(config.path + ".wal", std::uint64_t(limits.duckdb_log_max_mib) << 20); }))
-        advices.push_back({Severity::trouble,
-                           config.name,
-                           damage->message,
-                           "CHECKPOINT; in the program that has it open; if none has: " + restore,
-                           {},
-                           {}});
     if (const auto library = db::duckdb_library_version(); !library)
         advices.push_back(advice_of(config.name, library.error(), Severity::warning));
     if (const auto log = os::status_of(config.path + ".wal");
@@ -233,6 +280,8 @@ Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& sc
              "CHECKPOINT; in the program that has it open",
              {},
              {}});
+    examine_log(config, std::uint64_t(limits.duckdb_log_max_mib) << 20, advices);
+    examine_states(config, advices);
     // A copy of the file, and of its log, is opened to prove that it is whole.
     const auto needed = static_cast<std::uint64_t>(file->st_size);
     if (const auto room = os::free_space(scratch); room && *room < needed + needed / 4)

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
+#include "holdfast/source/duckdb_keeper.hpp"
 #include "holdfast/testing/clickhouse_server.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 #include "holdfast/testing/postgres_server.hpp"
@@ -175,8 +177,7 @@ TEST(ExamineDuckDb, SaysWhatIsDamagedBeforeItIsOpened) {
     (*log)[log->size() / 2] ^= std::byte{1};
     ASSERT_TRUE(os::write_file(config.path + ".wal", *log));
     EXPECT_THAT(examine_duckdb(config, folder->path()),
-                ElementsAre(AllOf(Field(&Advice::text, HasSubstr("its log is damaged at byte")),
-                                  Field(&Advice::cure, HasSubstr("--only trades --replace")))));
+                ElementsAre(Field(&Advice::cure, "holdfast duckdb repair trades --replace")));
     ASSERT_TRUE(os::remove_tree(config.path + ".wal"));
     auto file = os::read_file(config.path);
     ASSERT_TRUE(file);
@@ -184,6 +185,34 @@ TEST(ExamineDuckDb, SaysWhatIsDamagedBeforeItIsOpened) {
     ASSERT_TRUE(os::write_file(config.path, *file));
     EXPECT_THAT(examine_duckdb(config, folder->path()),
                 ElementsAre(Field(&Advice::severity, policy::Severity::trouble)));
+}
+
+// MT-18, DD-08: told before the next start drops commits without a word.
+TEST(ExamineDuckDb, SaysThatALogIsDamagedAndThatNoStateWasReadThrough) {
+    const auto folder = os::TempFolder::create("hf-examine");
+    ASSERT_TRUE(folder);
+    policy::DuckDbConfig config;
+    config.name = "trades";
+    config.path = folder->path() + "/trades.duckdb";
+    ASSERT_TRUE(testing::run_duckdb(
+        config.path,
+        "CREATE TABLE t (i INT); CHECKPOINT; PRAGMA disable_checkpoint_on_shutdown; INSERT INTO t VALUES (1)"));
+    EXPECT_THAT(examine_duckdb(config, folder->path()), IsEmpty());
+    os::SystemClock clock;
+    {
+        const auto keeper = DuckDbKeeper::open(
+            {.path = config.path, .folder = duckdb_states_folder(config.path), .scratch = {}}, clock);
+        ASSERT_TRUE(keeper && (*keeper)->take());
+        EXPECT_THAT(examine_duckdb(config, folder->path()),
+                    ElementsAre(Field(&Advice::text, HasSubstr("read through"))));
+        ASSERT_TRUE((*keeper)->verify(db::DuckDbCheck::Depth::digest));
+    }
+    EXPECT_THAT(examine_duckdb(config, folder->path()), IsEmpty());
+    Bytes log = os::read_file(config.path + ".wal").value();
+    log[0] ^= std::byte{1};
+    ASSERT_TRUE(os::write_file(config.path + ".wal", log));
+    EXPECT_THAT(examine_duckdb(config, folder->path()),
+                ElementsAre(Field(&Advice::cure, "holdfast duckdb repair trades --replace")));
 }
 
 TEST(ExamineJournal, OneThatCameOutOfABackupIsToldUntilItHasSettled) {
