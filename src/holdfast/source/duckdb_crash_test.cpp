@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <cstdlib>
 #include <thread>
@@ -129,6 +130,43 @@ TEST(DuckDbKeeperCrash, WhatWasToldIsThereAtEveryStep) {    // DD-03, DD-10
     }
     EXPECT_TRUE(ended);
     EXPECT_GE(kills, 10);
+}
+
+// A disk that is full, again and again: what was told stays, older states make room, and with room it goes on.
+TEST(DuckDbKeeperFullDisk, KeepsTheNewestAndTheVerifiedState) {
+    const os::TempFolder folder = os::TempFolder::create("hf-duckdb-").value();
+    const std::string file = file_in(folder.path()), copy = folder.path() + "/copy.duckdb";
+    const DuckDbStates states(folder.path() + "/states");
+    ASSERT_TRUE(os::make_folders(states.folder()));
+    ASSERT_EQ(::mount("tmpfs", states.folder().c_str(), "tmpfs", 0, "size=24m"), 0)
+        << "this suite mounts: it runs as root";
+    const auto unmount = [](const std::string* at) { ::umount2(at->c_str(), MNT_DETACH); };
+    const std::unique_ptr<const std::string, decltype(unmount)> mounted(&states.folder(), unmount);
+    ASSERT_TRUE(
+        testing::run_duckdb(file, "CREATE TABLE t AS SELECT 0 AS i, hash(r) AS h FROM range(500000) x(r); CHECKPOINT"));
+    os::SystemClock clock;
+    const auto keeper =
+        DuckDbKeeper::open({.path = file, .folder = states.folder(), .scratch = folder.path()}, clock).value();
+    ASSERT_TRUE(keeper->take());
+    const auto verified = keeper->verify(db::DuckDbCheck::Depth::count);
+    ASSERT_TRUE(verified) << verified.error().message;
+    unsigned full = 0, kept = 0;
+    for (int i = 1; i <= 12; ++i) {
+        ASSERT_TRUE(testing::run_duckdb(file, fmt::format("UPDATE t SET i = {0}, h = hash(h); CHECKPOINT", i)));
+        auto taken = keeper->take();
+        if (!taken) {
+            ASSERT_EQ(taken.error().code, ErrorCode::disk_full) << taken.error().message;
+            ++full;
+            taken = keeper->take();    // there is room now
+        }
+        ASSERT_TRUE(taken) << taken.error().message;
+        ++kept;
+        ASSERT_TRUE(states.write(taken->state, copy, false));
+        EXPECT_EQ(rows_of(copy), fmt::format("500000/{}", i));
+        EXPECT_EQ(states.find_verified()->generation, 1u);
+    }
+    EXPECT_GT(full, 0u);
+    EXPECT_EQ(kept, 12u);
 }
 
 // DD-08: the owner dies with kill -9 in the middle, again and again; the next one goes on with the same file.

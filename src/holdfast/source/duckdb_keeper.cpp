@@ -103,6 +103,17 @@ Status DuckDbKeeper::load() {
 
 Result<DuckDbKeeper::Taken> DuckDbKeeper::take() {
     const Timestamp at = clock_.now();
+    auto taken = take_anew(at);
+    if (!taken && taken.error().code == ErrorCode::disk_full) {
+        // The owner needs the room, too: of what was kept only the newest state, and the newest verified one, stay.
+        log_warning("no room for states: older ones go", {{"path", options_.path}});
+        const std::scoped_lock lock(mutex_);
+        if (newest_state_.generation != 0) expire(at, Duration::zero());
+    }
+    return taken;
+}
+
+Result<DuckDbKeeper::Taken> DuckDbKeeper::take_anew(Timestamp at) {
     bool distrust = false;
     {
         const std::scoped_lock lock(mutex_);
@@ -364,7 +375,7 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
         Kept kept{at, at, current_.stored, true, {}};
         for (const KeptBlock& block : current_.blocks) ++kept.needs[block.generation];
         kept_[current_.number] = std::move(kept);
-        expire(at);
+        expire(at, options_.keep);
     }
     return Taken{.kind = Taken::Kind::blocks,
                  .state = newest_state_,
@@ -374,14 +385,14 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
 }
 
 // A generation's states end when the next one begins; they expire when that is long enough ago.
-void DuckDbKeeper::expire(Timestamp now) {
+void DuckDbKeeper::expire(Timestamp now, Duration keep) {
     std::set<std::uint32_t> needed;
     for (auto kept = kept_.begin(); kept != kept_.end(); ++kept) {
         auto& [number, states] = *kept;
         if (!states.restorable) continue;
         const auto next = std::find_if(std::next(kept), kept_.end(), [](const auto& k) { return k.second.restorable; });
         const bool stays =
-            next == kept_.end() || number == verified_ || number == pinned_ || now - next->second.at < options_.keep;
+            next == kept_.end() || number == verified_ || number == pinned_ || now - next->second.at < keep;
         if (stays) {
             for (const auto& [generation, count] : states.needs) needed.insert(generation);
             continue;

@@ -66,7 +66,8 @@ private:
     Result<bool> store_blocks(int file, const DuckDbHeaderBytes& start, std::uint64_t size);
     Result<Taken> append(Timestamp at, const std::vector<ByteView>& pieces, std::uint64_t commits);
     void remember_end(const LiveDuckDb::Log& log);
-    void expire(Timestamp now);
+    void expire(Timestamp now, Duration keep);
+    Result<Taken> take_anew(Timestamp at);
     bool is_retiring(std::uint32_t generation) const { return retiring_.contains(generation); }
 
     const DuckDbKeeperOptions options_;
