@@ -114,7 +114,8 @@ TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
     const auto nothing = [] { return Status(); };
     const std::string kept = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^holdfast_|_replaced_|__undone_'";
     const auto restored = [&](const PostgresPick& pick) {
-        RunPart part{.name = "postgres", .kind = "postgres"};
+        RunPart part;
+        part.name = part.kind = "postgres";
         auto with = context(*captured, WhenExisting::switch_over);
         with.will_replace = [&](const Replacement& one) -> Status {
             part.replaced.push_back(one);

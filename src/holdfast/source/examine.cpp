@@ -205,7 +205,7 @@ void examine_log(const policy::DuckDbConfig& config, std::uint64_t size_max, Adv
     if (!start) return;
     const auto headers = db::parse_duckdb_headers(*start, config.path);
     if (!headers) return;
-    const auto log = os::read_file(path, k_duckdb_wal_max);
+    const auto log = os::read_file(path, size_max);
     if (!log) return;
     const auto damage = db::examine_duckdb_log(*log, *headers, path);
     if (damage && damage->damaged())
