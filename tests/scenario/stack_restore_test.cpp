@@ -58,7 +58,8 @@ protected:
 
     // Each hook writes its name down; a file named "broken-HOOK" makes it fail.
     std::string hook(const std::string& name) const {
-        return fmt::format(R"(["sh", "-c", "echo {0} >> {1}; test ! -e {2}-{0}"])", name, at("hooks"), at("broken"));
+        return fmt::format(R"(["sh", "-c", "echo {0} >> {1}; test ! -e {3} || sleep 1.1; test ! -e {2}-{0}"])", name,
+                           at("hooks"), at("broken"), at("slow"));
     }
     void configure(const std::string& more = {}) const {
         write(at("holdfast.toml"),
@@ -238,6 +239,7 @@ TEST_F(GuidedRestore, IsShownDoneCheckedUndoneAndCommitted) {
 // NS-10, NS-21: what does not pass leaves trading paused, and says so; mended, it goes on.
 TEST_F(GuidedRestore, ACheckThatFailsKeepsTradingPaused) {
     configure("rto_whole_seconds = 1\n");
+    write(at("slow"), "");
     write(at("broken-check"), "");
     const Answer failed = configured({"restore", "latest", "--replace", "--yes"});
     EXPECT_EQ(failed.exit, 3) << failed.output << failed.errors;
@@ -251,10 +253,21 @@ TEST_F(GuidedRestore, ACheckThatFailsKeepsTradingPaused) {
     ASSERT_TRUE(os::remove_tree(at("broken-check")));
     const Answer mended = configured({"restore", "--resume"});
     EXPECT_EQ(mended.exit, 0) << mended.output << mended.errors;
-    EXPECT_THAT(mended.output, HasSubstr("missed"));    // more than a second
+    EXPECT_THAT(mended.output, HasSubstr("missed"));    // the hooks took more than a second
     EXPECT_THAT(trading(), HasSubstr("true"));
     EXPECT_THAT(hooks(), HasSubstr("resume"));
     EXPECT_EQ(configured({"restore", "--resume"}).exit, 1);
+
+    // What one has paused, the next one resumes.
+    ASSERT_TRUE(os::remove_tree(at("slow")));
+    write(at("broken-check"), "");
+    const std::vector<std::string> only_logs{"restore", "latest", "--only", "logs", "--replace", "--yes"};
+    EXPECT_EQ(configured(only_logs).exit, 3);
+    EXPECT_THAT(trading(), HasSubstr("false"));
+    ASSERT_TRUE(os::remove_tree(at("broken-check")));
+    const Answer next = configured(only_logs);
+    EXPECT_EQ(next.exit, 0) << next.output << next.errors;
+    EXPECT_THAT(trading(), HasSubstr("true"));
 }
 
 TEST_F(GuidedRestore, AHookThatFailsChangesNothingAndNoTerminalIsNoYes) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
@@ -224,6 +225,16 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     if (!arguments.yes) HF_DO(confirm(question, "add --yes; --dry-run shows the plan"));
     // The time that a person took to read does not count.
     if (runs.empty() || file != runs.back().file) run.started = session.clock.now();
+
+    // An earlier one that did not pass has paused and stopped things: they are this one's to resume now.
+    if (!runs.empty() && runs.back().run.is_over() &&
+        !(runs.back().run.paused.empty() && runs.back().run.stopped.empty())) {
+        RestoreRun earlier = runs.back().run;
+        run.paused = std::exchange(earlier.paused, {});
+        run.stopped = std::exchange(earlier.stopped, {});
+        HF_DO(folder.save(file, run));
+        HF_DO(folder.save(runs.back().file, earlier));
+    }
 
     GuidedRestore guided(config, folder, file, std::move(run), session.clock, options_of(session, config));
     const Status done = guided.go_on(repository, entry);

@@ -18,6 +18,7 @@
 namespace holdfast::recovery {
 namespace {
 
+constexpr std::size_t k_said_max = 1000;    // of what a command that failed has to say, its end
 constexpr std::string_view k_command = "command", k_flag = "flag", k_engine = "engine ";
 
 std::string in_words(const policy::RestoreConfig::Command& command) {
@@ -68,16 +69,27 @@ Status GuidedRestore::give_up(Error error) {
 
 Status GuidedRestore::run_command(const policy::RestoreConfig::Command& arguments, std::string_view what) {
     options_.say(what, in_words(arguments));
+    HF_TRY(const auto scratch, scratch_folder());
     os::Command command;
     command.arguments = arguments;
-    command.output = os::Stream::null;
-    const auto done = os::run(std::move(command), {}, std::chrono::seconds(config_.restore.command_max_seconds));
-    if (!done) return fail(done.error().within(fmt::format("{} ({})", what, in_words(arguments))));
-    if (done->status.ok()) return {};
-    return fail(ErrorCode::store,
-                fmt::format("{} failed: {}: {}{}{}", what, in_words(arguments), done->status.text(),
-                            done->errors.empty() ? "" : ": ", done->errors),
-                "mend that, then `holdfast restore --resume`; or `holdfast restore --undo`");
+    // Into a file: a pipe that a program in the background inherits would never end.
+    command.output_file = scratch + "/hook.log";
+    HF_DO(os::remove_tree(command.output_file));
+    command.errors = os::Stream::null;
+    command.die_with_parent = false;
+    command.new_session = true;
+    HF_TRY(os::Process process, os::Process::start(command));
+    const auto status = process.wait(std::chrono::seconds(config_.restore.command_max_seconds));
+    if (status && status->ok()) return {};
+    std::string said = os::read_text(command.output_file).value_or("");
+    while (!said.empty() && said.back() == '\n') said.pop_back();
+    if (said.size() > k_said_max) said.erase(0, said.size() - k_said_max);
+    return fail(
+        ErrorCode::store,
+        fmt::format("{} failed: {}: {}{}{}", what, in_words(arguments),
+                    status ? status->text() : fmt::format("not done after {} s", config_.restore.command_max_seconds),
+                    said.empty() ? "" : ": ", said),
+        "mend that, then `holdfast restore --resume`; or `holdfast restore --undo`");
 }
 
 bool GuidedRestore::is_paused(const std::string& what) const {
@@ -147,14 +159,20 @@ Status GuidedRestore::start() {
     return save();
 }
 
-Result<PutBackContext> GuidedRestore::put_back_context() {
+Result<std::string> GuidedRestore::scratch_folder() {
     if (!scratch_) {
         std::string where = config_.scratch_folder;
         if (where.empty()) where = os::environment("TMPDIR").value_or("/var/tmp");
+        HF_DO(os::make_folders(where));
         HF_TRY(auto folder, os::TempFolder::create("holdfast-restore-", where));
         scratch_.emplace(std::move(folder));
     }
-    return PutBackContext{config_, clock_, scratch_->path(),
+    return scratch_->path();
+}
+
+Result<PutBackContext> GuidedRestore::put_back_context() {
+    HF_TRY(auto scratch, scratch_folder());
+    return PutBackContext{config_, clock_, std::move(scratch),
                           [this](std::string_view event) { options_.say("undo", event); }};
 }
 

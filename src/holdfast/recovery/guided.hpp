@@ -73,6 +73,7 @@ private:
     Status set_flag(bool on);
     bool is_paused(const std::string& what) const;
     Status note_paused(const std::string& what);
+    Result<std::string> scratch_folder();
     Result<PutBackContext> put_back_context();
     void learn_times(const vault::Repository& repository, const vault::SnapshotEntry& snapshot) const;
 

@@ -225,7 +225,11 @@ std::string folder_for(const std::string& state_folder, const std::string& stack
 
 Result<RunFolder> RunFolder::enter(const std::string& state_folder, const std::string& stack) {
     const std::string path = folder_for(state_folder, stack);
-    HF_DO(os::make_folders(path));
+    if (auto made = os::make_folders(path); !made) {
+        Error error = std::move(made).error().within("what a restore does must be remembered");
+        error.hint = "set state_folder in holdfast.toml to a folder that this user may write to";
+        return fail(std::move(error));
+    }
     HF_TRY(os::Fd lock, os::open_file(fmt::format("{}/{}", path, k_lock), O_RDWR | O_CREAT));
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
         return fail(ErrorCode::locked, "another restore of this stack is at work",
