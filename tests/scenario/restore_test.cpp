@@ -80,6 +80,9 @@ TEST_F(Restores, DeleteIsRehearsedThenDone) {
 
 TEST_F(Restores, WhatMakesNoSenseIsRefused) {
     EXPECT_EQ(holdfast({"restore", "latest", "--delete"}).exit, 2);
+    EXPECT_EQ(holdfast({"restore"}).exit, 2);
+    EXPECT_EQ(holdfast({"restore", "latest", "--undo"}).exit, 2);
+    EXPECT_EQ(holdfast({"restore", "--undo", "--commit"}).exit, 2);
     EXPECT_EQ(holdfast({"restore", "latest:/etc"}).exit, 2);
     EXPECT_EQ(holdfast({"restore", "latest:", "--target", at("back")}).exit, 2);
     EXPECT_EQ(holdfast(into_back({"--delete"})).exit, 2);

@@ -120,7 +120,7 @@ TEST(Arguments, AnUnknownOptionIsAnsweredWithTheLikelyOne) {
 
 TEST(Arguments, WhatIsLackingOrTooMuchIsAUsageError) {
     EXPECT_EQ(parse({}).error().code, ErrorCode::usage);
-    EXPECT_EQ(parse({"restore"}).error().code, ErrorCode::usage);
+    EXPECT_EQ(parse({"dump"}).error().code, ErrorCode::usage);
     EXPECT_EQ(parse({"check", "extra"}).error().message, "unexpected argument 'extra'");
     EXPECT_EQ(parse({"backup", "--tag"}).error().code, ErrorCode::usage);
     EXPECT_EQ(parse({"snapshots", "--latest", "many"}).error().code, ErrorCode::usage);
