@@ -324,5 +324,33 @@ TEST(Config, AnAccountNamesWhatIsThereAndItsOwn) {
                 HasSubstr("a token must not stand in [trade.http]"));
     EXPECT_THAT(said("[[trade]]\naccount = \"a\"\nprofile = \"mt4\"\n" + paper), HasSubstr("\"ea\" or \"mt5\""));
 }
+// Requirements: NS-10, NS-11, NS-21.
+TEST(Config, WhatHappensAroundARestoreIsChecked) {
+    const auto good = parse_config(R"([restore]
+pause_command = ["desk", "pause"]
+resume_command = ["desk", "resume"]
+stop_commands = [["systemctl", "stop", "desk"], ["true"]]
+start_commands = [["systemctl", "start", "desk"]]
+trading_flag_redis = "redis"
+rto_whole_seconds = 60
+[doctor]
+backup_age_max_hours = 2
+[[redis]]
+)",
+                                   "h.toml");
+    ASSERT_TRUE(good) << good.error().message;
+    EXPECT_EQ(good->restore.stop_commands.size(), 2u);
+    EXPECT_EQ(good->restore.stop_commands[0][1], "stop");
+    EXPECT_EQ(good->restore.trading_flag_key, "TRADING_ENABLED");
+    EXPECT_EQ(good->restore.rto_whole_seconds, 60u);
+    EXPECT_EQ(good->restore.rto_database_seconds, 900u);
+    EXPECT_EQ(good->restore.rto_redis_seconds, 300u);
+    EXPECT_EQ(good->doctor.backup_age_max_hours, 2u);
+    for (const char* bad :
+         {"pause_command = [\"x\"]", "stop_commands = [[\"x\"]]", "check_commands = [\"x\"]", "check_commands = [[]]",
+          "trading_flag_redis = \"other\"", "recent_trades_query = \"SELECT 1\"", "stop_command = [\"x\"]"})
+        EXPECT_FALSE(parse_config(std::string("[restore]\n") + bad + "\n", "h.toml")) << bad;
+}
+
 }    // namespace
 }    // namespace holdfast::policy
