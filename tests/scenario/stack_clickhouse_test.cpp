@@ -50,6 +50,14 @@ protected:
         words.insert(words.end(), {"--config", at("holdfast.toml")});
         return holdfast(words);
     }
+    /// As configured(), to be started, and killed.
+    os::Command alone(const std::vector<std::string>& words) const {
+        os::Command started =
+            command(words, {{"HOLDFAST_REPOSITORY", repository()}, {"HOLDFAST_PASSWORD_FILE", password_file()}});
+        started.output_file = at("answer");
+        started.errors = os::Stream::null;
+        return started;
+    }
     Answer restore(std::vector<std::string> words) const {
         words.insert(words.begin(), {"restore", "latest", "--only", "clickhouse"});
         return configured(words);
@@ -151,19 +159,21 @@ TEST_F(ClickHouseStory, AKilledRestoreLeavesTheOldOneOrTheWholeNewOne) {
     const std::string before = content("trading.fills");
     insert("fills", 12, 500);
     const std::string changed = content("trading.fills");
+    int killed = 0;
     for (int round = 0; round < 12; ++round) {
-        os::Command command = this->command({"restore", "latest", "--only", "clickhouse", "--table", "trading.fills",
-                                             "--replace", "--yes", "--config", at("holdfast.toml")});
-        command.output = os::Stream::null;
-        command.errors = os::Stream::null;
+        os::Command command = alone({"restore", "latest", "--only", "clickhouse", "--table", "trading.fills",
+                                     "--replace", "--yes", "--config", at("holdfast.toml")});
         auto process = os::Process::start(command);
         ASSERT_TRUE(process) << process.error().message;
         std::this_thread::sleep_for(std::chrono::milliseconds(10 + round * 15));
         process->kill(SIGKILL);
-        (void)process->wait();
+        const auto ended = process->wait();
+        ASSERT_TRUE(ended) << ended.error().message;
+        killed += ended->signal == SIGKILL;
         const std::string now = content("trading.fills");
         EXPECT_TRUE(now == before || now == changed) << now;
     }
+    EXPECT_GE(killed, 3);    // else they hit nothing
     const Answer done = restore({"--table", "trading.fills", "--replace", "--yes"});
     ASSERT_EQ(done.exit, 0) << done.errors;
     EXPECT_EQ(content("trading.fills"), before);
@@ -175,16 +185,18 @@ TEST_F(ClickHouseStory, KilledBackupsByFilesLeaveNothingOnceOneEnds) {    // EA-
     write(at("holdfast.toml"),
           fmt::format("stack = \"desk\"\n[[clickhouse]]\nurl = \"{}\"\nmethod = \"freeze\"\n", server_->url()));
     const std::string before = content("trading.fills");
+    int killed = 0;
     for (int round = 0; round < 10; ++round) {
-        os::Command command = this->command({"backup", "--full", "--config", at("holdfast.toml")});
-        command.output = os::Stream::null;
-        command.errors = os::Stream::null;
+        os::Command command = alone({"backup", "--full", "--config", at("holdfast.toml")});
         auto process = os::Process::start(command);
         ASSERT_TRUE(process) << process.error().message;
         std::this_thread::sleep_for(std::chrono::milliseconds(30 + round * 20));
         process->kill(SIGKILL);
-        (void)process->wait();
+        const auto ended = process->wait();
+        ASSERT_TRUE(ended) << ended.error().message;
+        killed += ended->signal == SIGKILL;
     }
+    EXPECT_GE(killed, 3);    // else they hit nothing
     const Answer saved = configured({"backup", "--full"});
     ASSERT_EQ(saved.exit, 0) << saved.errors;
     EXPECT_THAT(holdfast({"dump", "latest", "/manifest.json"}).output, HasSubstr("6 as files"));
@@ -203,8 +215,7 @@ TEST_F(ClickHouseStory, KilledBackupsByFilesLeaveNothingOnceOneEnds) {    // EA-
 TEST_F(ClickHouseStory, AServerKilledInItsBackupFailsThatComponentOnly) {
     for (int i = 0; i < 30; ++i) insert("orders", 11, 100'000);
     const std::string before = content("trading.orders");
-    os::Command command = this->command({"backup", "--full", "--json", "--config", at("holdfast.toml")});
-    command.output_file = at("answer");
+    os::Command command = alone({"backup", "--full", "--json", "--config", at("holdfast.toml")});
     auto process = os::Process::start(command);
     ASSERT_TRUE(process) << process.error().message;
     std::this_thread::sleep_for(std::chrono::milliseconds(250));

@@ -78,7 +78,8 @@ ErrorCode kind_of(long http_status, int code) {
         case 81:
         case 218:
         case 390:
-            return ErrorCode::not_found;    // UNKNOWN_TABLE, UNKNOWN_DATABASE, TABLE_IS_DROPPED, no CREATE of it any more
+            return ErrorCode::
+                not_found;    // UNKNOWN_TABLE, UNKNOWN_DATABASE, TABLE_IS_DROPPED, no CREATE of it any more
         case 57:
         case 82:
             return ErrorCode::exists;    // TABLE_, DATABASE_ALREADY_EXISTS
