@@ -1,0 +1,1 @@
+CREATE TABLE d.t (n UInt8) ENGINE = ReplicatedReplacingMergeTree('/t/{shard}', '{replica}', v) ORDER BY n
