@@ -120,7 +120,9 @@ Status fill_replica(const Loader& loader, const Item& item, const std::string& n
 Result<Replaced> switch_partition(const Loader& loader, const Item& item) {
     const std::string beside = quoted_name(item.database, beside_name(item.name));
     Replaced replaced;
-    if (item.present.with_rows) replaced.kept_as = aside_name(item.name, loader.context.clock.now());
+    if (item.present.with_rows) {
+        HF_TRY(replaced.kept_as, free_aside_name(loader, item));
+    }
     const auto done = [&]() -> Status {
         HF_DO(loader.context.replaces({.what = "partition",
                                        .place = item.name,

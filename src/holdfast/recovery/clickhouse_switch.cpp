@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "holdfast/db/clickhouse_text.hpp"
 
 namespace holdfast::recovery::clickhouse {
@@ -44,7 +46,7 @@ Result<Replaced> put_view_aside(const Loader& loader, const Item& item) {
     Replaced replaced;
     replaced.definition = item.present.shown;
     if (!item.present.inner.empty() && item.present.with_rows) {
-        replaced.kept_as = aside_name(item.name, loader.context.clock.now());
+        HF_TRY(replaced.kept_as, free_aside_name(loader, item));
     }
     HF_DO(will_replace(loader, item, replaced.kept_as));
     if (!replaced.kept_as.empty()) {
@@ -63,13 +65,25 @@ Result<bool> has_uuids(db::clickhouse::Client& client, const std::string& databa
 
 }    // namespace
 
+Result<std::string> free_aside_name(const Loader& loader, const Item& item) {
+    const std::string name = aside_name(item.name, loader.context.clock.now());
+    HF_TRY(const auto rows,
+           loader.client.rows("SELECT name FROM system.tables WHERE database = " + quoted_text(item.database)));
+    const auto taken = [&](const std::string& wanted) {
+        return std::ranges::any_of(rows, [&](const auto& row) { return row.size() == 1 && row[0] == wanted; });
+    };
+    std::string free = name;
+    for (int n = 2; taken(free); ++n) free = fmt::format("{}_{}", name, n);
+    return free;
+}
+
 Result<Replaced> put_aside(const Loader& loader, const Item& item) {
     if (!item.present.there) {
         HF_DO(will_replace(loader, item, {}));
         return Replaced{};
     }
     if (item.present.is_view) return put_view_aside(loader, item);
-    const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_TRY(const std::string aside, free_aside_name(loader, item));
     HF_DO(will_replace(loader, item, aside));
     HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside)));
     return Replaced{aside, {}};
@@ -82,7 +96,7 @@ Result<Replaced> switch_table(const Loader& loader, const Item& item) {
         HF_DO(run(loader, "RENAME TABLE " + into_place));
         return replaced;
     }
-    const std::string aside = aside_name(item.name, loader.context.clock.now());
+    HF_TRY(const std::string aside, free_aside_name(loader, item));
     HF_DO(will_replace(loader, item, aside));
     HF_DO(run(loader, "RENAME TABLE " + rename(item, item.name, aside) + ", " + into_place));
     if (item.present.with_rows) return Replaced{aside, {}};

@@ -12,6 +12,8 @@ struct Replaced {
     std::string definition;    // of a view that was dropped; empty: none was
 };
 
+/// aside_name(), with a number behind it when a restore of the same second has taken it.
+Result<std::string> free_aside_name(const Loader& loader, const Item& item);
 /// Takes away what stands under the item's name, rows kept.
 Result<Replaced> put_aside(const Loader& loader, const Item& item);
 
