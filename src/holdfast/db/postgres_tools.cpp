@@ -73,7 +73,8 @@ Error postgres_tool_error(const std::string& tool, const os::ExitStatus& status,
     } else if (errors.find("permission denied") != errors.npos || errors.find("must be superuser") != errors.npos) {
         error.code = ErrorCode::denied;
         error.hint = "use a superuser, or grant the role what it lacks";
-    } else if (errors.find("lock timeout") != errors.npos) {
+    } else if (errors.find("lock timeout") != errors.npos ||
+               (errors.find("statement timeout") != errors.npos && errors.find("LOCK TABLE") != errors.npos)) {
         error.code = ErrorCode::changed;
         error.hint = "a table is being altered or locked; try again when that has ended";
     }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/postgres_content.hpp"
@@ -16,7 +17,7 @@ namespace {
 using db::quote_identifier;
 
 constexpr int k_poll_ms = 200;
-constexpr int k_lock_attempts = 20;
+constexpr int k_lock_attempts = 20, k_dump_attempts = 3;
 constexpr std::string_view k_magic = "PGDMP";
 
 // Opens the transaction whose snapshot everything uses; the locks come before the snapshot.
@@ -135,9 +136,11 @@ std::string dump_file_name(std::string_view database) {
     return name + ".dump";
 }
 
-Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
-                                  const std::string& database, const std::string& file, policy::Proof proof,
-                                  const PostgresScope& scope, CaptureContext& context) {
+namespace {
+
+Result<json::Value> dump_once(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
+                              const std::string& database, const std::string& file, policy::Proof proof,
+                              const PostgresScope& scope, CaptureContext& context) {
     const Instant started = context.clock.instant();
     const db::PostgresAddress address = access.to(database);
     HF_TRY(auto connection, access.connect(database));
@@ -161,8 +164,9 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     options.cut = vault::Cut::dump();
     options.mode = 0600;    // it holds everything that the role may read
     HF_TRY(auto writer, context.backup.start_stream(context.folder + '/' + file, options));
-    // If an ALTER TABLE queues between our locks and pg_dump's, neither would ever end: pg_dump must give up.
-    std::vector<std::string> arguments = {"--format=custom", "--compress=0", "--lock-wait-timeout=60000",
+    // Whoever wants a table for himself and came between our locks and pg_dump's waits for us, and pg_dump for him: none of them
+    // would ever end. What pg_dump waits for it never gets, so it gives up soon.
+    std::vector<std::string> arguments = {"--format=custom", "--compress=0", "--lock-wait-timeout=5000",
                                           "--snapshot=" + moment[0].text(0),
                                           "--dbname=" + db::database_option(database)};
     for (std::string& argument : scope_arguments(choice)) arguments.push_back(std::move(argument));
@@ -208,6 +212,18 @@ Result<json::Value> dump_database(const db::PostgresAccess& access, const db::Po
     facts.set("sequences_after", std::move(sequences_after));
     facts.set("seconds", seconds(context.clock.instant() - started));
     return facts;
+}
+
+}    // namespace
+
+Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
+                                  const std::string& database, const std::string& file, policy::Proof proof,
+                                  const PostgresScope& scope, CaptureContext& context) {
+    for (int attempt = 1;; ++attempt) {
+        auto dumped = dump_once(access, pg_dump, database, file, proof, scope, context);
+        if (dumped || dumped.error().code != ErrorCode::changed || attempt == k_dump_attempts) return dumped;
+        log_info("a dump begins again", {{"database", database}, {"why", dumped.error().message}});
+    }
 }
 
 }    // namespace holdfast::source

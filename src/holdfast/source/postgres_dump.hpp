@@ -3,7 +3,7 @@
 //
 //   moment    an exported snapshot: pg_dump, the counts and the digests see the same rows. Every table is share-locked
 //             first (as pg_dump does itself), for TRUNCATE and ALTER do not respect snapshots
-//   errors    denied (check_rights() asks before), changed (a lock could not be had within 60 s),
+//   errors    denied (check_rights() asks before), changed (a table was wanted by another for himself, three times),
 //             unreachable, store; the stream is then not finished and the snapshot has no such file
 //   load      pg_dump and the digest run side by side: two backends of the server
 
