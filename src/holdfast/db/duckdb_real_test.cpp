@@ -193,7 +193,8 @@ TEST_F(RealDuckDb, CheckFindsAFlippedByteInADataBlock) {
 
 // MT-18: two values that changed places keep the checksum of their block, so DuckDB reads them without a word.
 TEST_F(RealDuckDb, CheckFindsSwappedKeysByTheIndex) {
-    run("CREATE TABLE t (k UBIGINT PRIMARY KEY, v VARCHAR, d DATE); CREATE INDEX tv ON t (v); CREATE INDEX td ON t (d); "
+    run("CREATE TABLE t (k UBIGINT PRIMARY KEY, v VARCHAR, d DATE); CREATE INDEX tv ON t (v); CREATE INDEX td ON t "
+        "(d); "
         "INSERT INTO t SELECT hash(i), 'v' || (i % 7), DATE '2026-01-01' + (i % 9)::INTEGER FROM range(300) r(i); "
         "CHECKPOINT");
     ASSERT_TRUE(check());
