@@ -167,13 +167,19 @@ Examples
     void verify_on(const Session& session, const Watched& one, DuckDbKeeper& keeper) {
         const Duration every = std::chrono::minutes(one.config.verify_every_minutes);
         if (every == Duration::zero()) return;
-        std::string last;
+        std::string last;    // the same state once is enough
         while (!os::stop_requested()) {
-            auto verified = keeper.verify(depth(one));
-            // Before the first state there is nothing to verify, and the same state once is enough.
-            const bool too_early = !verified && verified.error().code == ErrorCode::not_found;
-            if (!too_early && (verified || verified.error().code != ErrorCode::cancelled))
-                tell_verified(session, one, verified);
+            const DuckDbState newest = keeper.newest();
+            const bool too_early = newest.generation == 0;
+            if (!too_early && newest.name() != last) {
+                const auto verified = keeper.verify(depth(one));
+                last = verified ? DuckDbState{static_cast<std::uint32_t>((*verified)["generation"].natural()),
+                                              (*verified)["commits"].natural(),
+                                              {}}
+                                      .name()
+                                : "";
+                if (verified || verified.error().code != ErrorCode::cancelled) tell_verified(session, one, verified);
+            }
             wait_until(session.clock, session.clock.instant() + (too_early ? Duration(1s) : every));
         }
     }

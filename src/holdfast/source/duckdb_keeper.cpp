@@ -419,6 +419,11 @@ void DuckDbKeeper::expire(Timestamp now, Duration keep) {
     }
 }
 
+DuckDbState DuckDbKeeper::newest() {
+    const std::scoped_lock lock(mutex_);
+    return newest_state_;
+}
+
 Result<json::Value> DuckDbKeeper::verify(db::DuckDbCheck::Depth depth) {
     DuckDbState state;
     {

@@ -46,6 +46,8 @@ public:
     /// The newest state, opened and read by libduckdb in a child process; what it found stands beside the state from then on. After
     /// `corrupt` nothing that is kept is built upon any more: the next take() stores every block anew.
     Result<json::Value> verify(db::DuckDbCheck::Depth depth);
+    /// The newest state; generation 0: none yet. From any thread.
+    DuckDbState newest();
 
     const DuckDbKeeperOptions& options() const { return options_; }
 
