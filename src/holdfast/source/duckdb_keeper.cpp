@@ -69,7 +69,7 @@ Status DuckDbKeeper::load() {
     HF_TRY(const auto names, os::list_folder(options_.folder));
     for (const std::string& name : names) {
         const std::string path = options_.folder + "/" + name;
-        if (name.ends_with(k_unfinished)) ::unlink(path.c_str());
+        if (name.find(k_unfinished) != name.npos) ::unlink(path.c_str());
         if (name.starts_with("verify-")) (void)os::remove_tree(path);
         if (const auto number = generation_number(name, ".log"))
             if (!os::exists(generation_file(options_.folder, *number, ".blocks"))) ::unlink(path.c_str());
