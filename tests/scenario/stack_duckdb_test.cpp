@@ -147,7 +147,8 @@ TEST_F(DuckDbStory, ADamagedLogIsRepairedAndWhatIsLostIsSaid) {
     const auto whole = check_writer_copy(file());
     ASSERT_TRUE(whole);
     Bytes log = os::read_file(file() + ".wal").value();
-    log[log.size() / 2] ^= std::byte{8};
+    ASSERT_GT(log.size(), 8000u);    // among the first transfers, behind the tables
+    log[8000] ^= std::byte{8};
     ASSERT_TRUE(os::write_file(file() + ".wal", log));
     const Answer found = duckdb({"repair", "trades"});
     EXPECT_EQ(found.exit, 1);
