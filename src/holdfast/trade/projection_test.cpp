@@ -41,7 +41,8 @@ public:
         explicit Source(Tape& tape) : tape_(tape) {}
         Sequence durable() const override { return tape_.last(); }
         Result<Oldest> oldest() override { return Oldest{tape_.oldest_, tape_.oldest_ > 1}; }
-        Result<std::vector<ledger::Change>> read(Sequence after, std::size_t max) override {
+        Result<std::vector<ledger::Change>> read(Sequence after, std::size_t max,
+                                                 std::vector<ledger::Change>) override {
             const std::lock_guard lock(tape_.mutex_);
             after = std::max(after, tape_.oldest_ - 1);
             const auto part = tape_.history_.part(after, std::min<Sequence>(tape_.history_.last(), after + max));
