@@ -196,7 +196,7 @@ Status GuidedRestore::restore_part(const vault::Repository& repository, const va
     os::crash_point("guided.restoring", part.kind);
     StackRestoreOptions options;
     options.only = {part.name};
-    options.names_only = true;
+    for (const RunPart& other : run_.parts) options.among.push_back(other.name);
     options.existing = run_.replace ? WhenExisting::switch_over : WhenExisting::refuse;
     if (run_.tables) options.tables = &*run_.tables;
     options.expiry = run_.expiry;

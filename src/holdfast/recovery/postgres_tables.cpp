@@ -644,6 +644,17 @@ Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const
     return lates;
 }
 
+// Two restores of one second keep the old ones under two names.
+Result<std::string> free_mark(db::PostgresConnection& live, const std::string& time) {
+    std::string mark = time;
+    for (int n = 2;; ++n) {
+        HF_TRY(const auto taken, live.query("SELECT 1 FROM pg_namespace WHERE right(nspname, length($1)) = $1 LIMIT 1",
+                                            {"_replaced_" + mark}));
+        if (taken.empty()) return mark;
+        mark = fmt::format("{}_{}", time, n);
+    }
+}
+
 // So that a restore can be undone: what there is now under each name, and where it will be kept.
 Status tell_replaced(db::PostgresConnection& live, const Work& work, const std::string& time, const RestoreContext& context) {
     const auto is_taken = [&](const std::string& name) { return std::ranges::find(work.taken, name) != work.taken.end(); };
@@ -679,7 +690,7 @@ Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const Res
         HF_TRY(lates, load_scratch(plan, work, context, lists));
     }
     HF_TRY(auto live, plan.access.connect(work.name));
-    const std::string time = compact_time(context.clock.now());
+    HF_TRY(const std::string time, free_mark(live, compact_time(context.clock.now())));
     std::string kept;
     const std::string before = opening(work, time, kept);
     if (context.will_replace) HF_DO(tell_replaced(live, work, time, context));

@@ -110,6 +110,8 @@ TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
     config.postgres[0].name = "postgres";
     config.postgres[0].host = config_.host;
     config.postgres[0].port = config_.port;
+    config.postgres[0].user = config_.user;
+    config.postgres[0].password = config_.password;
     const PutBackContext way_back{config, clock_, folder_.path(), [](std::string_view) {}};
     const auto nothing = [] { return Status(); };
     const std::string kept = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^holdfast_|_replaced_|__undone_'";
@@ -131,12 +133,13 @@ TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
     EXPECT_EQ(part.replaced.size(), 4u);
     EXPECT_EQ(sql("desk", "SELECT count(*), min(px), (SELECT count(*) FROM log) FROM ticks"), "400|1|1");
     const std::vector<Replacement> before = part.replaced;
-    ASSERT_TRUE(put_back(part, way_back, nothing));
+    auto back_again = put_back(part, way_back, nothing);
+    ASSERT_TRUE(back_again) << back_again.error().message;
     for (const Replacement& one : before) EXPECT_TRUE(put_back_part(config.postgres[0], one));    // killed before it was noted
     EXPECT_EQ(sql("desk", "SELECT count(*), min(px), to_regclass('log') IS NULL FROM ticks"), "400|-1|t");
-    EXPECT_EQ(sql("desk", kept), "2");
+    EXPECT_EQ(sql("desk", kept), "1");
     ASSERT_TRUE(remove_kept(part, way_back, nothing));
-    EXPECT_EQ(sql("desk", "DROP SCHEMA IF EXISTS " + before[0].aside + "; " + kept), "0");
+    EXPECT_EQ(sql("desk", kept), "0");
     EXPECT_EQ(sql("desk", "SELECT count(*), min(px) FROM ticks"), "400|-1");
 
     sql("desk", "DELETE FROM auth.keys");
@@ -144,7 +147,8 @@ TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
     pick.schemas = {"auth"};
     part = restored(pick);
     EXPECT_EQ(sql("desk", "SELECT count(*) FROM auth.keys"), "2");
-    ASSERT_TRUE(put_back(part, way_back, nothing));
+    back_again = put_back(part, way_back, nothing);
+    ASSERT_TRUE(back_again) << back_again.error().message;
     EXPECT_EQ(sql("desk", "SELECT count(*) FROM auth.keys"), "0");
     ASSERT_TRUE(remove_kept(part, way_back, nothing));
     EXPECT_EQ(sql("desk", kept), "0");

@@ -36,6 +36,15 @@ std::string move(const Replacement& one, const std::string& from, const std::str
                        quote_identifier(to), quote_identifier(one.place));
 }
 
+/// A schema of ours in which nothing is left.
+Status drop_if_empty(db::PostgresConnection& connection, const std::string& schema) {
+    HF_TRY(const auto state, connection.query("SELECT (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid) FROM "
+                                              "pg_namespace n WHERE n.nspname = $1",
+                                              {schema}));
+    if (state.empty() || state[0].integer(0) > 0) return {};
+    return connection.execute("DROP SCHEMA IF EXISTS " + quote_identifier(schema));
+}
+
 }    // namespace
 
 Status put_back_part(const policy::PostgresConfig& config, const Replacement& one) {
@@ -43,7 +52,8 @@ Status put_back_part(const policy::PostgresConfig& config, const Replacement& on
     const std::string& live = one.what == "schema" ? one.place : one.definition;
     HF_TRY(const std::string now, oid_of(connection, one, live));
     HF_TRY(const std::string kept, oid_of(connection, one, one.aside));
-    if (!one.identity.empty() && now == one.identity) return {};    // back already, or never replaced
+    if (!one.identity.empty() && now == one.identity)    // back already, or never replaced
+        return one.what == "relation" ? drop_if_empty(connection, one.aside) : Status();
     if (one.aside.empty() && now.empty()) return {};
     if (!one.aside.empty() && kept.empty())
         return fail(ErrorCode::not_found,
@@ -52,7 +62,8 @@ Status put_back_part(const policy::PostgresConfig& config, const Replacement& on
     std::string script = "BEGIN; SET LOCAL lock_timeout = '60s'; ";
     if (!now.empty()) script += move(one, live, one.undone);
     if (!kept.empty()) script += move(one, one.aside, live);
-    return connection.execute(script + "COMMIT");
+    HF_DO(connection.execute(script + "COMMIT"));
+    return one.what == "relation" && !one.aside.empty() ? drop_if_empty(connection, one.aside) : Status();
 }
 
 Status drop_kept_part(const policy::PostgresConfig& config, const Replacement& one) {
@@ -68,10 +79,7 @@ Status drop_kept_part(const policy::PostgresConfig& config, const Replacement& o
     HF_TRY(const auto schema, connection.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", {name}));
     if (schema.empty()) return {};
     HF_DO(connection.execute(fmt::format("DROP TABLE IF EXISTS {}.{}", quote_identifier(name), quote_identifier(one.place))));
-    HF_TRY(const auto others, connection.query("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-                                               "n.nspname = $1 LIMIT 1",
-                                               {name}));
-    return others.empty() ? connection.execute("DROP SCHEMA IF EXISTS " + quote_identifier(name)) : Status();
+    return drop_if_empty(connection, name);
 }
 
 }    // namespace holdfast::recovery

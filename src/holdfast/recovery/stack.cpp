@@ -86,7 +86,8 @@ void let_wholes_come_first(std::vector<Part>& parts, const policy::Config& confi
 }
 
 Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json::Value& manifest,
-                                       const std::vector<std::string>& only, bool names_only) {
+                                       const StackRestoreOptions& options) {
+    const std::vector<std::string>& only = options.only;
     std::vector<Part> parts = parts_in_order(config, manifest);
     std::vector<std::string_view> known;
     for (const Part& part : parts) {
@@ -102,10 +103,15 @@ Result<std::vector<Part>> chosen_parts(const policy::Config& config, const json:
                         : fmt::format("the configuration names no component '{}'; did you mean '{}'?", word, close),
                     "a restore needs to know the store: describe it in holdfast.toml, or use --target FOLDER");
     }
-    if (only.empty()) let_wholes_come_first(parts, config);
+    const bool one_of_many = !options.among.empty();
+    if (one_of_many)
+        std::erase_if(parts, [&](const Part& part) {
+            return std::ranges::find(options.among, part.name) == options.among.end();
+        });
+    if (only.empty() || one_of_many) let_wholes_come_first(parts, config);
     std::erase_if(parts, [&](const Part& part) {
         const bool named = std::ranges::any_of(
-            only, [&](const std::string& w) { return w == part.name || (!names_only && w == part.kind); });
+            only, [&](const std::string& w) { return w == part.name || (!one_of_many && w == part.kind); });
         // A store that was configured after the snapshot was made is not part of it.
         return only.empty() ? part.entry == nullptr : !named;
     });
@@ -152,7 +158,7 @@ public:
                                    const vault::SnapshotEntry& snapshot, const StackRestoreOptions& options) {
         HF_TRY(json::Value manifest, source::read_manifest(repository, snapshot));
         Execution execution(repository, snapshot, options, std::move(manifest));
-        HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options.only, options.names_only));
+        HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options));
         std::string where = config.scratch_folder;
         if (where.empty()) where = os::environment("TMPDIR").value_or("/var/tmp");
         HF_DO(os::make_folders(where));

@@ -14,7 +14,8 @@ namespace holdfast::recovery {
 struct StackRestoreOptions {
     std::vector<std::string>
         only;    // component names or kinds; empty: all of the snapshot that the configuration names
-    bool names_only = false;    // `only` are names
+    /// The names of all that the same restore brings, one after the other; `only` is one of them. Empty: nothing but `only`.
+    std::vector<std::string> among;
     WhenExisting existing = WhenExisting::refuse;
     const TableChoice* tables = nullptr;    // with `only` naming one component that can
     Expiry expiry = Expiry::as_now;    // of Redis keys

@@ -16,6 +16,8 @@ using db::clickhouse::quoted_text;
 
 namespace {
 
+constexpr int k_listings_max = 20;
+
 std::uint64_t number(const std::string& text) {
     std::uint64_t value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);
@@ -70,10 +72,14 @@ Result<std::vector<std::string>> list_databases(Client& client, const policy::Cl
 
 Result<std::vector<Table>> list_tables(Client& client, const std::string& database) {
     HF_TRY(const bool with_uuid, system_has(client, "tables", "uuid"));
-    HF_TRY(const auto rows,
-           client.rows(fmt::format(
-               "SELECT name, engine, {} FROM system.tables WHERE database = {} AND NOT is_temporary ORDER BY name",
-               with_uuid ? "toString(uuid)" : "''", quoted_text(database))));
+    const std::string query =
+        fmt::format("SELECT name, engine, {} FROM system.tables WHERE database = {} AND NOT is_temporary ORDER BY name",
+                    with_uuid ? "toString(uuid)" : "''", quoted_text(database));
+    // 18.16 stumbles over a table that is dropped while it lists them.
+    auto listed = client.rows(query);
+    for (int tries = 1; !listed && listed.error().code == ErrorCode::not_found && tries < k_listings_max; ++tries)
+        listed = client.rows(query);
+    HF_TRY(const auto rows, std::move(listed));
     HF_DO(expect_width(rows, 3));
     std::map<std::string, std::string> inner_of;    // inner table → view
     for (const auto& row : rows) {

@@ -13,14 +13,17 @@ namespace {
 
 constexpr const char* k_jar = "/usr/share/java/zookeeper.jar";
 
-// Its own word for "are you all right?".
+// "ruok" says yes before sessions are served.
 bool answers(std::uint16_t port) {
     const Duration patience = std::chrono::seconds(2);
     auto socket = os::Socket::connect_tcp("127.0.0.1", port, patience);
-    if (!socket || !socket->write(as_bytes("ruok"), patience)) return false;
-    Bytes answer(4);
-    const auto got = socket->read(answer, patience);
-    return got && as_text(ByteView(answer).first(*got)) == "imok";
+    if (!socket || !socket->write(as_bytes("srvr"), patience)) return false;
+    std::string answer;
+    for (Bytes piece(4096);;) {
+        const auto got = socket->read(piece, patience);
+        if (!got || *got == 0) return answer.find("Mode: ") != std::string::npos;
+        answer += as_text(ByteView(piece).first(*got));
+    }
 }
 
 }    // namespace
@@ -41,7 +44,7 @@ dataDir={}/data
 clientPort={}
 clientPortAddress=127.0.0.1
 admin.enableServer=false
-4lw.commands.whitelist=ruok
+4lw.commands.whitelist=srvr
 )",
                                                                  path, port))));
     os::Command command;
