@@ -56,7 +56,8 @@ std::set<std::string> places_in_sources() {
     for (const auto& entry : fs::recursive_directory_iterator(HF_SOURCE_DIR "/src/holdfast")) {
         const std::string path = entry.path();
         if (!path.ends_with(".cpp") || path.ends_with("_test.cpp") || path.contains("/trade/") ||
-            path.contains("/keep/") || path.contains("/duckdb_keeper") || path.contains("/plain/") || path.contains("/recovery/"))
+            path.contains("/keep/") || path.contains("/duckdb_keeper") || path.contains("/plain/") ||
+            path.contains("/recovery/"))
             continue;
         const std::string text = os::read_text(path).value_or("");
         constexpr std::string_view call = "crash_point(\"";

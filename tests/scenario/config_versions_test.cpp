@@ -4,9 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <array>
-
 #include "scenario.hpp"
+#include "watching.hpp"
 
 namespace holdfast::scenario {
 namespace {
@@ -23,34 +22,6 @@ protected:
         words.insert(words.end(), {"--config", at("holdfast.toml")});
         return holdfast_bare(std::move(words));
     }
-};
-
-// `config watch --json`, event by event: each wait is for the event, never for a time.
-class Watching {
-public:
-    explicit Watching(os::Command command) : process_(os::Process::start(command).value()) {}
-    json::Value next() {
-        for (;;) {
-            if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
-                auto value = json::parse(buffer_.substr(0, end), "event");
-                buffer_.erase(0, end + 1);
-                return value.value();
-            }
-            std::array<std::byte, 4096> some;
-            const auto got = os::read_some(process_.output(), some);
-            if (!got || *got == 0) return json::Value::object({{"event", "ended"}, {"errors", process_.errors()}});
-            buffer_ += as_text(ByteView(some).first(*got));
-        }
-    }
-    os::ExitStatus stop() {
-        process_.kill(SIGTERM);
-        while (next()["event"].text() != "ended") continue;
-        return process_.wait().value();
-    }
-
-private:
-    os::Process process_;
-    std::string buffer_;
 };
 
 TEST_F(ConfigVersions, TheDaemonKeepsTellsAndRestores) {

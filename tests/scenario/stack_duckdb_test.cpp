@@ -4,11 +4,10 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
-#include <array>
-
 #include "holdfast/os/host.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 #include "scenario.hpp"
+#include "watching.hpp"
 
 namespace holdfast::scenario {
 namespace {
@@ -30,44 +29,10 @@ protected:
     }
 };
 
-// The events of `duckdb watch --json`, one a line.
-class Events {
-public:
-    explicit Events(os::Command command) : process_(os::Process::start(command).value()) {}
-    json::Value next() {
-        for (;;) {
-            if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
-                auto value = json::parse(buffer_.substr(0, end), "event");
-                buffer_.erase(0, end + 1);
-                return value.value();
-            }
-            std::array<std::byte, 4096> some;
-            const auto got = os::read_some(process_.output(), some);
-            if (!got || *got == 0) return json::Value::object({{"event", "ended"}, {"message", process_.errors()}});
-            buffer_ += as_text(ByteView(some).first(*got));
-        }
-    }
-    json::Value next(std::string_view wanted) {
-        for (;;) {
-            json::Value event = next();
-            if (event["event"].text() == wanted || event["event"].text() == "ended") return event;
-        }
-    }
-    int stop() {
-        process_.kill(SIGTERM);
-        next("ended");
-        return process_.wait().value().code;
-    }
-
-private:
-    os::Process process_;
-    std::string buffer_;
-};
-
 TEST_F(DuckDbStory, AnyMomentOfALiveDatabaseComesBack) {
     auto writer = DuckDbWriter::start(file(), DuckDbWriter::Load::mixed, {"checkpoint_threshold=200KB"});
     ASSERT_TRUE(writer) << writer.error().message;
-    Events watch(command({"duckdb", "watch", "--json", "--each", "--config", at("holdfast.toml")}));
+    Watching watch(command({"duckdb", "watch", "--json", "--each", "--config", at("holdfast.toml")}));
     const json::Value verified = watch.next("verified");
     ASSERT_EQ(verified["event"].text(), "verified") << json::dump(verified);
     EXPECT_EQ(verified["facts"]["tables"].items().size(), 4u);
@@ -82,7 +47,7 @@ TEST_F(DuckDbStory, AnyMomentOfALiveDatabaseComesBack) {
     writer->kill();
     const auto last = check_writer_copy(file());
     ASSERT_TRUE(last) << last.error().message;
-    EXPECT_EQ(watch.stop(), 0);
+    EXPECT_EQ(watch.stop().code, 0);
 
     const json::Value states = duckdb({"states", "trades", "--commits", "--json"}).json();
     ASSERT_GT(states["generations"].items().size(), 1u);

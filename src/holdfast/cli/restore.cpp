@@ -252,11 +252,13 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
                     "--conflict says what happens to keys that are there");
     const bool parts = !arguments.tables.empty() || !arguments.schemas.empty() || !arguments.roles.empty();
     if (!parts && (!arguments.renames.empty() || !arguments.database.empty() || !arguments.partition.empty()))
-        return fail(ErrorCode::usage, "--partition, --rename and --database go with --table or --schema", "say which tables with --table");
+        return fail(ErrorCode::usage, "--partition, --rename and --database go with --table or --schema",
+                    "say which tables with --table");
     if (parts && (!arguments.target.empty() || !arguments.keys.empty()))
-        return fail(ErrorCode::usage,
-                    "--table, --schema and --role are about a database that runs: --target and --keys do not go with them",
-                    "with --target use --include '/clickhouse/trading/fills*'");
+        return fail(
+            ErrorCode::usage,
+            "--table, --schema and --role are about a database that runs: --target and --keys do not go with them",
+            "with --target use --include '/clickhouse/trading/fills*'");
     if (!arguments.target.empty()) {
         HF_TRY(const auto repository, open_repository(session));
         HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
@@ -357,15 +359,18 @@ that fits brings (or leaves out) all below it. Excludes win.
                       "only the keys of a Redis that fit, into the server as it runs: session:*");
         options.choice("--conflict", arguments_.conflict, {"refuse", "keep", "replace"},
                        "with --keys: what happens to keys that the server has");
-        options.list("--table", arguments_.tables, "PATTERN",
-                     "only these tables of a PostgreSQL or a ClickHouse, into it as it runs: auth.users, 'trading.fills*'");
+        options.list(
+            "--table", arguments_.tables, "PATTERN",
+            "only these tables of a PostgreSQL or a ClickHouse, into it as it runs: auth.users, 'trading.fills*'");
         options.list("--schema", arguments_.schemas, "PATTERN", "the same for whole schemas of a PostgreSQL");
         options.list("--role", arguments_.roles, "PATTERN", "the same for roles of a PostgreSQL, with their passwords");
         options.value("--partition", arguments_.partition, "ID",
                       "with --table: only this partition of a ClickHouse, also into a table that is there");
-        options.list("--rename", arguments_.renames, "FROM=TO",
-                     "with --table or --schema: under another name: trading.fills=check.fills, or all of it: trading=check");
-        options.value("--database", arguments_.database, "NAME", "with --table or --schema: only of this database of a PostgreSQL");
+        options.list(
+            "--rename", arguments_.renames, "FROM=TO",
+            "with --table or --schema: under another name: trading.fills=check.fills, or all of it: trading=check");
+        options.value("--database", arguments_.database, "NAME",
+                      "with --table or --schema: only of this database of a PostgreSQL");
         options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
                        "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or "
                        "no key expires");

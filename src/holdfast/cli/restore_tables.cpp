@@ -20,7 +20,8 @@ std::vector<const Config*> that_fit(const std::vector<Config>& configs, std::str
                                     const std::vector<std::string>& only) {
     std::vector<const Config*> fit;
     for (const Config& one : configs)
-        if (only.empty() || std::ranges::any_of(only, [&](const auto& word) { return word == one.name || word == kind; }))
+        if (only.empty() ||
+            std::ranges::any_of(only, [&](const auto& word) { return word == one.name || word == kind; }))
             fit.push_back(&one);
     return fit;
 }
@@ -64,14 +65,16 @@ Result<TablesOf> choose_tables(RestoreArguments& arguments, const policy::Config
     if (arguments.tables.empty() && arguments.schemas.empty() && arguments.roles.empty()) return chosen;
     const bool of_postgres = !arguments.schemas.empty() || !arguments.roles.empty() || !arguments.database.empty();
     if (of_postgres && !arguments.partition.empty())
-        return fail(ErrorCode::usage, "--partition is about a ClickHouse, --schema, --role and --database are about a PostgreSQL",
+        return fail(ErrorCode::usage,
+                    "--partition is about a ClickHouse, --schema, --role and --database are about a PostgreSQL",
                     "leave one of them out");
     const auto postgres = that_fit(config.postgres, "postgres", arguments.only);
     const auto clickhouse = that_fit(config.clickhouse, "clickhouse", arguments.only);
     const std::size_t fit = (arguments.partition.empty() ? postgres.size() : 0) + (of_postgres ? 0 : clickhouse.size());
     if (fit == 0)
         return fail(ErrorCode::usage,
-                    "--table is about a [[postgres]] or [[clickhouse]] of the configuration, --schema and --role about a [[postgres]], "
+                    "--table is about a [[postgres]] or [[clickhouse]] of the configuration, --schema and --role about "
+                    "a [[postgres]], "
                     "--partition about a [[clickhouse]], and none fits",
                     "name it with --only NAME");
     if (fit > 1)

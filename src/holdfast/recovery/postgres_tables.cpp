@@ -656,8 +656,11 @@ Result<std::string> free_mark(db::PostgresConnection& live, const std::string& t
 }
 
 // So that a restore can be undone: what there is now under each name, and where it will be kept.
-Status tell_replaced(db::PostgresConnection& live, const Work& work, const std::string& time, const RestoreContext& context) {
-    const auto is_taken = [&](const std::string& name) { return std::ranges::find(work.taken, name) != work.taken.end(); };
+Status tell_replaced(db::PostgresConnection& live, const Work& work, const std::string& time,
+                     const RestoreContext& context) {
+    const auto is_taken = [&](const std::string& name) {
+        return std::ranges::find(work.taken, name) != work.taken.end();
+    };
     for (const auto& [from, to] : work.schemas) {
         HF_TRY(const auto there, live.query("SELECT oid FROM pg_namespace WHERE nspname = $1", {to}));
         HF_DO(context.replaces({.what = "schema",

@@ -135,7 +135,8 @@ TEST_F(PostgresTables, WhatWasReplacedIsPutBackAndWhatIsKeptIsRemoved) {
     const std::vector<Replacement> before = part.replaced;
     auto back_again = put_back(part, way_back, nothing);
     ASSERT_TRUE(back_again) << back_again.error().message;
-    for (const Replacement& one : before) EXPECT_TRUE(put_back_part(config.postgres[0], one));    // killed before it was noted
+    for (const Replacement& one : before)
+        EXPECT_TRUE(put_back_part(config.postgres[0], one));    // killed before it was noted
     EXPECT_EQ(sql("desk", "SELECT count(*), min(px), to_regclass('log') IS NULL FROM ticks"), "400|-1|t");
     EXPECT_EQ(sql("desk", kept), "1");
     ASSERT_TRUE(remove_kept(part, way_back, nothing));

@@ -21,11 +21,12 @@ Result<db::PostgresConnection> connect(const policy::PostgresConfig& config, con
 /// Empty: there is none.
 Result<std::string> oid_of(db::PostgresConnection& connection, const Replacement& one, const std::string& where) {
     if (where.empty()) return std::string();
-    HF_TRY(const auto rows, one.what == "schema"
-                                ? connection.query("SELECT oid FROM pg_namespace WHERE nspname = $1", {where})
-                                : connection.query("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                                                   "WHERE n.nspname = $1 AND c.relname = $2",
-                                                   {where, one.place}));
+    HF_TRY(const auto rows,
+           one.what == "schema"
+               ? connection.query("SELECT oid FROM pg_namespace WHERE nspname = $1", {where})
+               : connection.query("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                                  "WHERE n.nspname = $1 AND c.relname = $2",
+                                  {where, one.place}));
     return rows.empty() ? std::string() : rows[0].text(0);
 }
 
@@ -38,9 +39,10 @@ std::string move(const Replacement& one, const std::string& from, const std::str
 
 /// A schema of ours in which nothing is left.
 Status drop_if_empty(db::PostgresConnection& connection, const std::string& schema) {
-    HF_TRY(const auto state, connection.query("SELECT (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid) FROM "
-                                              "pg_namespace n WHERE n.nspname = $1",
-                                              {schema}));
+    HF_TRY(const auto state,
+           connection.query("SELECT (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid) FROM "
+                            "pg_namespace n WHERE n.nspname = $1",
+                            {schema}));
     if (state.empty() || state[0].integer(0) > 0) return {};
     return connection.execute("DROP SCHEMA IF EXISTS " + quote_identifier(schema));
 }
@@ -56,9 +58,10 @@ Status put_back_part(const policy::PostgresConfig& config, const Replacement& on
         return one.what == "relation" ? drop_if_empty(connection, one.aside) : Status();
     if (one.aside.empty() && now.empty()) return {};
     if (!one.aside.empty() && kept.empty())
-        return fail(ErrorCode::not_found,
-                    fmt::format("what {} of database {} was before is no longer in {}", one.place, one.database, one.aside),
-                    "somebody has moved or dropped it; look for it, or restore an older snapshot");
+        return fail(
+            ErrorCode::not_found,
+            fmt::format("what {} of database {} was before is no longer in {}", one.place, one.database, one.aside),
+            "somebody has moved or dropped it; look for it, or restore an older snapshot");
     std::string script = "BEGIN; SET LOCAL lock_timeout = '60s'; ";
     if (!now.empty()) script += move(one, live, one.undone);
     if (!kept.empty()) script += move(one, one.aside, live);
@@ -78,7 +81,8 @@ Status drop_kept_part(const policy::PostgresConfig& config, const Replacement& o
     if (one.what == "schema") return connection.execute("DROP SCHEMA IF EXISTS " + quote_identifier(name) + " CASCADE");
     HF_TRY(const auto schema, connection.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", {name}));
     if (schema.empty()) return {};
-    HF_DO(connection.execute(fmt::format("DROP TABLE IF EXISTS {}.{}", quote_identifier(name), quote_identifier(one.place))));
+    HF_DO(connection.execute(
+        fmt::format("DROP TABLE IF EXISTS {}.{}", quote_identifier(name), quote_identifier(one.place))));
     return drop_if_empty(connection, name);
 }
 

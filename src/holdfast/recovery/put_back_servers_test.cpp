@@ -146,7 +146,12 @@ TEST_F(PutBackTables, APartitionOfATableThatLivesOn) {
     const auto rows = [&](const std::string& table) {
         return value("SELECT concat(toString(countIf(p = 1)), ' ', toString(countIf(p = 2))) FROM d." + table);
     };
-    back({.what = "partition", .place = "t", .aside = "t__replaced_1", .definition = "1", .database = "d", .undone = "t__undone_1"});
+    back({.what = "partition",
+          .place = "t",
+          .aside = "t__replaced_1",
+          .definition = "1",
+          .database = "d",
+          .undone = "t__undone_1"});
     EXPECT_EQ(rows("t"), "3 9");
     EXPECT_EQ(rows("t__undone_1"), "5 0");
     EXPECT_EQ(tables(), "t,t__undone_1");

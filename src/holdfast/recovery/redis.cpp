@@ -181,7 +181,8 @@ Result<json::Value> restore_parts(const policy::RedisConfig& config, const Resto
     HF_DO(stop_for_good(config, context, instance));
     context.say("putting the files in place");
     HF_TRY(const std::optional<std::string> aside,
-           switch_redis_parts(instance.files, parts.base, parts.increments, owner, context.clock.now(), context.will_replace));
+           switch_redis_parts(instance.files, parts.base, parts.increments, owner, context.clock.now(),
+                              context.will_replace));
     context.say("starting it and comparing the numbers of keys");
     if (auto up = start_redis(config, instance, context.scratch, context.clock); !up)
         return fail(explain(std::move(up).error(), instance, aside));

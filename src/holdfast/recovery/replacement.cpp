@@ -11,7 +11,7 @@ namespace holdfast::recovery {
 namespace {
 
 constexpr std::array<std::string_view, 10> k_kinds{"path",  "cluster", "duckdb",    "redis",    "database",
-                                                    "table", "view",    "partition", "relation", "schema"};
+                                                   "table", "view",    "partition", "relation", "schema"};
 constexpr std::array<std::string_view, 3> k_stages{"aside", "back", "gone"};
 
 }    // namespace

@@ -16,7 +16,8 @@ namespace holdfast::recovery {
 enum class ReplacementStage { aside, back, gone };
 
 struct Replacement {
-    std::string what = {};    // "path", "cluster", "duckdb", "redis", "database", "table", "view", "partition", "relation", "schema"
+    std::string what =
+        {};    // "path", "cluster", "duckdb", "redis", "database", "table", "view", "partition", "relation", "schema"
     std::string place = {};    // a path, or the name of a database, table or view
     std::string aside = {};    // where the old one is kept; empty: nothing was there, or nothing that holds rows
     std::string identity = {};    // of the old one: "device:inode" of a path, the OID of a database; else empty

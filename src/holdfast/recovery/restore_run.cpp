@@ -193,7 +193,8 @@ std::string encode(const RestoreRun& run) {
                                       {"checks", std::move(checks)}});
     if (run.tables) {
         auto renames = json::Value::array();
-        for (const auto& [from, to] : run.tables->renames) renames.push(json::Value::object({{"from", from}, {"to", to}}));
+        for (const auto& [from, to] : run.tables->renames)
+            renames.push(json::Value::object({{"from", from}, {"to", to}}));
         value.set("tables", json::Value::object({{"patterns", texts(run.tables->patterns)},
                                                  {"partition", run.tables->partition},
                                                  {"renames", std::move(renames)}}));
