@@ -185,12 +185,16 @@ TEST_F(ClickHouseStory, KilledBackupsByFilesLeaveNothingOnceOneEnds) {    // EA-
     write(at("holdfast.toml"),
           fmt::format("stack = \"desk\"\n[[clickhouse]]\nurl = \"{}\"\nmethod = \"freeze\"\n", server_->url()));
     const std::string before = content("trading.fills");
+    // Spread over the time that a whole one takes on this machine, now.
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_EQ(configured({"backup", "--full"}).exit, 0);
+    const auto whole = std::chrono::steady_clock::now() - begun;
     int killed = 0;
     for (int round = 0; round < 10; ++round) {
         os::Command command = alone({"backup", "--full", "--config", at("holdfast.toml")});
         auto process = os::Process::start(command);
         ASSERT_TRUE(process) << process.error().message;
-        std::this_thread::sleep_for(std::chrono::milliseconds(30 + round * 20));
+        std::this_thread::sleep_for(whole * (round + 1) / 12);
         process->kill(SIGKILL);
         const auto ended = process->wait();
         ASSERT_TRUE(ended) << ended.error().message;

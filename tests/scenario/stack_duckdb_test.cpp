@@ -49,6 +49,7 @@ TEST_F(DuckDbStory, AnyMomentOfALiveDatabaseComesBack) {
     ASSERT_TRUE(last) << last.error().message;
     EXPECT_EQ(watch.stop().code, 0);
 
+    EXPECT_THAT(duckdb({"states", "trade"}).errors, HasSubstr("there is no database"));    // a slip of the pen
     const json::Value states = duckdb({"states", "trades", "--commits", "--json"}).json();
     ASSERT_GT(states["generations"].items().size(), 1u);
     const Answer plan = duckdb({"restore", "trades", "--at", moment["time"].text(), "--dry-run", "--replace"});

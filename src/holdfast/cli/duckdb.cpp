@@ -293,6 +293,10 @@ Examples
             }
             list.push(std::move(entry));
         }
+        if (kept.states.empty() && kept.damaged == 0 && !os::exists(one.config.path))
+            return fail(ErrorCode::not_found,
+                        fmt::format("there is no database {}, and no state of it is kept", one.config.path),
+                        "name a [[duckdb]] of holdfast.toml, or the path of its file");
         if (session.global.json) {
             print_json(json::Value::object({{"path", one.config.path},
                                             {"folder", one.folder},

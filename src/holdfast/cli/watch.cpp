@@ -12,6 +12,7 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/service.hpp"
+#include "holdfast/policy/retry.hpp"
 #include "holdfast/source/postgres_changes.hpp"
 #include "holdfast/source/stack.hpp"
 
@@ -20,7 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration k_retry_first = 1s, k_retry_max = 60s;
+// One client of one server: it needs not step aside for others, and never gives up.
+constexpr policy::RetryRule k_retry{1s, 60s, Duration::max(), 0};
 
 // One component, and what is known of it.
 struct Watched {
@@ -28,8 +30,7 @@ struct Watched {
     std::optional<source::PostgresChanges> changes;    // nullopt: not connected
     std::string saved;    // the mark of the newest snapshot
     Instant due{};    // of the next look
-    Duration retry = k_retry_first;    // after a failure
-    bool failing = false;
+    unsigned failures = 0;    // in a row
 };
 
 void say(const std::string& text) {
@@ -74,16 +75,16 @@ public:
             const Status looked = look(one);
             one.due = session_.clock.instant() + std::chrono::seconds(one.config->look_again_seconds);
             if (looked) {
-                one.failing = false;
-                one.retry = k_retry_first;
+                one.failures = 0;
                 continue;
             }
             if (looked.error().code == ErrorCode::cancelled) return good;
             good = false;
             one.changes.reset();
-            one.due = session_.clock.instant() + one.retry;
-            one.retry = std::min(2 * one.retry, k_retry_max);
-            tell_failure(one, looked.error());
+            // Told once, not at every attempt.
+            if (++one.failures == 1) tell_failure(one, looked.error());
+            one.due = session_.clock.instant() +
+                      policy::wait_before_retry(k_retry, one.failures, {}, 0).value_or(k_retry.longest);
         }
         return good;
     }
@@ -152,9 +153,7 @@ private:
         return {};
     }
 
-    // Once, not at every attempt.
-    void tell_failure(Watched& one, const Error& error) {
-        if (std::exchange(one.failing, true)) return;
+    void tell_failure(const Watched& one, const Error& error) {
         if (session_.global.json) {
             json::Value event = error_json(error);
             event.set("event", "failed");

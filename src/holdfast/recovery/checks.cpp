@@ -10,13 +10,13 @@
 #include "holdfast/db/clickhouse.hpp"
 #include "holdfast/db/postgres.hpp"
 #include "holdfast/db/redis.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/process.hpp"
 #include "holdfast/recovery/duckdb_switch.hpp"
 #include "holdfast/source/clickhouse_catalog.hpp"
 #include "holdfast/source/redis_login.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -87,9 +87,7 @@ private:
     }
 
     Status postgres(const RunPart& part, const policy::PostgresConfig& config, std::vector<RunCheck>& to) const {
-        HF_TRY(Secret password, db::read_secret(config.password));
-        const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                        std::move(password)};
+        HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
         HF_TRY(auto home, access.connect(config.maintenance_database));
         HF_TRY(const auto used,
                home.query("SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
@@ -143,11 +141,7 @@ private:
     }
 
     Status clickhouse(const RunPart& part, const policy::ClickHouseConfig& config, std::vector<RunCheck>& to) const {
-        db::clickhouse::Server server;
-        server.url = config.url;
-        server.user = config.user;
-        HF_TRY(server.password, db::read_secret(config.password));
-        HF_TRY(auto client, db::clickhouse::Client::connect(std::move(server)));
+        HF_TRY(auto client, source::clickhouse_client(config));
         to.push_back(verdict(true, part.name, "answers", fmt::format("ClickHouse {} answers", client.version())));
         std::size_t there = 0, saved = 0;
         for (const json::Value& database : facts_of(part)["databases"].items()) {
@@ -186,9 +180,7 @@ private:
             const auto at =
                 std::ranges::find(config_.postgres, restore.recent_trades_postgres, &policy::PostgresConfig::name);
             const policy::PostgresConfig& config = at == config_.postgres.end() ? config_.postgres.at(0) : *at;
-            HF_TRY(Secret password, db::read_secret(config.password));
-            const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                            std::move(password)};
+            HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
             HF_TRY(auto inside, access.connect(restore.recent_trades_database));
             HF_TRY(const auto rows, inside.query(restore.recent_trades_query));
             return rows.empty() ? 0 : rows[0].integer(0);

@@ -9,10 +9,10 @@
 #include <set>
 
 #include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/clickhouse_objects.hpp"
 #include "holdfast/recovery/clickhouse_switch.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::recovery {
 
@@ -22,14 +22,6 @@ namespace {
 
 using db::clickhouse::Client;
 using db::clickhouse::quoted_name;
-
-Result<Client> connect(const policy::ClickHouseConfig& config) {
-    db::clickhouse::Server server;
-    server.url = config.url;
-    server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password));
-    return Client::connect(std::move(server));
-}
 
 Result<std::vector<Item>> plan_items(Client& client, const RestoreContext& context) {
     HF_TRY(auto items, read_items(context));
@@ -120,7 +112,7 @@ Status make_definitions(const Loader& loader, std::vector<const Item*> items) {
 
 Result<std::vector<PlanStep>> plan_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context) {
     using namespace clickhouse;
-    HF_TRY(auto client, connect(config));
+    HF_TRY(auto client, source::clickhouse_client(config));
     HF_TRY(const auto items, plan_items(client, context));
     HF_TRY(const auto objects, read_objects(client, context));
     std::vector<PlanStep> steps = steps_for(objects);
@@ -130,7 +122,7 @@ Result<std::vector<PlanStep>> plan_clickhouse(const policy::ClickHouseConfig& co
 
 Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, const RestoreContext& context) {
     using namespace clickhouse;
-    HF_TRY(auto client, connect(config));
+    HF_TRY(auto client, source::clickhouse_client(config));
     HF_TRY(const auto items, plan_items(client, context));
     HF_TRY(const auto objects, read_objects(client, context));
     HF_TRY(const auto loader, Loader::make(client, context));

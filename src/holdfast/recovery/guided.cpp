@@ -161,8 +161,7 @@ Status GuidedRestore::start() {
 
 Result<std::string> GuidedRestore::scratch_folder() {
     if (!scratch_) {
-        std::string where = config_.scratch_folder;
-        if (where.empty()) where = os::environment("TMPDIR").value_or("/var/tmp");
+        const std::string where = source::scratch_folder(config_);
         HF_DO(os::make_folders(where));
         HF_TRY(auto folder, os::TempFolder::create("holdfast-restore-", where));
         scratch_.emplace(std::move(folder));

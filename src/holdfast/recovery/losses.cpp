@@ -6,9 +6,9 @@
 #include "holdfast/db/clickhouse.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/postgres.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -20,9 +20,7 @@ const Component* named(const std::vector<Component>& all, const std::string& nam
 }
 
 Result<std::uint64_t> postgres_rows(const policy::PostgresConfig& config, const json::Value& facts) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                    std::move(password)};
+    HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
     std::uint64_t rows = 0;
     for (const json::Value& database : facts["databases"].items()) {
         auto inside = access.connect(database["name"].text());
@@ -35,20 +33,14 @@ Result<std::uint64_t> postgres_rows(const policy::PostgresConfig& config, const 
 }
 
 Result<std::uint64_t> cluster_bytes(const policy::PostgresConfig& config) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                    std::move(password)};
+    HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
     HF_TRY(auto connection, access.connect(config.maintenance_database));
     HF_TRY(const auto sum, connection.query("SELECT sum(pg_database_size(oid))::bigint FROM pg_database"));
     return static_cast<std::uint64_t>(sum[0].integer(0));
 }
 
 Result<std::uint64_t> clickhouse_rows(const policy::ClickHouseConfig& config, const json::Value& facts) {
-    db::clickhouse::Server server;
-    server.url = config.url;
-    server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password));
-    HF_TRY(auto client, db::clickhouse::Client::connect(std::move(server)));
+    HF_TRY(auto client, source::clickhouse_client(config));
     std::string names;
     for (const json::Value& name : facts["databases"].items())
         names += (names.empty() ? "" : ", ") + db::clickhouse::quoted_text(name.text());

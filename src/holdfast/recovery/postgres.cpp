@@ -5,12 +5,12 @@
 #include <charconv>
 #include <optional>
 
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/recovery/postgres_globals.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
 #include "holdfast/recovery/postgres_physical.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
 #include "holdfast/recovery/postgres_tables.hpp"
+#include "holdfast/source/store_access.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
@@ -81,9 +81,7 @@ Status refuse_what_exists(const std::vector<Work>& works) {
 }
 
 Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContext& context) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                              std::move(password)};
+    HF_TRY(db::PostgresAccess access, source::postgres_access(config));
     HF_TRY(auto home, connect_beside(access, ""));
     // pg_restore must know the archive's format, and should know the server it talks to.
     int dumped_by = 0;

@@ -15,6 +15,7 @@
 #include "holdfast/os/process.hpp"
 #include "holdfast/recovery/postgres_folder.hpp"
 #include "holdfast/recovery/postgres_proof.hpp"
+#include "holdfast/source/store_access.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
@@ -41,9 +42,7 @@ Result<std::string> target_folder(const policy::PostgresConfig& config) {
     if (!config.data_folder.empty()) return os::absolute_path(config.data_folder);
     const std::string hint =
         fmt::format("set data_folder in [[postgres]] {} to the cluster's data folder", config.name);
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                    std::move(password)};
+    HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
     auto connection = access.connect(config.maintenance_database);
     if (!connection)
         return fail(ErrorCode::config,

@@ -4,8 +4,8 @@
 #include <fmt/core.h>
 
 #include "holdfast/db/postgres.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/recovery/put_back.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -13,8 +13,7 @@ namespace {
 using db::quote_identifier;
 
 Result<db::PostgresConnection> connect(const policy::PostgresConfig& config, const std::string& database) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, database}, std::move(password)};
+    HF_TRY(const db::PostgresAccess access, source::postgres_access(config));
     return access.connect(database);
 }
 

@@ -3,10 +3,10 @@
 #include <fmt/core.h>
 
 #include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/recovery/clickhouse_switch.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
 #include "holdfast/recovery/put_back.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -15,12 +15,6 @@ using db::quote_identifier;
 using db::clickhouse::quoted_name;
 using db::clickhouse::quoted_text;
 
-Result<db::PostgresAccess> access_of(const policy::PostgresConfig& config) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database},
-                              std::move(password)};
-}
-
 Result<std::string> oid_of(db::PostgresConnection& home, const std::string& database) {
     HF_TRY(const auto rows, home.query("SELECT oid FROM pg_database WHERE datname = $1", {database}));
     return rows.empty() ? std::string() : rows[0].text(0);
@@ -28,14 +22,6 @@ Result<std::string> oid_of(db::PostgresConnection& home, const std::string& data
 
 std::string rename_database(const std::string& from, const std::string& to) {
     return fmt::format("ALTER DATABASE {} RENAME TO {}; ", quote_identifier(from), quote_identifier(to));
-}
-
-Result<db::clickhouse::Client> connect(const policy::ClickHouseConfig& config) {
-    db::clickhouse::Server server;
-    server.url = config.url;
-    server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password));
-    return db::clickhouse::Client::connect(std::move(server));
 }
 
 // A table or view as it is now.
@@ -153,7 +139,7 @@ private:
 }    // namespace
 
 Status put_back_database(const policy::PostgresConfig& config, const Replacement& one) {
-    HF_TRY(const auto access, access_of(config));
+    HF_TRY(const auto access, source::postgres_access(config));
     HF_TRY(auto home, connect_beside(access, one.place));
     HF_TRY(const std::string now, oid_of(home, one.place));
     HF_TRY(const std::string kept, oid_of(home, one.aside));
@@ -188,13 +174,13 @@ Status drop_kept_database(const policy::PostgresConfig& config, const std::strin
     if (name.find("_replaced_") == std::string::npos && name.find("_undone_") == std::string::npos)
         return fail(ErrorCode::corrupt, fmt::format("{} is no name under which a restore keeps a database", name),
                     "look at it, and drop it yourself");
-    HF_TRY(const auto access, access_of(config));
+    HF_TRY(const auto access, source::postgres_access(config));
     HF_TRY(auto home, connect_beside(access, name));
     return home.execute("DROP DATABASE IF EXISTS " + quote_identifier(name));
 }
 
 Status put_back_table(const policy::ClickHouseConfig& config, const Replacement& one) {
-    HF_TRY(auto client, connect(config));
+    HF_TRY(auto client, source::clickhouse_client(config));
     HF_TRY(auto settings, clickhouse::load_settings(client));
     Tables tables(client, std::move(settings), one);
     if (one.what == "partition") return tables.partition_back();
@@ -205,7 +191,7 @@ Status drop_kept_table(const policy::ClickHouseConfig& config, const std::string
     if (name.find("__replaced_") == std::string::npos && name.find("__undone_") == std::string::npos)
         return fail(ErrorCode::corrupt, fmt::format("{} is no name under which a restore keeps a table", name),
                     "look at it, and drop it yourself");
-    HF_TRY(auto client, connect(config));
+    HF_TRY(auto client, source::clickhouse_client(config));
     return client.execute("DROP TABLE IF EXISTS " + quoted_name(database, name));
 }
 

@@ -159,8 +159,7 @@ public:
         HF_TRY(json::Value manifest, source::read_manifest(repository, snapshot));
         Execution execution(repository, snapshot, options, std::move(manifest));
         HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options));
-        std::string where = config.scratch_folder;
-        if (where.empty()) where = os::environment("TMPDIR").value_or("/var/tmp");
+        const std::string where = source::scratch_folder(config);
         HF_DO(os::make_folders(where));
         HF_TRY(execution.scratch_, [&]() -> Result<std::optional<os::TempFolder>> {
             HF_TRY(os::TempFolder folder, os::TempFolder::create("holdfast-restore-", where));

@@ -15,12 +15,12 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/clickhouse_catalog.hpp"
 #include "holdfast/source/clickhouse_objects.hpp"
 #include "holdfast/source/clickhouse_table.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::source {
 
@@ -181,11 +181,7 @@ Status add_table(Client& client, const Table& table, const policy::ClickHouseCon
 
 Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, CaptureContext& context) {
     using namespace clickhouse;
-    db::clickhouse::Server server;
-    server.url = config.url;
-    server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password));
-    HF_TRY(auto client, Client::connect(std::move(server)));
+    HF_TRY(auto client, clickhouse_client(config));
     HF_TRY(const auto databases, list_databases(client, config));
 
     auto facts = json::Value::object({{"version", client.version()}});

@@ -20,6 +20,7 @@
 #include "holdfast/source/duckdb_states.hpp"
 #include "holdfast/source/postgres_physical.hpp"
 #include "holdfast/source/postgres_rights.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -64,9 +65,7 @@ Result<Advices> ask_postgres(const policy::PostgresConfig& config) {
     const auto say = [&](Severity severity, std::string text, std::string cure) {
         advices.push_back({severity, config.name, std::move(text), std::move(cure), {}, {}});
     };
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                    std::move(password)};
+    HF_TRY(const db::PostgresAccess access, postgres_access(config));
     HF_TRY(auto connection, access.connect(config.maintenance_database));
     // A pg_dump that is older than the server refuses it: better known now than at the next backup.
     if (const auto tool = db::find_postgres_tool("pg_dump", connection.server_major(), config.bin_folder); !tool)
@@ -122,11 +121,7 @@ Result<Advices> ask_clickhouse(const policy::ClickHouseConfig& config) {
     const auto say = [&](Severity severity, std::string text, std::string cure) {
         advices.push_back({severity, config.name, std::move(text), std::move(cure), {}, {}});
     };
-    db::clickhouse::Server server;
-    server.url = config.url;
-    server.user = config.user;
-    HF_TRY(server.password, db::read_secret(config.password));
-    HF_TRY(auto client, db::clickhouse::Client::connect(std::move(server)));
+    HF_TRY(auto client, clickhouse_client(config));
     // Each of these tables needs a right of its own; who may only read data is not asked about the server.
     if (const auto disks = client.rows("SELECT name, free_space, total_space FROM system.disks"))
         for (const auto& disk : *disks) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/postgres_changes.hpp"
@@ -13,6 +12,7 @@
 #include "holdfast/source/postgres_physical.hpp"
 #include "holdfast/source/postgres_properties.hpp"
 #include "holdfast/source/postgres_rights.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -121,9 +121,7 @@ Result<json::Value> dump_globals(const db::PostgresAccess& access, db::PostgresC
 
 Result<json::Value> capture_postgres(const policy::PostgresConfig& config, CaptureContext& context) {
     if (config.method == policy::PostgresMethod::physical) return capture_postgres_physical(config, context);
-    HF_TRY(Secret password, db::read_secret(config.password));
-    const db::PostgresAccess access{{config.host, config.port, config.user, config.maintenance_database},
-                                    std::move(password)};
+    HF_TRY(const db::PostgresAccess access, postgres_access(config));
     HF_TRY(auto connection, access.connect(config.maintenance_database));
     if (connection.server_major() < k_major_min)
         return fail(ErrorCode::unsupported, fmt::format("PostgreSQL {} is too old", connection.server_major()),

@@ -4,22 +4,16 @@
 
 #include <algorithm>
 
-#include "holdfast/db/secrets.hpp"
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/source/postgres_content.hpp"
 #include "holdfast/source/postgres_properties.hpp"
+#include "holdfast/source/store_access.hpp"
 
 namespace holdfast::source {
 namespace {
 
 bool named(const std::vector<std::string>& names, const std::string& name) {
     return std::ranges::find(names, name) != names.end();
-}
-
-Result<db::PostgresAccess> access_of(const policy::PostgresConfig& config) {
-    HF_TRY(Secret password, db::read_secret(config.password));
-    return db::PostgresAccess{{config.host, config.port, config.user, config.maintenance_database},
-                              std::move(password)};
 }
 
 // As a backup would take them: those that allow connections, but for templates.
@@ -53,7 +47,7 @@ Result<std::string> roles_mark(db::PostgresConnection& connection) {
 }    // namespace
 
 Result<PostgresChanges> PostgresChanges::open(const policy::PostgresConfig& config) {
-    HF_TRY(const db::PostgresAccess access, access_of(config));
+    HF_TRY(const db::PostgresAccess access, postgres_access(config));
     HF_TRY(const auto names, databases_of(access, config));
     const PostgresScope scope = scope_of(config);
     std::vector<Database> databases;
@@ -114,7 +108,7 @@ std::vector<int> PostgresChanges::sockets() const {
 }
 
 Result<std::string> trigger_sql(const policy::PostgresConfig& config) {
-    HF_TRY(const db::PostgresAccess access, access_of(config));
+    HF_TRY(const db::PostgresAccess access, postgres_access(config));
     HF_TRY(const auto names, databases_of(access, config));
     const PostgresScope scope = scope_of(config);
     std::string sql;
