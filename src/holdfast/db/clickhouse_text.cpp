@@ -152,7 +152,9 @@ std::vector<std::vector<std::string>> parse_rows(std::string_view tsv) {
 
 Error server_error(long http_status, int code, std::string_view text) {
     if (code == 0) code = code_in(text);
-    const ErrorCode kind = kind_of(http_status, code);
+    // A failing write(2) has no code of its own (75 is CANNOT_WRITE_TO_FILE_DESCRIPTOR, whatever the cause).
+    const bool full = text.find("No space left on device") != text.npos;
+    const ErrorCode kind = full ? ErrorCode::disk_full : kind_of(http_status, code);
     std::string message = code != 0 ? fmt::format("ClickHouse says: {} (code {})", sentence_of(text), code)
                                     : fmt::format("ClickHouse answered HTTP {}: {}", http_status, sentence_of(text));
     std::string hint;
@@ -160,6 +162,8 @@ Error server_error(long http_status, int code, std::string_view text) {
         hint = "the user is read-only: give it the profile setting readonly=2 for backups, 0 for restores";
     } else if (kind == ErrorCode::denied) {
         hint = "check `user` and `password_file` of [[clickhouse]], and what that user may do";
+    } else if (kind == ErrorCode::disk_full) {
+        hint = "free space on the server's disk and start again";
     } else if (code == 241) {
         hint = "raise max_memory_usage of the user's profile";
     }
