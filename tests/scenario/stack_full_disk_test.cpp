@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <functional>
 
-#include "holdfast/testing/clickhouse_server.hpp"
 #include "holdfast/format/sha256.hpp"
+#include "holdfast/testing/clickhouse_server.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/testing/redis_server.hpp"
 #include "holdfast/testing/trades_duckdb.hpp"
@@ -44,8 +44,10 @@ protected:
         const std::string kept = before ? before : "";
         ::setenv("TMPDIR", folder.c_str(), 1);
         auto started = start();
-        if (before) ::setenv("TMPDIR", kept.c_str(), 1);
-        else ::unsetenv("TMPDIR");
+        if (before)
+            ::setenv("TMPDIR", kept.c_str(), 1);
+        else
+            ::unsetenv("TMPDIR");
         return started;
     }
     /// So many bytes are free on the small disk from now on.
@@ -53,7 +55,9 @@ protected:
         struct statvfs now{};
         ASSERT_EQ(::statvfs(at("small").c_str(), &now), 0);
         const std::uint64_t used = (now.f_blocks - now.f_bfree) * now.f_frsize;
-        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", MS_REMOUNT, fmt::format("size={}", used + bytes).c_str()), 0);
+        ASSERT_EQ(
+            ::mount("tmpfs", at("small").c_str(), "tmpfs", MS_REMOUNT, fmt::format("size={}", used + bytes).c_str()),
+            0);
     }
     Answer configured(std::vector<std::string> arguments) const {
         return holdfast(std::move(arguments), {{"HOLDFAST_CONFIG", at("holdfast.toml")}});
@@ -110,9 +114,11 @@ TEST_F(StackFullDisk, OfAPostgresLeavesTheDatabaseThatWasThere) {
     ASSERT_TRUE(server.run_tool({"mkdir", at("small/tables")}));
     ASSERT_TRUE(server.sql("postgres", fmt::format("CREATE TABLESPACE small LOCATION '{}'", at("small/tables"))));
     ASSERT_TRUE(server.sql("postgres", "CREATE DATABASE trading TABLESPACE small"));
-    sql("CREATE TABLE trades AS SELECT n AS id, md5(n::text) || md5((n + 1)::text) AS note FROM generate_series(1, 600000) n");
-    write(at("holdfast.toml"), fmt::format("stack = \"desk\"\n[[postgres]]\nhost = \"{}\"\nport = {}\ndatabases = [\"trading\"]\n",
-                                           server.socket_folder(), server.port()));
+    sql("CREATE TABLE trades AS SELECT n AS id, md5(n::text) || md5((n + 1)::text) AS note FROM generate_series(1, "
+        "600000) n");
+    write(at("holdfast.toml"),
+          fmt::format("stack = \"desk\"\n[[postgres]]\nhost = \"{}\"\nport = {}\ndatabases = [\"trading\"]\n",
+                      server.socket_folder(), server.port()));
     tell({.change = [&] { sql("TRUNCATE trades; INSERT INTO trades VALUES (1, 'what was there'); CHECKPOINT"); },
           .content = [&] { return sql("SELECT count(*), md5(string_agg(note, ',' ORDER BY id)) FROM trades"); },
           .room = 24 * k_mib});
@@ -129,12 +135,14 @@ TEST_F(StackFullDisk, OfARedisLeavesTheFilesThatWereThere) {
         ASSERT_TRUE(server.talk(commands));
     };
     fill(200'000);
-    write(at("holdfast.toml"), fmt::format("stack = \"desk\"\n[[redis]]\nport = {}\ndata_folder = \"{}\"\n", server.port(),
-                                           server.data_folder()));
+    write(at("holdfast.toml"), fmt::format("stack = \"desk\"\n[[redis]]\nport = {}\ndata_folder = \"{}\"\n",
+                                           server.port(), server.data_folder()));
     tell({.change = [&] { fill(10); },
           .content =
               [&] {
-                  if (server.pid() == 0) { EXPECT_TRUE(server.restart()); }
+                  if (server.pid() == 0) {
+                      EXPECT_TRUE(server.restart());
+                  }
                   const auto said = server.talk({{"DBSIZE"}, {"GET", "order:7"}});
                   EXPECT_TRUE(said) << said.error().message;
                   return said ? *said : "";
@@ -196,13 +204,16 @@ TEST_F(StackFullDisk, OfTheVaultFailsTheBackupAndKeepsTheEarlierOne) {
         }
         ASSERT_TRUE(redis->talk(commands));
         ASSERT_TRUE(postgres->sql(
-            "postgres", fmt::format("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT n AS id, sha256(('{}' || n)::bytea) AS note "
-                                    "FROM generate_series(1, 120000) n",
-                                    seed)));
+            "postgres",
+            fmt::format("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT n AS id, sha256(('{}' || n)::bytea) AS note "
+                        "FROM generate_series(1, 120000) n",
+                        seed)));
         ask(*clickhouse, "DROP TABLE IF EXISTS t");
         ask(*clickhouse, "CREATE TABLE t (note UInt64) ENGINE = MergeTree ORDER BY tuple()");
         ask(*clickhouse, fmt::format("INSERT INTO t SELECT cityHash64({}, number) FROM numbers(500000)", seed));
-        run_duckdb(duckdb, fmt::format("CREATE OR REPLACE TABLE t AS SELECT hash({}, i) AS note FROM range(500000) t(i)", seed));
+        run_duckdb(
+            duckdb,
+            fmt::format("CREATE OR REPLACE TABLE t AS SELECT hash({}, i) AS note FROM range(500000) t(i)", seed));
     };
     write(at("holdfast.toml"),
           fmt::format("stack = \"desk\"\n[[redis]]\nport = {}\n[[postgres]]\nhost = \"{}\"\nport = {}\n"

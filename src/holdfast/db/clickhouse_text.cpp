@@ -123,6 +123,17 @@ std::string file_name_of(std::string_view name) {
     return out.empty() ? "%" : out;
 }
 
+std::string server_folder_of(std::string_view name) {
+    std::string out;
+    for (const char c : file_name_of(name)) {
+        if (c == '-')
+            out += "%2D";
+        else
+            out += c;
+    }
+    return out;
+}
+
 std::vector<std::vector<std::string>> parse_rows(std::string_view tsv) {
     std::vector<std::vector<std::string>> rows;
     std::vector<std::string> row;

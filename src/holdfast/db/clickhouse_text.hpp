@@ -17,9 +17,11 @@ std::string quoted_name(std::string_view database, std::string_view table);
 /// 'text' with backslash escapes.
 std::string quoted_text(std::string_view text);
 
-/// As the server names its own folders: everything but letters, digits, '_' and '-' becomes %XX. Never empty, "." or
+/// A name for our files: everything but letters, digits, '_' and '-' becomes %XX. Never empty, "." or
 /// "..", and never with a dot or a slash in it.
 std::string file_name_of(std::string_view name);
+/// As the server names folders of its own ('-' is escaped, too).
+std::string server_folder_of(std::string_view name);
 
 /// One answer in TabSeparated: rows of unescaped fields. NULL stays "\N".
 std::vector<std::vector<std::string>> parse_rows(std::string_view tsv);

@@ -341,8 +341,11 @@ void read(Reader& in, ClickHouseConfig& to) {
     in.texts("exclude_databases", to.exclude_databases);
     in.proof(to.proof);
     std::string method = "http";
-    in.choice("method", method, {"http", "freeze"});
+    in.choice("method", method, {"http", "freeze", "backup"});
     if (method == "freeze") to.method = ClickHouseMethod::freeze;
+    if (method == "backup") to.method = ClickHouseMethod::backup;
+    in.path("backup_folder", to.backup_folder);
+    if (method == "backup") in.required("backup_folder", !to.backup_folder.empty());
 }
 
 void read(Reader& in, JournalConfig& to) {

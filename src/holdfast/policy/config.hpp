@@ -120,6 +120,7 @@ struct DuckDbConfig {
 enum class ClickHouseMethod {
     http,    // as rows, from anywhere
     freeze,    // as files, on the server's own host; where that cannot be, as rows
+    backup,    // as files, by the server's own BACKUP into a folder that both reach; where that cannot be, as rows
 };
 
 struct ClickHouseConfig {
@@ -131,6 +132,7 @@ struct ClickHouseConfig {
     std::vector<std::string> exclude_databases;
     Proof proof = Proof::digest;
     ClickHouseMethod method = ClickHouseMethod::http;
+    std::string backup_folder;    // of `backup`: below one of the server's <backups><allowed_path>
 };
 
 /// The trade journal of one account (docs/formats/journal.md).

@@ -115,6 +115,11 @@ newer_than_days = 14
     EXPECT_EQ(config.duckdb[0].states_folder, "/srv/states");
     EXPECT_THAT(config.clickhouse[0].databases, ElementsAre("ticks"));
     EXPECT_EQ(config.clickhouse[0].method, ClickHouseMethod::freeze);
+    EXPECT_THAT(refused("[[clickhouse]]\nmethod = \"backup\"\n").message, HasSubstr("backup_folder"));
+    EXPECT_EQ(parse_config("[[clickhouse]]\nmethod = \"backup\"\nbackup_folder = \"/srv/b\"\n", "f")
+                  ->clickhouse[0]
+                  .backup_folder,
+              "/srv/b");
     EXPECT_EQ(config.files[0].name, "config");
     EXPECT_EQ(config.files[0].newer_than_days, 0u);
     EXPECT_EQ(config.logs[0].name, "logs");

@@ -125,7 +125,8 @@ Result<json::Value> restore_clickhouse(const policy::ClickHouseConfig& config, c
     HF_TRY(auto client, source::clickhouse_client(config));
     HF_TRY(const auto items, plan_items(client, context));
     HF_TRY(const auto objects, read_objects(client, context));
-    HF_TRY(const auto loader, Loader::make(client, context));
+    HF_TRY(auto loader, Loader::make(client, context));
+    if (config.method == policy::ClickHouseMethod::backup) loader.backups = config.backup_folder;
     auto objects_report = json::Value::object();
     HF_DO(make_objects(loader, objects, true, objects_report));
     HF_DO(make_databases(client, context, items));

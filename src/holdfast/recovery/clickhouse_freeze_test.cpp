@@ -261,5 +261,117 @@ TEST_P(ClickHouseFreeze, FiftyBackupsOfATableThatIsWrittenAndMergedAllTheTime) {
     expect_nothing_frozen();
 }
 
+// The server's own BACKUP and RESTORE, which only the newer one has.
+class ClickHouseOwnBackup : public ClickHouseFreeze {
+protected:
+    void SetUp() override {
+        ClickHouseFreeze::SetUp();
+        if (HasFatalFailure()) return;
+        config_.method = policy::ClickHouseMethod::backup;
+        config_.backup_folder = engine_->backups();
+        run("CREATE TABLE d.t (day Date, n UInt64, s String, k UInt32 MATERIALIZED n % 10) ENGINE = MergeTree "
+            "PARTITION BY "
+            "toYYYYMM(day) ORDER BY n");
+        insert(0);
+    }
+    void insert(int from) {
+        run(fmt::format(
+            "INSERT INTO d.t (day, n, s) SELECT toDate('2026-01-01') + number % 90, number + {}, toString(number) "
+            "FROM numbers(20000)",
+            from));
+    }
+    void expect_nothing_left() { EXPECT_THAT(os::list_folder(engine_->backups()).value(), ::testing::IsEmpty()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseOwnBackup, ::testing::Values(ClickHouseGeneration::v26),
+                         [](const auto&) { return "v26"; });
+
+// EA-06, EA-11
+TEST_P(ClickHouseOwnBackup, PartsComeBackThroughItAndAreCheckedAfterwards) {
+    run("CREATE MATERIALIZED VIEW d.mv ENGINE = SummingMergeTree PARTITION BY tuple() ORDER BY day AS SELECT day, "
+        "count() AS c "
+        "FROM d.t GROUP BY day");
+    run("CREATE TABLE d.`odd name-%` (n UInt8, PROJECTION p (SELECT n ORDER BY n)) ENGINE = MergeTree ORDER BY "
+        "tuple()");
+    run("INSERT INTO d.`odd name-%` VALUES (1), (2)");
+    insert(20'000);
+    const std::string before = content("d.t", "day, n, s, k"), odd = content("d.`odd name-%`"), view = content("d.mv");
+    back_up_on_top();
+    EXPECT_THAT(facts_["how"].text(), HasSubstr("as files"));
+    EXPECT_THAT(facts_["how"].text(), ::testing::Not(HasSubstr("HTTP")));
+    expect_nothing_left();
+    lose_the_disk();
+    expect_restored();
+    EXPECT_EQ(content("d.t", "day, n, s, k"), before);
+    EXPECT_EQ(content("d.`odd name-%`"), odd);
+    EXPECT_EQ(content("d.mv"), view);
+    expect_nothing_left();
+}
+
+TEST_P(ClickHouseOwnBackup, OnlyPartitionsWithNewPartsAreCopied) {
+    back_up_on_top();
+    back_up_on_top();
+    EXPECT_EQ(facts_["how"].text(), "3 of 3 parts were there already, 3 as files");
+    EXPECT_EQ(value("SELECT count() FROM system.backups"), "1");    // the second asked for none
+    run("INSERT INTO d.t (day, n, s) VALUES ('2026-02-01', 1, 'new')");
+    back_up_on_top();
+    EXPECT_EQ(facts_["how"].text(), "3 of 4 parts were there already, 4 as files");
+    EXPECT_EQ(
+        value(
+            "SELECT num_files > 0 AND num_files < 40 FROM system.backups ORDER BY start_time DESC, num_files LIMIT 1"),
+        "1");
+    const std::string before = content("d.t", "day, n, s, k");
+    lose_the_disk();
+    expect_restored();
+    EXPECT_EQ(content("d.t", "day, n, s, k"), before);
+}
+
+// RESTORE takes damaged files without a word: CHECK TABLE and the digest do not.
+TEST_P(ClickHouseOwnBackup, DamageBehindARestoreThatSaysYesIsFound) {
+    run("SYSTEM STOP MERGES d.t");
+    back_up_on_top();
+    insert(20'000);
+    const std::string live = content("d.t");
+    // As if the rows were other ones: the server restores them all the same.
+    auto tables = json::Value::array();
+    for (const json::Value& table : facts_["tables"].items()) {
+        json::Value other = table;
+        other.set("digest", "4711");
+        tables.push(std::move(other));
+    }
+    facts_.set("tables", std::move(tables));
+    const auto restored = restore(WhenExisting::switch_over);
+    ASSERT_FALSE(restored);
+    EXPECT_EQ(restored.error().code, ErrorCode::mismatch);
+    EXPECT_EQ(content("d.t"), live);
+    expect_no_leftovers();
+    expect_nothing_left();
+}
+
+TEST_P(ClickHouseOwnBackup, WhereTheServerMayNotWriteTheRowsAreRead) {
+    config_.backup_folder = folder_.path() + "/elsewhere";
+    ASSERT_TRUE(os::make_folders(config_.backup_folder));
+    back_up_on_top();
+    EXPECT_THAT(facts_["how"].text(), HasSubstr("0 as files, others over HTTP: d.t: "));
+    EXPECT_THAT(facts_["how"].text(), HasSubstr("allowed_path"));
+    const std::string before = content("d.t");
+    lose_the_disk();
+    expect_restored();
+    EXPECT_EQ(content("d.t"), before);
+}
+
+TEST_P(ClickHouseOwnBackup, RemovesWhatAKilledBackupLeft) {
+    const pid_t gone = ::fork();
+    if (gone == 0) ::_exit(0);
+    ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
+    const std::string dead = fmt::format("{}/holdfast_{}_1", engine_->backups(), gone);
+    const std::string alive = fmt::format("{}/holdfast_{}_77", engine_->backups(), ::getpid());
+    ASSERT_TRUE(os::make_folders(dead + "/data"));
+    ASSERT_TRUE(os::make_folders(alive));
+    back_up_on_top();
+    EXPECT_FALSE(os::exists(dead));
+    EXPECT_TRUE(os::exists(alive));
+}
+
 }    // namespace
 }    // namespace holdfast::recovery

@@ -66,7 +66,8 @@ Result<std::string> load(const Loader& loader, const Item& item) {
     const std::string statement =
         "INSERT INTO " + quoted + " (" + source::clickhouse::column_list(item.columns) + ") FORMAT Native";
     if (as_files) {
-        HF_DO(attach_parts(loader, item, table));
+        HF_DO(loader.backups.empty() ? attach_parts(loader, item, table)
+                                     : restore_parts_by_server(loader, item, table));
         HF_DO(check_table(loader, item, table));
     } else {
         for (const RowsFile& file : item.files) HF_DO(insert_file(loader, statement, file));

@@ -9,6 +9,7 @@ struct Loader {
     db::clickhouse::Client& client;
     const RestoreContext& context;
     db::clickhouse::Settings settings;    // of DDL and inserts, those that this server knows
+    std::string backups = {};    // where the server's own RESTORE reads; empty: parts go through its data folder
 
     static Result<Loader> make(db::clickhouse::Client& client, const RestoreContext& context);
 };

@@ -5,16 +5,20 @@
 
 #include <charconv>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_files.hpp"
+#include "holdfast/source/clickhouse_freeze.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery::clickhouse {
 
 using db::clickhouse::quoted_name;
 using db::clickhouse::quoted_text;
+using db::clickhouse::server_folder_of;
 
 namespace {
 
@@ -55,6 +59,44 @@ Status give_all(const std::string& folder, Owner owner) {
 
 }    // namespace
 
+namespace {
+
+Status lay_out(const RestoreContext& context, const RowsFile& part, const std::string& at) {
+    vault::RestoreOptions options;
+    options.target = at;
+    options.subfolder = context.folder + "/" + part.path;
+    HF_DO(vault::restore(context.repository, context.snapshot, options));
+    return {};
+}
+
+// What the server wants to know of each file below `folder`. It takes equal checksums for equal files and compares nothing with
+// them: ours are halves of SHA-256 over the names, so that no two are equal.
+Status list_files(const std::string& folder, const std::string& below, std::string& list) {
+    HF_TRY(const auto names, os::list_folder(folder + "/" + below));
+    for (const std::string& name : names) {
+        const std::string path = below + "/" + name;
+        HF_TRY(const auto status, os::status_of(folder + "/" + path, false));
+        if (S_ISDIR(status.st_mode)) {
+            HF_DO(list_files(folder, path, list));
+            continue;
+        }
+        list += fmt::format("<file><name>{}</name><size>{}</size><checksum>{}</checksum></file>\n", path,
+                            status.st_size, format::sha256(as_bytes(path)).hex().substr(0, 32));
+    }
+    return {};
+}
+
+// Gone with this, whatever happens.
+struct Folder {
+    std::string path;
+    ~Folder() {
+        if (const Status gone = os::remove_tree(path); !gone)
+            log_warning("a folder for RESTORE is left", {{"folder", path}, {"why", gone.error().message}});
+    }
+};
+
+}    // namespace
+
 Status attach_parts(const Loader& loader, const Item& item, const std::string& table) {
     HF_TRY(const std::string detached, detached_folder(loader, item, table));
     HF_TRY(const struct stat owner, os::status_of(detached));
@@ -62,10 +104,7 @@ Status attach_parts(const Loader& loader, const Item& item, const std::string& t
     for (const RowsFile& part : item.files) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while loading ClickHouse");
         const std::string name = os::file_name(part.path), at = detached + "/" + name;
-        vault::RestoreOptions options;
-        options.target = at;
-        options.subfolder = context.folder + "/" + part.path;
-        auto laid = vault::restore(context.repository, context.snapshot, options);
+        const Status laid = lay_out(context, part, at);
         if (!laid) {
             if (laid.error().code == ErrorCode::denied) return fail(out_of_reach(detached));
             return fail(laid.error());
@@ -76,6 +115,36 @@ Status attach_parts(const Loader& loader, const Item& item, const std::string& t
             loader.settings));
     }
     return {};
+}
+
+Status restore_parts_by_server(const Loader& loader, const Item& item, const std::string& table) {
+    source::clickhouse::remove_leftovers(loader.backups + "/");
+    HF_TRY(const struct stat owner, os::status_of(loader.backups));
+    const Folder folder{loader.backups + "/" + source::clickhouse::unused_link_name()};
+    const std::string place = server_folder_of(item.database) + "/" + server_folder_of(table);
+    for (const RowsFile& part : item.files) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while loading ClickHouse");
+        HF_DO(os::make_folders(folder.path + "/data/" + place));
+        HF_DO(lay_out(loader.context, part, folder.path + "/data/" + place + "/" + os::file_name(part.path)));
+    }
+    HF_DO(os::make_folders(folder.path + "/metadata/" + server_folder_of(item.database)));
+    HF_TRY(const std::string definition,
+           source::clickhouse::show_create(loader.client, item.database, table, source::clickhouse::Secrets::hidden));
+    HF_DO(os::write_file(folder.path + "/metadata/" + place + ".sql", as_bytes(definition)));
+    std::string list;
+    HF_DO(list_files(folder.path, "data", list));
+    HF_DO(list_files(folder.path, "metadata", list));
+    // The time and the number only name it; they are in no promise of ours.
+    HF_DO(os::write_file(
+        folder.path + "/.backup",
+        as_bytes("<config><version>1</version><deduplicate_files>0</deduplicate_files>"
+                 "<timestamp>2000-01-01 00:00:00</timestamp><uuid>00000000-0000-0000-0000-000000000001</uuid>"
+                 "<contents>\n" +
+                 list + "</contents></config>\n")));
+    HF_DO(give_all(folder.path, {owner.st_uid, owner.st_gid}));
+    // The table is the one that was made for these parts, so that its definition need not be looked at again.
+    return loader.client.execute(fmt::format("RESTORE TABLE {} FROM File({}) SETTINGS allow_different_table_def = 1",
+                                             quoted_name(item.database, table), quoted_text(folder.path)));
 }
 
 Status check_table(const Loader& loader, const Item& item, const std::string& table) {

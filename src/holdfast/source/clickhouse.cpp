@@ -5,7 +5,7 @@
 //   <database>/<table>.sql          CREATE of a table, view, dictionary
 //   <database>/<table>.inner.sql    CREATE of the table inside a materialized view
 //   <database>/<table>/<part>.native   rows of one part ("all" for the Log family and Memory)
-//   <database>/<table>/<part>/…        the same as the server's own files (method = "freeze")
+//   <database>/<table>/<part>/…        the same as the server's own files (method = "freeze" and "backup")
 //   server.objects/<kind>/<name>.sql   what is made by SQL and lies in no database: functions, users, grants …
 
 #include <fmt/core.h>
@@ -98,7 +98,7 @@ std::optional<EarlierParts> earlier_parts(const EarlierCopy* copy, const Table& 
 struct Counts {
     std::size_t parts = 0, reused = 0, frozen = 0;
     std::vector<std::string> secrets_hidden;    // tables whose definition lacks its password
-    std::string not_frozen;    // why one was read over HTTP though FREEZE was asked for
+    std::string not_frozen;    // why one was read over HTTP though files were asked for
 };
 
 Result<json::Value> capture_table(Client& client, const Table& table, const policy::ClickHouseConfig& config,
@@ -114,7 +114,8 @@ Result<json::Value> capture_table(Client& client, const Table& table, const poli
                                            context.folder,
                                            below,
                                            earlier ? &*earlier : nullptr,
-                                           config.method == policy::ClickHouseMethod::freeze,
+                                           config.method,
+                                           config.backup_folder,
                                            {}}));
         HF_TRY(const auto now, define(client, table));
         if (now.ddl != definition.ddl || now.inner_ddl != definition.inner_ddl) {
@@ -208,11 +209,11 @@ Result<json::Value> capture_clickhouse(const policy::ClickHouseConfig& config, C
     facts.set("parts_reused", counts.reused);
     std::string how;
     if (copy) how = fmt::format("{} of {} parts were there already", counts.reused, counts.parts);
-    if (config.method == policy::ClickHouseMethod::freeze) {
+    if (config.method != policy::ClickHouseMethod::http) {
         how += fmt::format("{}{} as files", how.empty() ? "" : ", ", counts.frozen);
         if (!counts.not_frozen.empty()) {
             how += ", others over HTTP: " + counts.not_frozen;
-            log_warning("tables were read over HTTP instead of by FREEZE", {{"why", counts.not_frozen}});
+            log_warning("tables were read over HTTP instead of as files", {{"why", counts.not_frozen}});
         }
     }
     if (!how.empty()) facts.set("how", how);

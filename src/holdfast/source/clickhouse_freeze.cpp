@@ -43,8 +43,15 @@ Error out_of_reach(const std::string& why) {
     return {ErrorCode::unsupported, why, "run the backup on the server's own host, as root or as the server's user"};
 }
 
-void remove_leftovers(const std::string& shadow) {
-    const auto names = os::list_folder(shadow);
+}    // namespace
+
+std::string unused_link_name() {
+    static std::atomic<unsigned> counter = 0;
+    return fmt::format("{}{}_{}", k_prefix, ::getpid(), ++counter);
+}
+
+void remove_leftovers(const std::string& folder) {
+    const auto names = os::list_folder(folder);
     if (!names) return;
     for (const std::string& name : *names) {
         if (!name.starts_with(k_prefix)) continue;
@@ -53,12 +60,10 @@ void remove_leftovers(const std::string& shadow) {
         const auto [end, error] = std::from_chars(begin, name.data() + name.size(), pid);
         if (error != std::errc() || end == begin || *end != '_' || pid <= 0) continue;
         if (::kill(pid, 0) == 0 || errno != ESRCH) continue;    // it may still be at work
-        log_info("removing what a killed backup froze", {{"folder", shadow + name}});
-        (void)os::remove_tree(shadow + name);
+        log_info("removing what a killed backup left", {{"folder", folder + name}});
+        (void)os::remove_tree(folder + name);
     }
 }
-
-}    // namespace
 
 Frozen::Frozen(Frozen&& other) noexcept
     : shadow_(std::exchange(other.shadow_, {})), folder_(std::move(other.folder_)) {}
@@ -79,7 +84,6 @@ std::optional<std::uint64_t> rows_in_part(const std::string& folder) {
 }
 
 Result<Frozen> freeze(db::clickhouse::Client& client, const Table& table, const std::vector<Part>& parts) {
-    static std::atomic<unsigned> counter = 0;
     const auto place = place_of(parts.front().path);
     if (!place) return fail(out_of_reach("the server does not say where its parts lie"));
     for (const Part& part : parts) {
@@ -92,7 +96,7 @@ Result<Frozen> freeze(db::clickhouse::Client& client, const Table& table, const 
     if (!here) return fail(out_of_reach(fmt::format("{} is not on this machine, or may not be read", place->root)));
     const std::string shadows = place->root + "shadow/";
     remove_leftovers(shadows);
-    const std::string name = fmt::format("{}{}_{}", k_prefix, ::getpid(), ++counter);
+    const std::string name = unused_link_name();
     const std::string shadow = shadows + name;
     if (const Status clean = os::remove_tree(shadow); !clean) return fail(out_of_reach(clean.error().message));
     Frozen frozen(shadow, shadow + "/" + place->table);

@@ -12,7 +12,7 @@
 
 namespace holdfast::source::clickhouse {
 
-/// The links of one table; gone with this.
+/// The links, or copies, of one table; gone with this.
 class Frozen {
 public:
     Frozen(std::string shadow, std::string folder) : shadow_(std::move(shadow)), folder_(std::move(folder)) {}
@@ -28,6 +28,11 @@ private:
 /// `parts` is a listing of the table, not empty. Errors: unsupported, with the reason in plain words, when its files cannot be reached
 /// or lie on several disks: read it over HTTP then.
 Result<Frozen> freeze(db::clickhouse::Client& client, const Table& table, const std::vector<Part>& parts);
+
+/// A name for the folder of one such set: "holdfast_<pid>_<n>".
+std::string unused_link_name();
+/// Removes what killed backups left below `folder` (ends with '/').
+void remove_leftovers(const std::string& folder);
 
 /// Rows of the part in this folder, as the server wrote them down beside it; nullopt without that file.
 std::optional<std::uint64_t> rows_in_part(const std::string& folder);

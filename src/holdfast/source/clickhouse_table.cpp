@@ -11,7 +11,7 @@
 #include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
-#include "holdfast/source/clickhouse_freeze.hpp"
+#include "holdfast/source/clickhouse_backup.hpp"
 
 namespace holdfast::source::clickhouse {
 
@@ -63,9 +63,17 @@ private:
     };
     /// The parts of a listing as files, if that was asked for and can be.
     Result<Links> freeze_parts(std::vector<Part>& listed);
+    /// The parts of a listing by BACKUP, if that was asked for and can be; none where all of them are known.
+    Result<std::optional<Frozen>> lay_out(const std::vector<Part>& wanted);
+    /// Rows from now on: what was taken as files does not count.
+    void read_rows(std::string why);
     /// False when the part is gone.
     Result<bool> take(const Part& part, const std::map<std::string, Content>& contents);
     Result<bool> still_there(const std::string& part);
+    /// Whether this listing's parts are taken as files.
+    bool as_files() const {
+        return frozen_ != nullptr || (options_.method == policy::ClickHouseMethod::backup && not_frozen_.empty());
+    }
     /// Those that have to be read; the others are in the snapshot now.
     std::vector<Part> not_known(std::vector<Part> wanted);
     /// Bytes read; nothing is left in the snapshot when there are none.
@@ -130,6 +138,7 @@ Result<bool> Taker::take(const Part& part, const std::map<std::string, Content>&
                                 content->second.rows),
                     "use a user without row policies");
     if (frozen_ != nullptr) {
+        if (!os::exists(frozen_->folder() + "/" + part.name)) return false;
         const std::string folder = folder_of(part.name);
         vault::PathOptions paths;
         paths.base = frozen_->folder();
@@ -174,10 +183,10 @@ std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
     std::vector<Part> left;
     for (Part& part : wanted) {
         const auto known = options_.earlier->parts.find(part.identity());
-        const bool same = known != options_.earlier->parts.end() && known->second.folder == (frozen_ != nullptr) &&
+        const bool same = known != options_.earlier->parts.end() && known->second.folder == as_files() &&
                           !part.with_deleted_rows &&
                           (!part.hash.empty() || part.made_at + 1 < options_.earlier->asked_at);
-        const std::string file = frozen_ != nullptr ? folder_of(part.name) : file_of(part.name);
+        const std::string file = as_files() ? folder_of(part.name) : file_of(part.name);
         if (!same) {
             left.push_back(std::move(part));
         } else if (const auto reused = backup_.reuse(options_.earlier->tree, options_.folder + "/" + known->second.file,
@@ -198,14 +207,10 @@ std::vector<Part> Taker::not_known(std::vector<Part> wanted) {
 }
 
 Result<Taker::Links> Taker::freeze_parts(std::vector<Part>& listed) {
-    if (!options_.freeze || listed.empty() || !not_frozen_.empty()) return Links{};
+    if (options_.method != policy::ClickHouseMethod::freeze || listed.empty() || !not_frozen_.empty()) return Links{};
     auto frozen = freeze(client_, table_, listed);
-    // Lightweight updates lie in parts of their own, which cannot be attached to another table.
-    const bool patched = std::ranges::any_of(listed, [](const Part& part) { return part.name.starts_with("patch-"); });
-    if (patched || (!frozen && frozen.error().code == ErrorCode::unsupported)) {
-        not_frozen_ = patched ? "it has lightweight updates" : frozen.error().message;
-        for (const auto& [name, file] : taken_) backup_.forget_path(options_.folder + "/" + file.file);
-        taken_.clear();
+    if (!frozen && frozen.error().code == ErrorCode::unsupported) {
+        read_rows(frozen.error().message);
         return Links{};
     }
     if (!frozen) return fail(frozen.error());
@@ -228,10 +233,30 @@ Result<Taker::Links> Taker::freeze_parts(std::vector<Part>& listed) {
     return Links{true, *std::move(frozen)};
 }
 
+void Taker::read_rows(std::string why) {
+    not_frozen_ = std::move(why);
+    for (const auto& [name, file] : taken_) backup_.forget_path(options_.folder + "/" + file.file);
+    taken_.clear();
+}
+
+Result<std::optional<Frozen>> Taker::lay_out(const std::vector<Part>& wanted) {
+    if (options_.method != policy::ClickHouseMethod::backup || !not_frozen_.empty() || wanted.empty())
+        return std::optional<Frozen>();
+    auto laid_out = back_up_by_server(client_, table_, wanted, options_.backups);
+    if (laid_out) return std::optional<Frozen>(*std::move(laid_out));
+    if (laid_out.error().code != ErrorCode::unsupported) return fail(laid_out.error());
+    read_rows(laid_out.error().message);
+    return std::optional<Frozen>();
+}
+
 Result<TakenRows> Taker::parts() {
     for (int attempt = 0; attempt < k_listings_max; ++attempt) {
         HF_TRY(auto listing, list_parts(client_, table_.database, table_.holder()));
         if (options_.after_listing) options_.after_listing();
+        // Lightweight updates lie in parts of their own, which cannot be attached to another table.
+        if (options_.method != policy::ClickHouseMethod::http && not_frozen_.empty() &&
+            std::ranges::any_of(listing.parts, [](const Part& part) { return part.name.starts_with("patch-"); }))
+            read_rows("it has lightweight updates");
         HF_TRY(const Links links, freeze_parts(listing.parts));
         if (!links.current) continue;
         frozen_ = links.frozen ? &*links.frozen : nullptr;
@@ -239,6 +264,10 @@ Result<TakenRows> Taker::parts() {
         for (const auto& part : listing.parts)
             if (!taken_.contains(part.name)) wanted.push_back(part);
         wanted = not_known(std::move(wanted));
+        const bool files = as_files();
+        HF_TRY(const auto laid_out, lay_out(wanted));
+        if (files && !as_files()) continue;    // it cannot be: all of them as rows
+        if (laid_out) frozen_ = &*laid_out;
         HF_TRY(const auto contents, ask(wanted));
         bool whole = true;
         for (const auto& part : wanted) {

@@ -29,7 +29,7 @@ struct TakenFile {
     std::uint64_t rows = 0, digest = 0, bytes = 0;    // bytes of the Native file
     std::string identity;    // of the part
     std::string partition;    // its ID; empty for a whole table
-    bool folder = false;    // `file` is the part's own folder, by FREEZE
+    bool folder = false;    // `file` is the part's own folder, as the server's own files
     bool reused = false;    // out of an earlier snapshot
 };
 
@@ -37,7 +37,7 @@ struct TakenRows {
     std::uint64_t rows = 0, digest = 0;
     std::vector<TakenFile> files;
     std::int64_t asked_at = 0;    // when these were all the parts, by the server's clock
-    std::string not_frozen;    // why they were read over HTTP though FREEZE was asked for
+    std::string not_frozen;    // why they were read over HTTP though files were asked for
 };
 
 /// The parts of this table in an earlier snapshot. A part never changes, so one that is there is not read again. Its name alone does
@@ -54,7 +54,8 @@ struct TakeOptions {
     std::string folder;    // of the component: "clickhouse"
     std::string below;    // of the table: "trading/fills"
     const EarlierParts* earlier = nullptr;    // with the same columns and proof; null: read all
-    bool freeze = false;    // take parts as files where that can be
+    policy::ClickHouseMethod method = policy::ClickHouseMethod::http;    // where that cannot be: http
+    std::string backups;    // the folder for BACKUP
     std::function<void()> after_listing;    // tests merge here; may be empty
 };
 

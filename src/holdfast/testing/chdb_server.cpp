@@ -26,6 +26,7 @@ constexpr std::string_view k_config = R"(<clickhouse>
   </users>
   <user_directories><users_xml><path>{0}/config.xml</path></users_xml></user_directories>
   <profiles><default></default></profiles><quotas><default></default></quotas>
+  <backups><allowed_path>{0}/backups/</allowed_path></backups>
   <display_secrets_in_show_and_select>1</display_secrets_in_show_and_select>
 </clickhouse>
 )";
@@ -46,11 +47,14 @@ Result<ChdbServer> ChdbServer::start(const std::string& front) {
         return fail(ErrorCode::not_found, "there is no " + library, "run `scripts/fetch-engines.sh --with-chdb`");
     HF_TRY(auto folder, os::TempFolder::create("hf-chdb-"));
     HF_TRY(const auto port, os::free_port());
+    HF_DO(os::make_folders(folder.path() + "/backups"));
     HF_DO(os::write_file(folder.path() + "/config.xml", as_bytes(fmt::format(k_config, folder.path()))));
     ChdbServer server(std::move(folder), front, library, port);
     HF_DO(server.restart());
     return server;
 }
+
+std::string ChdbServer::backups() const { return folder_.path() + "/backups"; }
 
 std::string ChdbServer::url() const { return fmt::format("http://127.0.0.1:{}", port_); }
 

@@ -21,6 +21,7 @@ public:
 
     std::string url() const;
     const std::string& data_folder() const { return data_; }
+    std::string backups() const;    // where BACKUP may write
     pid_t pid() const { return process_->pid(); }
     void kill();
     Status restart();

@@ -31,6 +31,9 @@ public:
     std::string url() const {
         return std::visit([](auto& server) { return server.url(); }, server_);
     }
+    std::string backups() const {    // of v26: where BACKUP may write
+        return std::get<ChdbServer>(server_).backups();
+    }
     pid_t pid() const {
         return std::visit([](auto& server) { return server.pid(); }, server_);
     }
