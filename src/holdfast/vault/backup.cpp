@@ -103,6 +103,13 @@ public:
         return {};
     }
 
+    Status add_stored(const Id& blob, std::size_t bytes) override {
+        HF_DO(feeder_.add_stored(blob, bytes));
+        state_.counters.bytes_found += bytes;
+        state_.bytes_reused += bytes;
+        return {};
+    }
+
     Status end() override {
         if (content_) return {};
         HF_TRY(content_, feeder_.end());
@@ -123,14 +130,14 @@ public:
         HF_DO(state_.pipeline.status());
         format::Node node = made_node(format::NodeType::file, S_IFREG, options_, state_.started);
         node.size = content_->size;
-        node.content = std::move(content_->ids);
+        node.content = content_->ids;
         HF_DO(state_.tree.put(path_, std::move(node)));
         state_.note_added(path_, content_->bytes_added);
         state_.remember('/' + path_.front());
         state_.counters.files_found += 1;
         state_.counters.files_done += 1;
         state_.counters.files_new += 1;
-        return StreamReceipt{content_->size, content_->bytes_added};
+        return StreamReceipt{content_->size, content_->bytes_added, std::move(content_->ids)};
     }
 
 private:
@@ -281,6 +288,8 @@ Status Backup::reuse(const Id& tree, const std::string& path_in_tree, const std:
     state.remember(place.empty() ? "/" : '/' + place.front());
     return {};
 }
+
+bool Backup::has_blob(const Id& id) const { return state_->pipeline.has(format::BlobType::data, id); }
 
 void Backup::forget_path(const std::string& path) {
     const auto place = snapshot_path(path);

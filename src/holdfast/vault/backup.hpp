@@ -64,6 +64,7 @@ struct StreamOptions {
 struct StreamReceipt {
     std::uint64_t size = 0;    // plain bytes
     std::uint64_t bytes_added = 0;    // of them new to the repository
+    std::vector<Id> blobs;    // of its content, in order
 };
 
 /// One file of the snapshot, written as a stream. Leaving without finish() leaves nothing in the snapshot.
@@ -72,6 +73,9 @@ public:
     virtual ~StreamWriter() = default;
     /// Waits while the pipeline is full.
     virtual Status write(ByteView bytes) = 0;
+    /// A blob that Backup::has_blob() knows comes next: nothing is read, hashed or stored. Only where a blob begins: with Cut::blocks at the
+    /// beginning or behind whole blocks.
+    virtual Status add_stored(const Id& blob, std::size_t bytes) = 0;
     /// No more will come. The content may still be on its way: who writes many files ends each at once, and finishes it
     /// some files later, so that nothing waits.
     virtual Status end() = 0;
@@ -123,6 +127,8 @@ public:
     Status reuse(const std::string& path_in_parent, const std::string& path);
     /// The same out of any snapshot, by its tree.
     Status reuse(const Id& tree, const std::string& path_in_tree, const std::string& path);
+    /// Whether the repository holds it, or this run has just stored it.
+    bool has_blob(const Id& id) const;
     /// Drops what was put at or below this path (a component that failed half-way).
     void forget_path(const std::string& path);
 

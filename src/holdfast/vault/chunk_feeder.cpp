@@ -110,6 +110,14 @@ Status ChunkFeeder::hand_over(std::size_t length) {
     return pipeline_.submit(std::move(chunk));
 }
 
+Status ChunkFeeder::add_stored(const Id& blob, std::size_t bytes) {
+    HF_ASSERT(end_ == start_ && !is_redis_dump_);
+    HF_DO(pipeline_.status());
+    size_ += bytes;
+    content_->stored(content_->expect(bytes), blob, 0);
+    return {};
+}
+
 Result<std::shared_ptr<Content>> ChunkFeeder::end() {
     if (end_ > start_) HF_DO(hand_over(end_ - start_));
     buffer_.reset();

@@ -33,6 +33,8 @@ public:
     ByteSpan room();
     /// That many bytes of room() have been filled. Waits while the pipeline is full.
     Status filled(std::size_t count);
+    /// This blob comes next, as it is stored already; no chunk is open.
+    Status add_stored(const Id& blob, std::size_t bytes);
     /// The last chunk. Returns the list that the workers are filling.
     Result<std::shared_ptr<Content>> end();
     std::uint64_t size() const { return size_; }

@@ -219,6 +219,14 @@ bool Pipeline::claim(format::BlobType type, const Id& id) {
            (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).insert(id);
 }
 
+bool Pipeline::has(format::BlobType type, const Id& id) {
+    if (repository_.has_blob(type, id)) return true;
+    const std::scoped_lock lock(claim_mutex_);
+    // Looked up again, as above.
+    return repository_.has_blob(type, id) ||
+           (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).contains(id);
+}
+
 // Of what an index names nothing else needs to be kept.
 void Pipeline::drop_indexed_claims() {
     const std::scoped_lock lock(claim_mutex_);

@@ -62,6 +62,8 @@ public:
     /// Hashes and, if it is new, stores a tree at once, in the calling thread.
     Result<Id> store_tree(std::string_view json);
 
+    /// The repository has it, or this run stores it.
+    bool has(format::BlobType type, const Id& id);
     /// Everything submitted is stored, every pack safe and named by an index. Nothing may be submitted any more.
     Status finish();
     /// The first failure.
