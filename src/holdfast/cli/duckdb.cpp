@@ -103,6 +103,8 @@ Examples
             HF_TRY(auto keeper, DuckDbKeeper::open({.path = one.config.path,
                                                     .folder = one.folder,
                                                     .keep = std::chrono::minutes(one.config.keep_minutes),
+                                                    .keep_last = one.config.keep_last,
+                                                    .keep_verified = one.config.keep_verified,
                                                     .scratch = one.scratch},
                                                    session.clock));
             keepers.push_back(std::move(keeper));
@@ -143,10 +145,14 @@ Examples
     void keep_on(const Session& session, const Watched& one, DuckDbKeeper& keeper) {
         const Duration every = std::chrono::milliseconds(one.config.keep_every_milliseconds);
         std::string failed;    // the same trouble is told once
+        auto door = source::DuckDbDoor::open(one.folder);
+        if (!door) tell_failed(session, one, door.error());    // its looks go on
         Instant due = session.clock.instant();
         while (!os::stop_requested()) {
             const Instant begun = session.clock.instant();
+            if (door) (void)door->wait(Duration::zero());
             const auto taken = keeper.take();
+            if (door) door->answer(taken.has_value());
             const double took = seconds(session.clock.instant() - begun);
             if (taken) {
                 if (!failed.empty())
@@ -160,8 +166,15 @@ Examples
             }
             due = std::max(due + every, session.clock.instant());
             if (!taken) due = session.clock.instant() + std::max<Duration>(every, 2s);
-            wait_until(session.clock, due);
+            wait_at_door(session.clock, door, due);
         }
+    }
+
+    // Until the next look is due, or the owner of the database asks for one.
+    static void wait_at_door(Clock& clock, Result<source::DuckDbDoor>& door, Instant due) {
+        if (!door) return wait_until(clock, due);
+        while (!os::stop_requested() && clock.instant() < due)
+            if (door->wait(std::min<Duration>(due - clock.instant(), 200ms))) return;
     }
 
     void verify_on(const Session& session, const Watched& one, DuckDbKeeper& keeper) {

@@ -114,6 +114,10 @@ int duckdb_verify_main(int count, const char* const* arguments) {
     return facts(error.code).exit_status;
 }
 
+std::string_view to_text(DuckDbCheck::Depth depth) {
+    return depth == DuckDbCheck::Depth::digest ? "digest" : depth == DuckDbCheck::Depth::count ? "count" : "none";
+}
+
 Result<DuckDbChecker> DuckDbChecker::start(const std::string& path, DuckDbCheck check) {
     const std::string program = os::parent_folder(os::own_program()) + "/" + std::string(k_program);
     if (!os::exists(program))

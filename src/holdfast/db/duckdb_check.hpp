@@ -28,6 +28,9 @@ struct DuckDbCheck {
     bool settle = false;
 };
 
+/// "none", "count", "digest": how far tables of facts are told.
+std::string_view to_text(DuckDbCheck::Depth depth);
+
 /// A running check. The file and its log must stay as they are until finish(); leaving earlier kills the child.
 class DuckDbChecker {
 public:

@@ -326,7 +326,9 @@ void read(Reader& in, DuckDbConfig& to) {
     in.required("path", !to.path.empty());
     in.proof(to.proof);
     in.number("keep_every_milliseconds", to.keep_every_milliseconds, 50, 3600000);
-    in.number("keep_minutes", to.keep_minutes, 1, 525600);
+    in.number("keep_minutes", to.keep_minutes, 0, 525600);
+    in.number("keep_last", to.keep_last, 1, 1000000);
+    in.number("keep_verified", to.keep_verified, 1, 1000);
     in.number("verify_every_minutes", to.verify_every_minutes, 0, 10080);
     in.path("states_folder", to.states_folder);
     if (to.name.empty()) to.name = duckdb_name_from_path(to.path);

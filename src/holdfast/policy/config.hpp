@@ -112,6 +112,7 @@ struct DuckDbConfig {
     // For `holdfast duckdb watch`:
     std::uint32_t keep_every_milliseconds = 500;
     std::uint32_t keep_minutes = 60;    // how long a kept state can be had
+    std::uint32_t keep_last = 10, keep_verified = 2;    // however old: the newest states, the newest that were verified
     std::uint32_t verify_every_minutes = 5;    // 0: never
     std::string states_folder;    // empty: ".holdfast" beside the file
 };

@@ -72,7 +72,9 @@ owner = "redis"
 path = "/srv/data/Trades 1.duckdb"
 proof = "none"
 keep_every_milliseconds = 1000
-keep_minutes = 90
+keep_minutes = 0
+keep_last = 12
+keep_verified = 3
 verify_every_minutes = 0
 states_folder = "/srv/states"
 [[clickhouse]]
@@ -110,7 +112,9 @@ newer_than_days = 14
     EXPECT_EQ(config.duckdb[0].name, "trades_1");
     EXPECT_EQ(config.duckdb[0].proof, Proof::none);
     EXPECT_EQ(config.duckdb[0].keep_every_milliseconds, 1000u);
-    EXPECT_EQ(config.duckdb[0].keep_minutes, 90u);
+    EXPECT_EQ(config.duckdb[0].keep_minutes, 0u);
+    EXPECT_EQ(config.duckdb[0].keep_last, 12u);
+    EXPECT_EQ(config.duckdb[0].keep_verified, 3u);
     EXPECT_EQ(config.duckdb[0].verify_every_minutes, 0u);
     EXPECT_EQ(config.duckdb[0].states_folder, "/srv/states");
     EXPECT_THAT(config.clickhouse[0].databases, ElementsAre("ticks"));

@@ -14,10 +14,20 @@ namespace {
 
 constexpr std::string_view k_blocks_magic = "HFDUCKB1";
 constexpr std::uint32_t k_frame_magic = 0x474c4648;    // "HFLG"
-constexpr std::size_t k_entry_size = 16, k_number_digits = 8;
+constexpr std::size_t k_entry_size = 16, k_identity_size = 40, k_number_digits = 8;
 constexpr std::uint32_t k_block_size_min = 16384, k_block_size_max = 262144;
 
+std::uint64_t map_size_without_identity(std::uint64_t file_bytes, std::uint32_t block_size) {
+    return db::k_duckdb_headers_size + k_entry_size * KeptGeneration::block_count(file_bytes, block_size);
+}
+
 }    // namespace
+
+FileIdentity FileIdentity::of(const struct stat& status) {
+    const auto nanoseconds = [](const timespec& t) { return std::int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec; };
+    return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), nanoseconds(status.st_mtim),
+            nanoseconds(status.st_ctim)};
+}
 
 std::size_t KeptGeneration::block_count(std::uint64_t file_bytes, std::uint32_t block_size) {
     return file_bytes <= db::k_duckdb_headers_size
@@ -30,13 +40,20 @@ std::size_t KeptGeneration::block_bytes(std::size_t block) const {
 }
 
 // Trailer: magic | map's offset | map's size | its XXH64 | time | file bytes | number, block size | stored | low half of the
-// XXH64 of all before. The map: headers, then hash | generation | index of each block.
+// XXH64 of all before. The map: headers, then hash | generation | index of each block,
+// then (or not) the identity of the file.
 Bytes encode_generation(const KeptGeneration& generation, std::uint64_t offset) {
     Bytes out(generation.headers.begin(), generation.headers.end());
     for (const KeptBlock& block : generation.blocks) {
         append_le(out, block.hash);
         append_le(out, block.generation);
         append_le(out, block.index);
+    }
+    if (generation.seen) {
+        for (const std::uint64_t number : {generation.seen->device, generation.seen->inode, generation.seen->size})
+            append_le(out, number);
+        append_le(out, generation.seen->modified);
+        append_le(out, generation.seen->changed);
     }
     const std::size_t map_size = out.size();
     const std::uint64_t map_hash = xxh64(out);
@@ -64,9 +81,10 @@ Result<MapPlace> parse_generation_trailer(ByteView trailer, std::string_view pat
     const MapPlace place{load_le<std::uint64_t>(trailer.data() + 8), load_le<std::uint64_t>(trailer.data() + 16)};
     const auto file_bytes = load_le<std::uint64_t>(trailer.data() + 40);
     const auto block_size = load_le<std::uint32_t>(trailer.data() + 52);
-    if (block_size < k_block_size_min || block_size > k_block_size_max || file_bytes >= std::uint64_t(1) << 50 ||
-        place.size != db::k_duckdb_headers_size + k_entry_size * KeptGeneration::block_count(file_bytes, block_size))
+    if (block_size < k_block_size_min || block_size > k_block_size_max || file_bytes >= std::uint64_t(1) << 50)
         return damaged();
+    const std::uint64_t without = map_size_without_identity(file_bytes, block_size);
+    if (place.size != without && place.size != without + k_identity_size) return damaged();
     return place;
 }
 
@@ -88,6 +106,10 @@ Result<KeptGeneration> parse_generation(ByteView map, ByteView trailer, std::str
         block = {load_le<std::uint64_t>(at), load_le<std::uint32_t>(at + 8), load_le<std::uint32_t>(at + 12)};
         at += k_entry_size;
     }
+    if (at != map.data() + map.size()) {
+        generation.seen = {load_le<std::uint64_t>(at), load_le<std::uint64_t>(at + 8), load_le<std::uint64_t>(at + 16),
+                           load_le<std::int64_t>(at + 24), load_le<std::int64_t>(at + 32)};
+    }
     return generation;
 }
 
@@ -103,6 +125,22 @@ Result<KeptGeneration> read_generation(const std::string& path) {
     if (place.size < size) map.resize(static_cast<std::size_t>(place.size));
     HF_TRY(const std::size_t read, os::pread_full(file.get(), map, place.offset));
     return parse_generation(ByteView(map).first(read), trailer, path);
+}
+
+Status KeptBlockFiles::read(const KeptGeneration& generation, std::size_t block, ByteSpan room) {
+    const KeptBlock& place = generation.blocks[block];
+    auto found = files_.find(place.generation);
+    if (found == files_.end()) {
+        HF_TRY(os::Fd file, os::open_file(generation_file(folder_, place.generation, ".blocks"), O_RDONLY));
+        found = files_.emplace(place.generation, std::move(file)).first;
+    }
+    HF_TRY(const std::size_t got,
+           os::pread_full(found->second.get(), room, std::uint64_t(place.index) * generation.block_size));
+    if (got == room.size() && xxh64(room) == place.hash) return {};
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("block {} of {} is damaged", place.index, generation_file(folder_, place.generation, ".blocks")),
+        "every state that needs it is lost: take one from the vault, `holdfast snapshots`");
 }
 
 Bytes encode_frame(const KeptFrame& frame) {
@@ -152,6 +190,36 @@ Result<std::vector<KeptFrame>> read_frames(const std::string& path) {
         if (xxh64(ByteView(content).first(got), seed) != frames.back().chain) frames.pop_back();
     }
     return frames;
+}
+
+// The frames' hashes over the joined log's pieces, which need not end where frames do.
+std::optional<std::vector<ByteView>> rest_behind(const std::vector<KeptFrame>& frames, const db::JoinedLog& log) {
+    std::uint64_t size = 0;
+    for (const KeptFrame& one : frames) size += one.bytes;
+    if (size > log.size()) return std::nullopt;
+    std::vector<ByteView> rest;
+    std::uint64_t skipped = 0, chain = 0;
+    std::size_t frame = 0;
+    Bytes content;
+    for (ByteView piece : log.pieces)
+        while (!piece.empty()) {
+            if (frame == frames.size()) {
+                rest.push_back(piece);
+                break;
+            }
+            const std::size_t n = std::min<std::size_t>(piece.size(), frames[frame].bytes - skipped);
+            append(content, piece.first(n));
+            piece = piece.subspan(n);
+            skipped += n;
+            while (frame < frames.size() && skipped == frames[frame].bytes) {
+                chain = xxh64(content, chain);
+                if (chain != frames[frame].chain) return std::nullopt;
+                content.clear();
+                skipped = 0;
+                ++frame;
+            }
+        }
+    return rest;
 }
 
 std::string generation_file(const std::string& folder, std::uint32_t number, std::string_view suffix) {

@@ -8,10 +8,14 @@
 //   threads  values only
 //   source   docs/formats/duckdb.md
 
+#include <sys/stat.h>
+
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "holdfast/os/fd.hpp"
 #include "holdfast/source/duckdb_live.hpp"
 
 namespace holdfast::source {
@@ -23,6 +27,15 @@ struct KeptBlock {
     bool operator==(const KeptBlock&) const = default;
 };
 
+/// Which file the blocks were read from, and that nobody has written into it since. Equal: its blocks are those that are kept. Taken only
+/// when the last write was longer ago than the clock of the file system is coarse.
+struct FileIdentity {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t modified = 0, changed = 0;    // ns since 1970
+    bool operator==(const FileIdentity&) const = default;
+    static FileIdentity of(const struct stat& status);
+};
+
 struct KeptGeneration {
     std::uint32_t number = 0;    // from 1
     Timestamp at;    // what was acknowledged by then is in it
@@ -30,6 +43,7 @@ struct KeptGeneration {
     std::uint32_t block_size = 0;
     std::uint32_t stored = 0;    // blocks in its own file
     DuckDbHeaderBytes headers{};
+    std::optional<FileIdentity> seen;    // nullopt: it was being written, or an earlier program kept it
     std::vector<KeptBlock> blocks;    // of the database file, in their order; the last one may be shorter
 
     std::uint64_t block_begin(std::size_t block) const { return headers.size() + std::uint64_t(block) * block_size; }
@@ -49,6 +63,18 @@ Result<MapPlace> parse_generation_trailer(ByteView trailer, std::string_view pat
 Result<KeptGeneration> parse_generation(ByteView map, ByteView trailer, std::string_view path);
 Result<KeptGeneration> read_generation(const std::string& path);
 
+/// Kept blocks, read out of their files and compared with their hashes. One thread at a time.
+class KeptBlockFiles {
+public:
+    explicit KeptBlockFiles(std::string folder) : folder_(std::move(folder)) {}
+    /// `room` has block_bytes(block) bytes. not_found (its file expired), corrupt.
+    Status read(const KeptGeneration& generation, std::size_t block, ByteSpan room);
+
+private:
+    const std::string folder_;
+    std::map<std::uint32_t, os::Fd> files_;
+};
+
 /// One frame of a log file.
 struct KeptFrame {
     Timestamp at;    // what was acknowledged by then is in the log up to here
@@ -63,8 +89,13 @@ std::optional<KeptFrame> parse_frame(ByteView bytes);
 /// All whole frames; a torn one ends them. Reads no content but the last frame's, which must hold.
 Result<std::vector<KeptFrame>> read_frames(const std::string& path);
 
+/// What of the log comes behind these frames; nullopt: it does not begin with them.
+std::optional<std::vector<ByteView>> rest_behind(const std::vector<KeptFrame>& frames, const db::JoinedLog& log);
+
 /// "/srv/.holdfast/trades.duckdb" + number + ".blocks"
 std::string generation_file(const std::string& folder, std::uint32_t number, std::string_view suffix);
+/// There while the newest verification found damage.
+inline constexpr const char* k_refused_name = "refused";
 /// The number in "00000012.blocks" when it ends with `suffix`.
 std::optional<std::uint32_t> generation_number(std::string_view name, std::string_view suffix);
 

@@ -18,14 +18,23 @@
 namespace holdfast::source {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr unsigned k_tries_max = 30;
 constexpr std::size_t k_overlap = 4096;    // of DuckDB's log, compared before its new end is believed
 constexpr std::uint64_t k_tail_max = std::uint64_t(64) << 20;
 constexpr std::string_view k_unfinished = "-tmp";
+constexpr std::string_view k_refused_again = "again ";    // also after every block was stored anew
+constexpr Duration k_file_times_are_coarse = 20ms;    // a tick of the kernel, 10 ms at most
+constexpr unsigned k_lock_tries = 20;    // a backup looks for 0.1 ms whether it is held
 
 Result<os::Fd> lock_folder(const std::string& folder) {
     HF_TRY(os::Fd fd, os::open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+    for (unsigned tries = 1;; ++tries) {
+        if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+        if (errno != EWOULDBLOCK || tries == k_lock_tries) break;
+        ::usleep(10000);
+    }
     if (errno != EWOULDBLOCK) return fail(errno_error(errno, fmt::format("cannot lock {}/lock", folder)));
     return fail(ErrorCode::locked, fmt::format("another process keeps states in {}", folder),
                 "one `holdfast duckdb watch` for each database is enough: stop the other one first");
@@ -81,13 +90,14 @@ Status DuckDbKeeper::load() {
             log_warning("kept blocks are damaged", {{"file", path}, {"why", generation.error().message}});
             continue;
         }
-        Kept kept{generation->at, generation->at, generation->stored, false, {}};
+        Kept kept{generation->at, generation->at, generation->stored, false, false, 0, {}};
         if (const auto frames = read_frames(generation_file(options_.folder, *number, ".log"))) {
             kept.restorable = true;
+            kept.moments = frames->size();
+            kept.verified = os::exists(generation_file(options_.folder, *number, ".verified"));
             if (!frames->empty()) kept.until = frames->back().at;
         }
         for (const KeptBlock& block : generation->blocks) ++kept.needs[block.generation];
-        if (kept.restorable && os::exists(generation_file(options_.folder, *number, ".verified"))) verified_ = *number;
         if (kept.restorable) current_ = *std::move(generation);
         kept_.emplace(*number, std::move(kept));
     }
@@ -98,6 +108,10 @@ Status DuckDbKeeper::load() {
                std::ranges::all_of(found->second.needs, [&](const auto& need) { return kept_.contains(need.first); });
     };
     if (!complete()) current_ = {};
+    // What the newest verification refused is not built upon.
+    const auto refused = os::read_text(options_.folder + "/" + k_refused_name);
+    distrusted_ = refused.has_value();
+    if (refused && !refused->starts_with(k_refused_again)) current_ = {};
     return {};
 }
 
@@ -108,7 +122,7 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take() {
         // The owner needs the room, too: of what was kept only the newest state, and the newest verified one, stay.
         log_warning("no room for states: older ones go", {{"path", options_.path}});
         const std::scoped_lock lock(mutex_);
-        if (newest_state_.generation != 0) expire(at, Duration::zero());
+        if (newest_state_.generation != 0) expire(at, {Duration::zero(), 1, 1});
     }
     return taken;
 }
@@ -181,33 +195,12 @@ Result<std::optional<DuckDbKeeper::Taken>> DuckDbKeeper::take_log(Timestamp at) 
            live_.take_log(current_.headers, [&](const db::DuckDbHeaders&, const LiveDuckDb::Log& log) -> Status {
                const db::JoinedLog& joined = log.joined;
                if (joined.size() < log_bytes_ || joined.row_group_count != row_groups_) return {};
-               // The frames' hashes over the joined log's pieces, which need not end where frames do.
-               std::vector<ByteView> rest;
-               std::uint64_t skipped = 0, chain = 0;
-               std::size_t frame = 0;
-               Bytes content;
-               for (ByteView piece : joined.pieces)
-                   while (!piece.empty()) {
-                       if (frame == frames_.size()) {
-                           rest.push_back(piece);
-                           break;
-                       }
-                       const std::size_t n = std::min<std::size_t>(piece.size(), frames_[frame].bytes - skipped);
-                       holdfast::append(content, piece.first(n));
-                       piece = piece.subspan(n);
-                       skipped += n;
-                       while (frame < frames_.size() && skipped == frames_[frame].bytes) {
-                           chain = xxh64(content, chain);
-                           if (chain != frames_[frame].chain) return {};
-                           content.clear();
-                           skipped = 0;
-                           ++frame;
-                       }
-                   }
+               const auto rest = rest_behind(frames_, joined);
+               if (!rest) return {};
                if (joined.commit_count == frames_.back().commits) {
                    taken = Taken{.state = newest_state_};
                } else {
-                   HF_TRY(taken, append(at, rest, joined.commit_count));
+                   HF_TRY(taken, append(at, *rest, joined.commit_count));
                }
                remember_end(log);
                return {};
@@ -255,8 +248,21 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::append(Timestamp at, const std::vector
     frames_.push_back(frame);
     const std::scoped_lock lock(mutex_);
     newest_state_ = {current_.number, commits, at};
-    kept_[current_.number].until = at;
+    Kept& kept = kept_[current_.number];
+    kept.until = at;
+    ++kept.moments;
     return Taken{.kind = Taken::Kind::log, .state = newest_state_, .bytes = bytes.size()};
+}
+
+// Any later write then gives the file another time than it has now.
+void DuckDbKeeper::note_identity(const struct stat& opened) {
+    next_.seen = FileIdentity::of(opened);
+    const auto age = [&] {
+        return Duration(clock_.now().nanoseconds - std::max(next_.seen->modified, next_.seen->changed));
+    };
+    if (const Duration now = age(); now >= Duration::zero() && now < k_file_times_are_coarse)
+        clock_.sleep(k_file_times_are_coarse - now);
+    if (age() < k_file_times_are_coarse) next_.seen.reset();    // the clock was set back
 }
 
 // Every block is read; stored are those that no kept file has.
@@ -265,6 +271,7 @@ Result<bool> DuckDbKeeper::store_blocks(int file, const DuckDbHeaderBytes& start
     HF_TRY(const struct stat opened, os::status_of(fmt::format("/proc/self/fd/{}", file)));
     device_ = opened.st_dev;
     inode_ = opened.st_ino;
+    note_identity(opened);
     next_.file_bytes = size;
     next_.blocks.resize(KeptGeneration::block_count(size, next_.block_size));
     buffer_.resize(next_.block_size);
@@ -372,10 +379,10 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
         const std::scoped_lock lock(mutex_);
         newest_ = current_.number;
         newest_state_ = {current_.number, frame.commits, at};
-        Kept kept{at, at, current_.stored, true, {}};
+        Kept kept{at, at, current_.stored, true, false, 1, {}};
         for (const KeptBlock& block : current_.blocks) ++kept.needs[block.generation];
         kept_[current_.number] = std::move(kept);
-        expire(at, options_.keep);
+        expire(at, {options_.keep, options_.keep_last, options_.keep_verified});
     }
     return Taken{.kind = Taken::Kind::blocks,
                  .state = newest_state_,
@@ -384,24 +391,35 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
                  .tries = *tries};
 }
 
-// A generation's states end when the next one begins; they expire when that is long enough ago.
-void DuckDbKeeper::expire(Timestamp now, Duration keep) {
+// A generation's states end when the next one begins; they expire when that is long enough ago and no count keeps them.
+void DuckDbKeeper::expire(Timestamp now, const Rules& rules) {
     std::set<std::uint32_t> needed;
-    for (auto kept = kept_.begin(); kept != kept_.end(); ++kept) {
+    std::optional<Timestamp> next;    // when the states of this one ended
+    std::uint64_t newer_moments = 0, newer_verified = 0;
+    std::vector<std::uint32_t> expired;
+    for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
         auto& [number, states] = *kept;
         if (!states.restorable) continue;
-        const auto next = std::find_if(std::next(kept), kept_.end(), [](const auto& k) { return k.second.restorable; });
-        const bool stays =
-            next == kept_.end() || number == verified_ || number == pinned_ || now - next->second.at < keep;
+        const bool stays = !next || number == pinned_ || now - *next < rules.keep || newer_moments < rules.last ||
+                           (states.verified && newer_verified < rules.verified);
+        next = states.at;
+        newer_moments += states.moments;
+        newer_verified += states.verified;
         if (stays) {
             for (const auto& [generation, count] : states.needs) needed.insert(generation);
             continue;
         }
+        expired.push_back(number);
+    }
+    for (auto number = expired.rbegin(); number != expired.rend(); ++number) {
         // First the log: without it the rest is no state any more.
-        if (::unlink(generation_file(options_.folder, number, ".log").c_str()) != 0 && errno != ENOENT) continue;
+        if (::unlink(generation_file(options_.folder, *number, ".log").c_str()) != 0 && errno != ENOENT) {
+            for (const auto& [generation, count] : kept_[*number].needs) needed.insert(generation);
+            continue;
+        }
         os::crash_point("duckdb_keeper.log_expired");
-        ::unlink(generation_file(options_.folder, number, ".verified").c_str());
-        states.restorable = false;
+        ::unlink(generation_file(options_.folder, *number, ".verified").c_str());
+        kept_[*number].restorable = false;
     }
     retiring_.clear();
     const auto& newest_needs = kept_[newest_].needs;
@@ -447,18 +465,27 @@ Result<json::Value> DuckDbKeeper::verify(db::DuckDbCheck::Depth depth) {
     pinned_ = 0;
     if (!found) {
         // Once: what is damaged in the database itself would be stored again each time.
-        distrust_ = found.error().code == ErrorCode::corrupt && !std::exchange(distrusted_, true);
+        const bool damaged = found.error().code == ErrorCode::corrupt;
+        const bool again = distrusted_;
+        distrust_ = damaged && !std::exchange(distrusted_, true);
+        // A backup then takes nothing of what is kept on trust; the next keeper begins anew, but once.
+        if (damaged)
+            (void)os::write_file(
+                options_.folder + "/" + k_refused_name,
+                as_bytes(fmt::format("{}{}: {}\n", again ? k_refused_again : "", state.name(), found.error().message)));
         return fail(found.error().within(fmt::format("state {} of {}", state.name(), options_.path)));
     }
     json::Value verified = json::Value::object({{"generation", std::uint64_t(state.generation)},
                                                 {"commits", state.commits},
                                                 {"at", to_rfc3339(state.at)},
                                                 {"checked", to_rfc3339(clock_.now())},
+                                                {"proof", std::string(db::to_text(depth))},
                                                 {"facts", *std::move(found)}});
     HF_DO(os::write_file(generation_file(options_.folder, state.generation, ".verified"),
                          as_bytes(json::dump(verified))));
+    ::unlink((options_.folder + "/" + k_refused_name).c_str());
     distrusted_ = false;
-    verified_ = state.generation;
+    kept_[state.generation].verified = true;
     return verified;
 }
 

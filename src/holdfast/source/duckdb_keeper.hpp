@@ -27,6 +27,8 @@ struct DuckDbKeeperOptions {
     std::string path;    // of the database, absolute
     std::string folder;    // of its states
     Duration keep = std::chrono::hours(1);    // how long a state is kept at least
+    // However old they are: the newest states that were taken, and the newest generations that were verified.
+    std::uint32_t keep_last = 1, keep_verified = 1;
     std::string scratch;    // for the copies that are verified; empty: in `folder`
 };
 
@@ -57,6 +59,8 @@ private:
         Timestamp at, until;
         std::uint32_t stored = 0;
         bool restorable = false;    // its log is there
+        bool verified = false;
+        std::uint64_t moments = 0;    // states that were taken of it
         std::map<std::uint32_t, std::uint32_t> needs;    // generation of blocks: how many of them
     };
 
@@ -65,10 +69,15 @@ private:
     Result<std::optional<Taken>> take_tail(Timestamp at);
     Result<std::optional<Taken>> take_log(Timestamp at);
     Result<Taken> take_blocks(Timestamp at);
+    void note_identity(const struct stat& opened);
     Result<bool> store_blocks(int file, const DuckDbHeaderBytes& start, std::uint64_t size);
     Result<Taken> append(Timestamp at, const std::vector<ByteView>& pieces, std::uint64_t commits);
     void remember_end(const LiveDuckDb::Log& log);
-    void expire(Timestamp now, Duration keep);
+    struct Rules {
+        Duration keep;
+        std::uint32_t last, verified;
+    };
+    void expire(Timestamp now, const Rules& rules);
     Result<Taken> take_anew(Timestamp at);
     bool is_retiring(std::uint32_t generation) const { return retiring_.contains(generation); }
 
@@ -100,7 +109,7 @@ private:
     std::mutex mutex_;    // over what follows
     std::map<std::uint32_t, Kept> kept_;
     std::map<std::uint32_t, std::uint32_t> retiring_;    // files of blocks that are mostly unused
-    std::uint32_t verified_ = 0, pinned_ = 0, newest_ = 0;
+    std::uint32_t pinned_ = 0, newest_ = 0;
     DuckDbState newest_state_;
     bool distrust_ = false, distrusted_ = false;
 };

@@ -279,6 +279,38 @@ TEST_F(KeptDuckDb, ExpiresAllButTheNewestAndTheNewestVerified) {
     EXPECT_FALSE(states_.write(first->state, copy_, false));
 }
 
+// DD-01, DD-02, MT-03: by count, however old they are.
+TEST_F(KeptDuckDb, TheNewestStatesAndTheNewestVerifiedOnesStayHoweverOldTheyAre) {
+    auto keeping = DuckDbKeeper::open(
+        {.path = file_, .folder = states_.folder(), .keep = 0s, .keep_last = 3, .keep_verified = 2, .scratch = {}},
+        clock_);
+    ASSERT_TRUE(keeping) << keeping.error().message;
+    const auto numbers = [&] {
+        std::vector<std::uint32_t> all;
+        const auto kept = states_.list();
+        for (const KeptStates& one : kept->states) all.push_back(one.generation.number);
+        return all;
+    };
+    const auto next = [&](int i, bool verify) {
+        ASSERT_TRUE(testing::run_duckdb(file_, fmt::format("CREATE TABLE t{} AS SELECT 1 AS i", i)));
+        ASSERT_TRUE((*keeping)->take());
+        if (verify) {
+            ASSERT_TRUE((*keeping)->verify(db::DuckDbCheck::Depth::count));
+        }
+    };
+    for (int i = 1; i <= 9; ++i) next(i, i == 1 || i == 3 || i == 5);
+    // 3 and 5 were the last that were verified, 7 to 9 are the newest.
+    EXPECT_THAT(numbers(), ::testing::ElementsAre(3u, 5u, 7u, 8u, 9u));
+    // A keeper that begins anew knows it from the files.
+    keeping->reset();
+    keeping = DuckDbKeeper::open(
+        {.path = file_, .folder = states_.folder(), .keep = 0s, .keep_last = 2, .keep_verified = 1, .scratch = {}},
+        clock_);
+    ASSERT_TRUE(keeping);
+    next(10, false);
+    EXPECT_THAT(numbers(), ::testing::ElementsAre(5u, 9u, 10u));
+}
+
 TEST_F(KeptDuckDb, AStateOfATimeIsTheLastOneBeforeIt) {
     ASSERT_TRUE(testing::run_duckdb(file_, k_big));
     const auto keeping = keeper();

@@ -9,7 +9,6 @@
 #include <map>
 
 #include "holdfast/base/xxh64.hpp"
-#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
@@ -22,24 +21,6 @@ Error expired(const Error& error, const DuckDbState& state) {
     if (error.code != ErrorCode::not_found) return error;
     return {ErrorCode::not_found, fmt::format("state {} is not kept any more", state.name()), std::string(k_lists)};
 }
-
-// Open files of kept blocks.
-class BlockFiles {
-public:
-    explicit BlockFiles(const std::string& folder) : folder_(folder) {}
-    Result<int> of(std::uint32_t generation) {
-        auto found = files_.find(generation);
-        if (found == files_.end()) {
-            HF_TRY(os::Fd file, os::open_file(generation_file(folder_, generation, ".blocks"), O_RDONLY));
-            found = files_.emplace(generation, std::move(file)).first;
-        }
-        return found->second.get();
-    }
-
-private:
-    const std::string& folder_;
-    std::map<std::uint32_t, os::Fd> files_;
-};
 
 // The log's frames up to the one with the last of these commits, then cut behind it.
 Result<std::uint64_t> write_log(const std::string& from, const DuckDbState& state, const std::string& to,
@@ -88,13 +69,6 @@ std::uint64_t KeptStates::log_bytes() const {
     std::uint64_t sum = 0;
     for (const KeptFrame& frame : frames) sum += frame.bytes;
     return sum;
-}
-
-std::string duckdb_states_folder(std::string_view path, std::string_view root) {
-    const std::string name = os::file_name(path);
-    if (!root.empty()) return fmt::format("{}/{}-{}", root, name, format::sha256(as_bytes(path)).brief());
-    const std::string parent = os::parent_folder(path);
-    return fmt::format("{}/.holdfast/{}", parent == "/" ? "" : parent, name);
 }
 
 Result<DuckDbStates::List> DuckDbStates::list() const {
@@ -181,20 +155,12 @@ Result<DuckDbStates::Written> DuckDbStates::write(const DuckDbState& state, cons
     if (!generation) return fail(expired(generation.error(), state));
     HF_TRY(const os::Fd out, os::open_file(to, O_WRONLY | O_CREAT | O_TRUNC));
     HF_DO(os::write_all(out.get(), generation->headers));
-    BlockFiles files(folder_);
+    KeptBlockFiles files(folder_);
     Bytes buffer(generation->block_size);
     for (std::size_t i = 0; i < generation->blocks.size(); ++i) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + to);
-        const KeptBlock& block = generation->blocks[i];
-        const auto file = files.of(block.generation);
-        if (!file) return fail(expired(file.error(), state));
         const ByteSpan room = ByteSpan(buffer).first(generation->block_bytes(i));
-        HF_TRY(const std::size_t got, os::pread_full(*file, room, std::uint64_t(block.index) * generation->block_size));
-        if (got != room.size() || xxh64(room) != block.hash)
-            return fail(ErrorCode::corrupt,
-                        fmt::format("block {} of {} is damaged", block.index,
-                                    generation_file(folder_, block.generation, ".blocks")),
-                        "every state that needs it is lost: take one from the vault, `holdfast snapshots`");
+        if (const Status read = files.read(*generation, i, room); !read) return fail(expired(read.error(), state));
         HF_DO(os::write_all(out.get(), room));
     }
     if (durable) HF_DO(os::sync_fd(out.get(), to));

@@ -7,6 +7,7 @@
 //   threads   any; a keeper may be at work
 
 #include "holdfast/base/json.hpp"
+#include "holdfast/source/duckdb_door.hpp"
 #include "holdfast/source/duckdb_generation.hpp"
 
 namespace holdfast::source {
@@ -27,9 +28,6 @@ struct KeptStates {
     std::uint64_t commits() const { return frames.empty() ? 0 : frames.back().commits; }
     Timestamp until() const { return frames.empty() ? generation.at : frames.back().at; }
 };
-
-/// "/srv/.holdfast/trades.duckdb" for "/srv/trades.duckdb"; with `root`, "ROOT/trades.duckdb-HASH", by the path's hash.
-std::string duckdb_states_folder(std::string_view path, std::string_view root = {});
 
 class DuckDbStates {
 public:
