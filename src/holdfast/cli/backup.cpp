@@ -41,14 +41,10 @@ std::string saved_line(const Id& snapshot, const format::SnapshotSummary& summar
                        human_size(summary.data_added_packed));
 }
 
-std::string_view kind_mark(const source::ComponentReport& component) {
-    return component.complete ? "complete" : component.saved ? "incomplete" : "failed";
-}
-
 void print_stack_report(const source::StackReport& report, double took) {
     Table table({"Component", "Kind", "Result", "Size", "New", "Time"}, {false, false, false, true, true, true});
     for (const auto& component : report.components)
-        table.row({component.name, component.kind, std::string(kind_mark(component)), human_size(component.bytes),
+        table.row({component.name, component.kind, std::string(component.status()), human_size(component.bytes),
                    human_size(component.bytes_added), human_duration(component.seconds)});
     print(table.text(1));
     for (const auto& component : report.components) {
@@ -66,6 +62,7 @@ json::Value stack_json(const source::StackReport& report) {
         json::Value one = json::Value::object({{"name", component.name},
                                                {"kind", component.kind},
                                                {"complete", component.complete},
+                                               {"status", std::string(component.status())},
                                                {"seconds", component.seconds},
                                                {"bytes", component.bytes},
                                                {"bytes_added", component.bytes_added},

@@ -7,15 +7,17 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/duckdb_check.hpp"
+#include "holdfast/db/duckdb_log_damage.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/capture.hpp"
-#include "holdfast/source/duckdb_copy.hpp"
+#include "holdfast/source/duckdb_kept.hpp"
 #include "holdfast/source/duckdb_state.hpp"
 
 namespace holdfast::source {
 namespace {
 
+constexpr std::uint64_t k_log_max = std::uint64_t(8) << 30;
 constexpr std::uint64_t k_scratch_reserve = std::uint64_t(64) << 20;    // for what the check spills
 
 db::DuckDbCheck::Depth depth_of(policy::Proof proof) {
@@ -59,17 +61,15 @@ Status check_scratch(const std::string& path, const struct stat& file, const std
                 "set scratch_folder in holdfast.toml to a folder on a larger disk");
 }
 
-Result<std::unique_ptr<vault::StreamWriter>> stream(vault::Backup& backup, const std::string& from,
-                                                    const std::string& to, const vault::StreamOptions& options) {
-    HF_TRY(const os::Fd file, os::open_file(from, O_RDONLY));
-    HF_TRY(auto writer, backup.start_stream(to, options));
-    Bytes buffer(std::size_t(1) << 20);
-    while (true) {
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while storing " + to);
-        HF_TRY(const std::size_t got, os::read_some(file.get(), buffer));
-        if (got == 0) return writer;
-        HF_DO(writer->write(ByteView(buffer).first(got)));
-    }
+std::string name_of(const policy::DuckDbConfig& config, const CaptureContext& context) {
+    return fmt::format("{}/{}.duckdb", context.folder, config.name);
+}
+
+vault::StreamOptions options_of(const struct stat& file) {
+    vault::StreamOptions options;
+    options.mode = file.st_mode & 0777;
+    options.mtime = Timestamp{file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec};
+    return options;
 }
 
 json::Value make_facts(const policy::DuckDbConfig& config, const DuckDbCopy& copy, const struct stat& file) {
@@ -96,16 +96,14 @@ Result<json::Value> capture_once(const policy::DuckDbConfig& config, CaptureCont
     HF_TRY(const DuckDbCopy copy, copy_live_duckdb(config.path, copied, context.clock));
     HF_TRY(db::DuckDbChecker checker, db::DuckDbChecker::start(copied, {.depth = depth_of(config.proof)}));
 
-    const std::string name = fmt::format("{}/{}.duckdb", context.folder, config.name);
-    vault::StreamOptions options;
-    options.mode = file.st_mode & 0777;
-    options.mtime = Timestamp{file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec};
+    const std::string name = name_of(config, context);
+    vault::StreamOptions options = options_of(file);
     options.cut = vault::Cut::blocks(copy.headers.block_size, db::k_duckdb_headers_size);
-    HF_TRY(const auto file_stream, stream(context.backup, copied, name, options));
+    HF_TRY(const auto file_stream, stream_file(context.backup, copied, name, options));
     std::unique_ptr<vault::StreamWriter> wal_stream;
     if (copy.wal_bytes > 0) {
         options.cut = vault::Cut::content();
-        HF_TRY(wal_stream, stream(context.backup, copied + ".wal", name + ".wal", options));
+        HF_TRY(wal_stream, stream_file(context.backup, copied + ".wal", name + ".wal", options));
     }
     auto checked = checker.finish();
     if (!checked) return fail(checked.error().within("the copy of " + config.path));
@@ -123,13 +121,12 @@ Result<json::Value> capture_once(const policy::DuckDbConfig& config, CaptureCont
 
 // The facts of the earlier copy, when the database is still what it was then; its files are in this snapshot, too.
 std::optional<json::Value> take_unchanged(const policy::DuckDbConfig& config, CaptureContext& context,
+                                          const std::optional<EarlierCopy>& earlier,
                                           const std::optional<std::string>& state) {
-    if (!context.earlier || !state) return std::nullopt;
-    const auto earlier = context.earlier();
-    if (!earlier || earlier->facts["state"].text() != *state || earlier->facts["path"].text() != config.path ||
-        earlier->facts["proof"].text() != proof_name(config.proof))
+    if (!earlier || !state || earlier->facts["state"].text() != *state ||
+        earlier->facts["path"].text() != config.path || earlier->facts["proof"].text() != proof_name(config.proof))
         return std::nullopt;
-    const std::string name = fmt::format("{}/{}.duckdb", context.folder, config.name);
+    const std::string name = name_of(config, context);
     std::vector<std::string> files{name};
     if (earlier->facts["wal_bytes"].natural() > 0) files.push_back(name + ".wal");
     for (const std::string& file : files)
@@ -139,8 +136,92 @@ std::optional<json::Value> take_unchanged(const policy::DuckDbConfig& config, Ca
             return std::nullopt;
         }
     json::Value facts = earlier->facts;
+    // Nothing was committed since: the states before it are in the snapshots before this one.
+    if (!facts["states"].is_null()) facts.set("states", json::Value::object({{"newest", facts["states"]["newest"]}}));
     facts.set("how", "unchanged since the last backup");
     return facts;
+}
+
+// Out of what `holdfast duckdb watch` keeps; nullopt: by reading the file, and why.
+Result<std::optional<json::Value>> take_kept(const policy::DuckDbConfig& config, CaptureContext& context,
+                                             KeptDuckDb& kept, const struct stat& file, std::uint32_t since) {
+    HF_TRY(const auto taken, kept.take(name_of(config, context)));
+    if (!taken) return std::optional<json::Value>();
+    json::Value facts = make_facts(config, taken->copy, file);
+    facts.set("proof", taken->checked.is_null() ? "kept" : taken->proof);
+    for (const auto& [key, value] : taken->checked.members()) facts.set(key, value);
+    facts.set("kept", taken->kept);
+    std::string how = fmt::format("{} of {} kept blocks were new", taken->blocks_read, taken->blocks);
+    if (auto states = kept.add_states(since, taken)) {
+        if (!(*states)["moments"].is_null())
+            how += fmt::format(", {} moments since {}", (*states)["moments"].natural(), (*states)["from"].text());
+        facts.set("states", *std::move(states));
+    }
+    facts.set("how", how);
+    return std::optional(std::move(facts));
+}
+
+json::Value describe_log(ByteView bytes, const db::DuckDbHeaders& headers, const std::string& path) {
+    const auto damage = db::examine_duckdb_log(bytes, headers, path);
+    if (!damage) return json::Value::object({{"text", damage.error().message}});
+    return damage->to_json().set("text", damage->text());
+}
+
+// What DuckDB would not open, as it lies there, beside where a good copy would be: nothing takes it for one. Its facts say what is wrong.
+Result<json::Value> set_aside(const policy::DuckDbConfig& config, CaptureContext& context, const struct stat& file,
+                              const Error& damage) {
+    DuckDbCopy copy;
+    json::Value logs = json::Value::array(), files = json::Value::array();
+    const std::string below = fmt::format("{}.damaged/{}.duckdb", config.name, config.name);
+    const auto add = [&](const std::string& suffix, const vault::StreamOptions& options) -> Result<std::uint64_t> {
+        HF_TRY(const auto writer,
+               stream_file(context.backup, config.path + suffix, context.folder + "/" + below + suffix, options));
+        HF_TRY(const auto stored, writer->finish());
+        files.push(below + suffix);
+        return stored.size;
+    };
+    DuckDbHeaderBytes head;
+    {
+        HF_TRY(const os::Fd database, os::open_file(config.path, O_RDONLY));
+        HF_TRY(head, LiveDuckDb::read_header_bytes(database.get()));
+    }
+    HF_TRY(copy.headers, db::parse_duckdb_headers(head, config.path));
+    vault::StreamOptions options = options_of(file);
+    for (const std::string suffix : {".wal", ".wal.checkpoint"}) {
+        // The logs first: what is checkpointed meanwhile is in the file then.
+        const auto bytes = os::read_file(config.path + suffix, k_log_max);
+        if (!bytes && bytes.error().code == ErrorCode::not_found) continue;
+        if (!bytes) return fail(bytes.error());
+        HF_TRY(const std::uint64_t size, add(suffix, options));
+        json::Value one = describe_log(*bytes, copy.headers, config.path + suffix);
+        one.set("file", below + suffix).set("size", size);
+        logs.push(std::move(one));
+    }
+    options.cut = vault::Cut::blocks(copy.headers.block_size, db::k_duckdb_headers_size);
+    HF_TRY(copy.file_bytes, add("", options));
+    json::Value facts = make_facts(config, copy, file);
+    facts.set("proof", "none");
+    facts.set("damaged", json::Value::object({{"why", damage.message},
+                                              {"remedy", damage.hint},
+                                              {"files", std::move(files)},
+                                              {"logs", std::move(logs)}}));
+    return facts;
+}
+
+// The same damage twice is in the database itself. A file that is no database any more, or one that cannot be read, is not taken.
+Result<json::Value> take_damaged(const policy::DuckDbConfig& config, CaptureContext& context, const struct stat& file,
+                                 Error damage) {
+    if (damage.hint.empty())
+        damage.hint = fmt::format(
+            "the live database is damaged: keep its files, and see docs/operations/restore-duckdb-by-hand.md; "
+            "`holdfast restore latest "
+            "--only {} --dry-run`",
+            config.name);
+    auto facts = set_aside(config, context, file, damage);
+    if (facts) return facts;
+    context.backup.forget_path(fmt::format("{}/{}.damaged", context.folder, config.name));
+    if (facts.error().code == ErrorCode::cancelled) return facts;
+    return fail(std::move(damage));
 }
 
 }    // namespace
@@ -148,27 +229,33 @@ std::optional<json::Value> take_unchanged(const policy::DuckDbConfig& config, Ca
 Result<json::Value> capture_duckdb(const policy::DuckDbConfig& config, CaptureContext& context) {
     HF_TRY(const struct stat file, look_at(config.path));
     HF_TRY(const auto state, duckdb_state(config.path));
-    if (auto facts = take_unchanged(config, context, state)) return *std::move(facts);
+    const auto earlier = context.earlier ? context.earlier() : std::nullopt;
+    if (auto facts = take_unchanged(config, context, earlier, state)) return *std::move(facts);
     HF_DO(os::make_folders(context.scratch));
+    // It tells the copy only if nothing happened until the copy was made.
+    const auto with_state = [&](json::Value facts) {
+        if (const auto after = duckdb_state(config.path); after && *after && *after == state)
+            facts.set("state", *state);
+        return facts;
+    };
+    // As they are numbered where they are kept: what the earlier copy brought need not come again.
+    const std::uint32_t since = earlier ? static_cast<std::uint32_t>(earlier->facts["states"]["newest"].natural()) : 0;
+    KeptDuckDb kept(config, context, options_of(file));
+    if (context.earlier) {
+        HF_TRY(auto facts, take_kept(config, context, kept, file, since));
+        if (facts) return with_state(*std::move(facts));
+    }
     HF_DO(check_scratch(config.path, file, context.scratch));
     auto facts = capture_once(config, context, file);
-    if (facts) {
-        // It tells the copy only if nothing happened until the copy was made.
-        if (const auto after = duckdb_state(config.path); after && *after && *after == state)
-            facts->set("state", *state);
-        return facts;
-    }
-    if (facts.error().code != ErrorCode::corrupt) return facts;
-    // Damage that a second copy shows too is in the database itself.
-    facts = capture_once(config, context, file);
     if (!facts && facts.error().code == ErrorCode::corrupt) {
-        Error error = facts.error();
-        if (error.hint.empty())
-            error.hint =
-                "the live database is damaged: see docs/operations/restore-duckdb-by-hand.md, and keep its files";
-        return fail(std::move(error));
+        facts = capture_once(config, context, file);
+        if (!facts && facts.error().code == ErrorCode::corrupt)
+            return take_damaged(config, context, file, facts.error());
     }
-    return facts;
+    if (!facts) return facts;
+    if (auto states = kept.add_states(since, std::nullopt)) facts->set("states", *std::move(states));
+    if (!kept.why().empty()) facts->set("how", "read whole: " + kept.why());
+    return with_state(*std::move(facts));
 }
 
 }    // namespace holdfast::source

@@ -133,15 +133,27 @@ std::uint64_t bytes_of(const json::Value& facts) {
 
 std::vector<std::string> artefacts_of(const Component& component, const json::Value& facts) {
     if (component.kind != "duckdb") return {component.folder};
-    const std::string file = fmt::format("duckdb/{}.duckdb", component.name);
-    if (facts["wal_bytes"].natural() == 0) return {file};
-    return {file, file + ".wal"};
+    const std::string stem = "duckdb/" + component.name;
+    if (!facts["damaged"].is_null()) return {stem + ".damaged"};
+    std::vector<std::string> all{stem + ".duckdb"};
+    if (facts["wal_bytes"].natural() > 0) all.push_back(stem + ".duckdb.wal");
+    if (facts["states"]["moments"].natural() > 0) all.push_back(stem + ".states");
+    return all;
 }
 
 void forget(vault::Backup& backup, const Component& component) {
     if (component.kind != "duckdb") return backup.forget_path(component.folder);
-    for (const char* suffix : {".duckdb", ".duckdb.wal"})
+    for (const char* suffix : {".duckdb", ".duckdb.wal", ".states", ".damaged"})
         backup.forget_path(fmt::format("duckdb/{}{}", component.name, suffix));
+}
+
+// What no store opens any more is kept all the same; its facts say what is wrong.
+std::optional<Error> damage_of(const json::Value& facts) {
+    if (facts["damaged"].is_null()) return std::nullopt;
+    std::string what = facts["damaged"]["why"].text();
+    for (const json::Value& log : facts["damaged"]["logs"].items()) what += "; " + log["text"].text();
+    return Error{ErrorCode::corrupt, fmt::format("it is damaged, and was saved as it is: {}", what),
+                 facts["damaged"]["remedy"].text()};
 }
 
 // Files are worth keeping although some of them could not be read; the facts list those.
@@ -218,13 +230,14 @@ private:
         report.bytes = bytes_of(report.facts);
         report.artefacts = artefacts_of(component, report.facts);
         for (const std::string& path : report.artefacts) report.bytes_added += backup_.bytes_added_below(path);
-        report.error = unreadable_files(report.facts);
+        report.damaged = !report.facts["damaged"].is_null();
+        report.error = report.damaged ? damage_of(report.facts) : unreadable_files(report.facts);
         report.complete = !report.error;
         report.saved = true;
         const std::string how = report.facts["how"].text();
         say(component.name, report.complete ? fmt::format("done, {} in {:.1f} s{}{}", human_size(report.bytes),
                                                           report.seconds, how.empty() ? "" : ": ", how)
-                                            : "incomplete: " + report.error->message);
+                                            : fmt::format("{}: {}", report.status(), report.error->message));
         return report;
     }
 

@@ -31,12 +31,18 @@ struct StackOptions {
 struct ComponentReport {
     std::string name, kind;
     bool complete = false;
-    bool saved = false;    // complete, or files of which some could not be read
+    bool saved = false;    // complete, or files of which some could not be read, or damaged
+    bool damaged = false;    // saved as it is, and no good copy
     std::optional<Error> error;
     std::vector<std::string> artefacts;    // its files and folders in the snapshot
     double seconds = 0;
     std::uint64_t bytes = 0, bytes_added = 0;    // plain: of what it saved, and of that new to the repository
     json::Value facts;
+
+    /// As in the manifest.
+    std::string_view status() const {
+        return complete ? "complete" : damaged ? "damaged" : saved ? "incomplete" : "failed";
+    }
 };
 
 struct StackReport {

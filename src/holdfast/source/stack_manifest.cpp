@@ -11,11 +11,8 @@ json::Value make_manifest(const RunFacts& run, const StackReport& report) {
     for (const ComponentReport& component : report.components) {
         json::Value artefacts = json::Value::array();
         for (const std::string& path : component.artefacts) artefacts.push(path);
-        json::Value one = json::Value::object({{"name", component.name},
-                                               {"kind", component.kind},
-                                               {"status", component.complete ? "complete"
-                                                          : component.saved  ? "incomplete"
-                                                                             : "failed"}});
+        json::Value one = json::Value::object(
+            {{"name", component.name}, {"kind", component.kind}, {"status", std::string(component.status())}});
         if (component.error) {
             one.set("code", facts(component.error->code).name);
             one.set("why", component.error->message);
