@@ -12,7 +12,9 @@
 #include "holdfast/cli/pattern_files.hpp"
 #include "holdfast/cli/progress.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
+#include "holdfast/cli/time_argument.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/recovery/duckdb_moment.hpp"
 #include "holdfast/source/stack.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -220,6 +222,39 @@ Result<int> run_after_restore(const Session& session, const RestoreArguments& ar
     return restore_status(session, loaded.config);
 }
 
+// --time is about one component, and nothing but that.
+Status check_time(const RestoreArguments& arguments) {
+    if (arguments.time.empty()) return {};
+    HF_TRY([[maybe_unused]] const auto time, parse_time(arguments.time, "--time"));
+    if (!arguments.target.empty() || !arguments.keys.empty() || !arguments.tables.empty() ||
+        !arguments.schemas.empty() || !arguments.roles.empty())
+        return fail(ErrorCode::usage, "--time is about a whole DuckDB: it goes with --only and --replace alone",
+                    "leave the others out");
+    if (arguments.only.size() == 1) return {};
+    return fail(ErrorCode::usage, "--time is about one DuckDB: other stores come back as they were backed up",
+                "name it: --only trades --time \"2026-11-27 14:03:20\"");
+}
+
+const policy::DuckDbConfig* duckdb_named(const policy::Config& config, const std::string& word) {
+    const policy::DuckDbConfig* found = nullptr;
+    for (const policy::DuckDbConfig& one : config.duckdb) {
+        if (one.name == word) return &one;
+        if (word == "duckdb" && config.duckdb.size() == 1) found = &one;
+    }
+    return found;
+}
+
+Result<vault::SnapshotEntry> latest_of_moment(const RestoreArguments& arguments, const policy::Config& config,
+                                              const vault::Repository& repository) {
+    const policy::DuckDbConfig* one = duckdb_named(config, arguments.only.at(0));
+    if (one == nullptr)
+        return fail(ErrorCode::usage, fmt::format("--time is about a DuckDB, and '{}' is none", arguments.only.at(0)),
+                    "name a [[duckdb]] of holdfast.toml");
+    HF_TRY(const auto time, parse_time(arguments.time, "--time"));
+    return recovery::snapshot_of_duckdb_moment(
+        repository, {source::stack_path(config), source::change_path(config, one->name)}, one->name, *time);
+}
+
 Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (arguments.resume || arguments.undo || arguments.commit || arguments.status)
         return run_after_restore(session, arguments);
@@ -245,6 +280,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (!arguments.expiry.empty() && !arguments.target.empty())
         return fail(ErrorCode::usage, "--expiry is about a Redis that is restored: --target does not go with it",
                     "leave one of them out");
+    HF_DO(check_time(arguments));
     if (arguments.keys.empty() && !arguments.conflict.empty())
         return fail(ErrorCode::usage, "--conflict goes with --keys", "add --keys PATTERN");
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
@@ -276,8 +312,10 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
         filter.paths = {source::stack_path(loaded.config)};
     const bool is_latest = arguments.snapshot == "latest";
     HF_DO(repository->load_index());
-    HF_TRY(const auto entry, is_latest ? latest_of_stack(loaded.config, *repository, filter, arguments.only)
-                                       : repository->find_snapshot(arguments.snapshot));
+    HF_TRY(const auto entry, is_latest && !arguments.time.empty()
+                                 ? latest_of_moment(arguments, loaded.config, *repository)
+                             : is_latest ? latest_of_stack(loaded.config, *repository, filter, arguments.only)
+                                         : repository->find_snapshot(arguments.snapshot));
     HF_TRY(const TablesOf tables, choose_tables(arguments, loaded.config));
     if (tables.postgres) return restore_tables(session, arguments, loaded.config, tables.postgres, *repository, entry);
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
@@ -320,6 +358,8 @@ class RestoreCommand final : public Command {
                                                    roles with the passwords that they had
   holdfast restore latest --only redis --replace --expiry shifted
                                                    keys that expire live on for as long as they had left
+  holdfast restore latest --only trades --time "2026-11-27 14:03:20" --replace
+                                                   a DuckDB as it was between two backups, if its states were kept
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
   holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
   holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
@@ -374,6 +414,8 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
                        "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or "
                        "no key expires");
+        options.value("--time", arguments_.time, "TIME",
+                      "of one DuckDB: as it was then, between two backups: 2026-11-27, \"2026-11-27 14:03:20\"");
         options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},
                        "with --target: what happens to files that are there");
         options.flag("--delete", arguments_.delete_others,

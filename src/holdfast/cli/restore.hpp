@@ -11,7 +11,7 @@
 namespace holdfast::cli {
 
 struct RestoreArguments {
-    std::string snapshot, subfolder, target, overwrite, keys, conflict, expiry, database, partition;
+    std::string snapshot, subfolder, target, overwrite, keys, conflict, expiry, database, partition, time;
     std::vector<std::string> only, tables, schemas, roles, renames;    // the last four: of a database that runs
     vault::PathPatterns patterns;
     struct {

@@ -9,6 +9,7 @@
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
 #include "holdfast/cli/restore_report.hpp"
+#include "holdfast/cli/time_argument.hpp"
 #include "holdfast/cli/trade_desk.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -150,6 +151,7 @@ RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& ent
     run.replace = options.existing == recovery::WhenExisting::switch_over;
     if (options.tables) run.tables = *options.tables;
     run.expiry = options.expiry;
+    run.time = options.time;
     for (const ComponentPlan& component : plan.components) {
         recovery::RunPart& part = run.parts.emplace_back();
         part.name = component.name;
@@ -160,7 +162,7 @@ RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& ent
 
 bool is_same(const RestoreRun& left, const RestoreRun& right) {
     return left.snapshot == right.snapshot && left.replace == right.replace && left.tables == right.tables &&
-           left.expiry == right.expiry &&
+           left.expiry == right.expiry && left.time == right.time &&
            std::ranges::equal(left.parts, right.parts, {}, &recovery::RunPart::name, &recovery::RunPart::name);
 }
 
@@ -179,6 +181,9 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     options.existing = arguments.replace ? recovery::WhenExisting::switch_over : recovery::WhenExisting::refuse;
     if (tables) options.tables = &*tables;
     options.expiry = expiry_of(arguments);
+    if (!arguments.time.empty()) {
+        HF_TRY(options.time, parse_time(arguments.time, "--time"));
+    }
     const std::string stack = source::stack_name(config);
     HF_TRY(StackPlan plan, recovery::plan_stack(config, repository, entry, options));
     const bool usable = std::ranges::all_of(plan.components, &ComponentPlan::usable);

@@ -176,7 +176,7 @@ Result<std::vector<PlanStep>> plan_duckdb_back(const DuckDbBack& back, const Duc
     const std::uint64_t bytes = origin.file_bytes + origin.log_bytes;
     std::vector<PlanStep> steps;
     steps.push_back({fmt::format("restore {} beside {}, open it and {}", human_size(bytes), target,
-                                 origin.facts.is_null() ? "check it" : "compare it with the manifest"),
+                                 origin.facts["tables"].is_null() ? "check it" : "compare it with the manifest"),
                      bytes, false});
     if (place == DuckDbPlace::guarded)
         steps.push_back({fmt::format("finish the interrupted restore of {}", target), 0, false});
@@ -203,7 +203,7 @@ Result<json::Value> put_duckdb_back(const DuckDbBack& back, const DuckDbOrigin& 
     back.say(fmt::format("writing {} beside {}", human_size(bytes), target));
     HF_DO(origin.write(staged.path()));
 
-    const bool compares = !origin.facts.is_null();
+    const bool compares = !origin.facts["tables"].is_null();
     back.say(compares ? "opening and comparing it" : "opening and checking it");
     HF_TRY(db::DuckDbChecker checker,
            db::DuckDbChecker::start(staged.path(),

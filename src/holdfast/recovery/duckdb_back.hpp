@@ -13,7 +13,7 @@ struct DuckDbOrigin {
     std::uint64_t file_bytes = 0, log_bytes = 0;
     /// Makes `to`, and `to`.wal if log_bytes is not 0, durable.
     std::function<Status(const std::string& to)> write;
-    /// What must be found in it ("tables", "proof" …, docs/formats/manifest.md); null: only whether it is whole.
+    /// What must be found in it ("tables", "proof" …, docs/formats/manifest.md); without tables: only whether it is whole.
     json::Value facts{};
 };
 

@@ -199,6 +199,7 @@ Status GuidedRestore::restore_part(const vault::Repository& repository, const va
     options.existing = run_.replace ? WhenExisting::switch_over : WhenExisting::refuse;
     if (run_.tables) options.tables = &*run_.tables;
     options.expiry = run_.expiry;
+    options.time = run_.time;
     options.say = options_.say;
     options.will_replace = [&](const Replacement& one) -> Status {
         part.replaced.push_back(one);

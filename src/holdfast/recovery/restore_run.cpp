@@ -103,6 +103,9 @@ Result<RestoreRun> run_from(const json::Value& value) {
     }
     if (!value["expiry"].is_null() && !read_word(value["expiry"], k_expiries, run.expiry))
         return fail(ErrorCode::corrupt, "it treats expired keys in a way that is none");
+    if (!value["time"].is_null()) {
+        HF_TRY(run.time, parse_rfc3339(value["time"].text()));
+    }
     if (!read_word(value["state"], k_states, run.state) || !read_word(value["step"], k_steps, run.step))
         return fail(ErrorCode::corrupt, "it has a state or a step that is none");
     for (const json::Value& one : value["components"].items()) {
@@ -200,6 +203,7 @@ std::string encode(const RestoreRun& run) {
                                                  {"renames", std::move(renames)}}));
     }
     if (run.expiry != Expiry::as_now) value.set("expiry", k_expiries[static_cast<std::size_t>(run.expiry)]);
+    if (run.time) value.set("time", to_rfc3339(*run.time));
     if (run.trouble) value.set("trouble", error_value(*run.trouble));
     return json::dump(value, 2) + "\n";
 }

@@ -58,6 +58,7 @@ struct RestoreRun {
     bool replace = false;
     std::optional<TableChoice> tables;    // only these
     Expiry expiry = Expiry::as_now;
+    std::optional<Timestamp> time = {};    // DuckDB as it was then
     RunState state = RunState::running;
     RunStep step = RunStep::pause;
     std::vector<RunPart> parts;

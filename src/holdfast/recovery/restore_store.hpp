@@ -9,6 +9,7 @@
 //   threads    one restore is one thread
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ struct RestoreContext {
     const TableChoice* tables = nullptr;    // null: all; only of stores that can (ClickHouse)
     Expiry expiry = Expiry::as_now;
     WillReplace will_replace = {};    // told of each live thing before it is put aside; may be empty
+    std::optional<Timestamp> time = {};    // of a DuckDB: as it was then, and not as it was backed up
 
     Status replaces(const Replacement& one) const { return will_replace ? will_replace(one) : Status(); }
 };

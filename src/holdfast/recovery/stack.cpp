@@ -131,6 +131,17 @@ std::optional<Error> refusal(const Part& part, const vault::SnapshotEntry& snaps
             ErrorCode::incomplete,
             fmt::format("its backup failed in snapshot {}: {}", snapshot.id.brief(), (*part.entry)["why"].text()),
             "take an older snapshot for it"};
+    if ((*part.entry)["status"].text() == "damaged") {
+        const json::Value& damaged = (*part.entry)["facts"]["damaged"];
+        return Error{
+            ErrorCode::corrupt,
+            fmt::format("it was damaged when snapshot {} was made: {}", snapshot.id.brief(),
+                        (*part.entry)["why"].text()),
+            fmt::format("what there was lies in the snapshot as plain files: `holdfast restore {} --target FOLDER "
+                        "--include {}`",
+                        snapshot.id.brief(),
+                        damaged["files"].items().empty() ? part.folder : part.folder + "/" + part.name + ".damaged")};
+    }
     return std::nullopt;
 }
 
@@ -183,7 +194,8 @@ public:
                 [this, name = part.name](std::string_view sentence) { say(name, sentence); },
                 options_.tables,
                 options_.expiry,
-                options_.will_replace};
+                options_.will_replace,
+                options_.time};
     }
 
     void say(std::string_view component, std::string_view event) const {

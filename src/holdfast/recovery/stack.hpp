@@ -19,6 +19,7 @@ struct StackRestoreOptions {
     WhenExisting existing = WhenExisting::refuse;
     const TableChoice* tables = nullptr;    // with `only` naming one component that can
     Expiry expiry = Expiry::as_now;    // of Redis keys
+    std::optional<Timestamp> time = {};    // of DuckDB: as they were then
     std::function<void(std::string_view component, std::string_view event)> say;
     WillReplace will_replace = {};    // may be empty
 };
