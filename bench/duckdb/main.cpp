@@ -3,8 +3,9 @@
 //   hf-bench-duckdb [--rounds N] [--mib N] [--in FOLDER] [--latency SECONDS]
 //
 // Per round: cp + fsync; a state when nothing was committed; one after a commit of 100 rows; one after 1 % of the rows were
-// updated and checkpointed; a state written to a file of its own + fsync, opened and asked. Then the commits of a writer, with and
-// without a keeper that looks every 500 ms, in windows that alternate. Medians of wall and processor time; what counts are the ratios.
+// updated and checkpointed; a state written to a file of its own + fsync, opened and asked. The same database into two
+// vaults, out of kept states and read whole, first and after 1 %. Then the commits of a writer, with and without a keeper
+// that looks every 500 ms, in windows that alternate. Medians of wall and processor time; what counts are the ratios.
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -24,6 +25,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/process.hpp"
+#include "holdfast/source/capture.hpp"
 #include "holdfast/source/duckdb_keeper.hpp"
 
 using namespace holdfast;
@@ -205,6 +207,69 @@ void measure_states(const std::string& folder, int rounds, std::uint64_t mib) {
     print_line("a state to the first query", restored, copied);
 }
 
+// A backup out of kept states beside one that reads the file, each into a repository of its own.
+struct Vault {
+    explicit Vault(const std::string& folder) {
+        auto made =
+            vault::Repository::init(need(storage::open_backend(folder)), Secret("pw"), g_clock, {{1024, 8, 1}, {}});
+        repository = need(std::move(made));
+    }
+    void back_up(const policy::DuckDbConfig& config, const std::string& scratch, bool out_of_kept) {
+        need(repository->load_index(true));
+        auto backup = need(vault::Backup::start(*repository, {}));
+        source::CaptureContext context{*backup, g_clock, "duckdb", scratch};
+        if (out_of_kept)
+            context.earlier = [this]() -> std::optional<source::EarlierCopy> {
+                if (facts.is_null()) return std::nullopt;
+                return source::EarlierCopy{snapshot.snapshot.tree, facts};
+            };
+        facts = need(source::capture_duckdb(config, context));
+        need(backup->commit());
+        backup.reset();
+        snapshot = need(repository->find_snapshot("latest"));
+        if (out_of_kept != !facts["kept"].is_null()) fmt::print("(read otherwise: {})
+", facts["how"].text());
+    }
+    std::unique_ptr<vault::Repository> repository;
+    vault::SnapshotEntry snapshot;
+    json::Value facts;
+};
+
+void measure_backups(const std::string& folder, int rounds, std::uint64_t mib) {
+    const std::string file = folder + "/saved.duckdb", cp = folder + "/cp.duckdb";
+    const std::uint64_t rows = mib * 30500;
+    sql(file, fmt::format(
+                  "CREATE TABLE t AS SELECT i, hash(i) AS a, hash(i + 1) AS b, hash(i + 2) AS c, hash(i + 3) AS d FROM "
+                  "range({}) r(i); CHECKPOINT",
+                  rows));
+    Owner owner(file);
+    auto keeper = need(source::DuckDbKeeper::open(
+        {.path = file, .folder = source::duckdb_states_folder(file), .scratch = {}}, g_clock));
+    need(keeper->take());
+    need(keeper->verify(db::DuckDbCheck::Depth::count));
+    policy::DuckDbConfig config;
+    config.name = "saved";
+    config.path = file;
+    Vault kept(folder + "/vault-kept"), whole(folder + "/vault-whole");
+    Line copied, first_kept, first_whole, second_kept, second_whole;
+    first_whole.time([&] { whole.back_up(config, folder + "/scratch", false); });
+    first_kept.time([&] { kept.back_up(config, folder + "/scratch", true); });
+    for (int round = 0; round < rounds; ++round) {
+        const std::uint64_t at = (rows / 101) * static_cast<std::uint64_t>((round * 37) % 100);
+        owner.run(fmt::format("UPDATE t SET b = b + 1 WHERE i >= {} AND i < {}; CHECKPOINT", at, at + rows / 100));
+        need(keeper->take());    // what it costs is measured above
+        copied.time([&] { copy(file, cp); });
+        second_whole.time([&] { whole.back_up(config, folder + "/scratch", false); });
+        second_kept.time([&] { kept.back_up(config, folder + "/scratch", true); });
+    }
+    fmt::print("backups of it into the vault
+");
+    print_line("first backup, read and checked whole", first_whole, copied);
+    print_line("first backup, out of kept states", first_kept, copied);
+    print_line("1 % later, read and checked whole", second_whole, copied);
+    print_line("1 % later, out of kept states", second_kept, copied);
+}
+
 void measure_latency(const std::string& folder, int seconds_in_all) {
     const std::string file = folder + "/busy.duckdb";
     sql(file, "CREATE TABLE t AS SELECT i, hash(i) AS a, hash(i + 1) AS b FROM range(4000000) r(i); CHECKPOINT");
@@ -267,6 +332,8 @@ int main(int count, char** words) {
     const auto folder = need(os::TempFolder::create("hf-bench-duckdb-", options["--in"]));
     measure_states(folder.path(), std::max(std::atoi(options["--rounds"].c_str()), 1),
                    static_cast<std::uint64_t>(std::max(std::atoi(options["--mib"].c_str()), 1)));
+    measure_backups(folder.path(), std::max(std::atoi(options["--rounds"].c_str()), 1),
+                    static_cast<std::uint64_t>(std::max(std::atoi(options["--mib"].c_str()), 1)));
     if (const int latency = std::atoi(options["--latency"].c_str()); latency > 0)
         measure_latency(folder.path(), latency);
     return 0;

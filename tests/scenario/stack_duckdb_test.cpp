@@ -131,5 +131,105 @@ TEST_F(DuckDbStory, ADamagedLogIsRepairedAndWhatIsLostIsSaid) {
     EXPECT_EQ(duckdb({"repair", "trades"}).exit, 0);
 }
 
+class DuckDbVaultStory : public DuckDbStory {
+protected:
+    void SetUp() override {
+        make_repository();
+        write(at("holdfast.toml"), "stack = \"desk\"\nscratch_folder = \"" + at("scratch") + "\"\nstate_folder = \"" +
+                                       at("state") + "\"\n[[duckdb]]\npath = \"" + file() +
+                                       "\"\nkeep_every_milliseconds = 100\n");
+    }
+    Answer configured(std::vector<std::string> arguments) const {
+        return holdfast(std::move(arguments), {{"HOLDFAST_CONFIG", at("holdfast.toml")}});
+    }
+    json::Value saved() const { return configured({"backup", "--json"}).json()["components"].items().at(0); }
+};
+
+// DD-02, DD-03, DD-08: the vault brings back what was between two of its backups.
+TEST_F(DuckDbVaultStory, AMomentBetweenTwoBackupsComesOutOfTheVault) {
+    auto writer = DuckDbWriter::start(file(), DuckDbWriter::Load::mixed, {"checkpoint_threshold=1MB"});
+    ASSERT_TRUE(writer) << writer.error().message;
+    Watching watch(command({"duckdb", "watch", "--json", "--each", "--config", at("holdfast.toml")}));
+    ASSERT_EQ(watch.next("verified")["event"].text(), "verified");
+    const json::Value first = saved();
+    EXPECT_EQ(first["status"].text(), "complete");
+    for (int i = 0; i < 4; ++i) watch.next("kept");
+    const auto before = writer->acknowledged();
+    const Timestamp seen = os::SystemClock().now();
+    json::Value moment = watch.next("kept");
+    while (moment["event"].text() == "kept" && parse_rfc3339(moment["time"].text()).value() <= seen)
+        moment = watch.next("kept");
+    for (int i = 0; i < 4; ++i) watch.next("kept");
+    const json::Value second = saved();
+    ASSERT_GT(second["facts"]["states"]["moments"].natural(), 5u) << json::dump(second["facts"]);
+    writer->kill();
+    EXPECT_EQ(watch.stop().code, 0);
+    const auto last = check_writer_copy(file());
+    ASSERT_TRUE(last) << last.error().message;
+    ASSERT_TRUE(os::remove_tree(at(".holdfast")));    // the disk of the keeper is lost
+    ASSERT_EQ(configured({"check", "--read-data"}).exit, 0);
+
+    const std::vector<std::string> back{"restore", "latest", "--only", "trades", "--time", moment["time"].text()};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), back.begin(), back.end());
+        return configured(more);
+    };
+    const Answer plan = with({"--replace", "--dry-run"});
+    EXPECT_EQ(plan.exit, 0) << plan.errors;
+    EXPECT_THAT(plan.output, HasSubstr("as of " + moment["time"].text() + " (state " + moment["state"].text()));
+    const Answer restored = with({"--replace", "--yes"});
+    ASSERT_EQ(restored.exit, 0) << restored.errors;
+    const auto then = check_writer_copy(file());
+    ASSERT_TRUE(then) << then.error().message;
+    for (const auto& [lane, sequence] : before) EXPECT_GE(then->at(lane), sequence);
+    EXPECT_LT(then->at(0), last->at(0));
+
+    EXPECT_EQ(configured({"restore", "latest", "--time", moment["time"].text(), "--yes"}).exit, 2);    // of everything?
+    const Answer too_late = configured({"restore", "latest", "--only", "trades", "--time", "2999-01-01", "--dry-run"});
+    EXPECT_EQ(too_late.exit, 1);
+    EXPECT_THAT(too_late.errors, HasSubstr("the newest moment of trades in the vault is"));
+}
+
+// HA-08, MT-18: a damaged database is saved as it is, and is no copy.
+TEST_F(DuckDbVaultStory, ADamagedDatabaseIsSavedAsideAndTold) {
+    auto writer = DuckDbWriter::start(file(), DuckDbWriter::Load::mixed, {"checkpoint_threshold=1GB"});
+    ASSERT_TRUE(writer);
+    writer->kill();
+    EXPECT_EQ(saved()["status"].text(), "complete");
+    const auto good = check_writer_copy(file());
+    ASSERT_TRUE(good);
+    Bytes log = os::read_file(file() + ".wal").value();
+    ASSERT_GT(log.size(), 8000u);
+    log[8000] ^= std::byte{8};
+    ASSERT_TRUE(os::write_file(file() + ".wal", log));
+
+    const Answer told = configured({"backup"});
+    EXPECT_EQ(told.exit, 3);
+    EXPECT_THAT(told.output, HasSubstr("damaged"));
+    EXPECT_THAT(told.errors, HasSubstr("in main.transfers"));    // what cannot be read
+    EXPECT_THAT(told.errors, HasSubstr("holdfast duckdb repair"));
+    EXPECT_EQ(saved()["status"].text(), "damaged");
+    const Answer status = configured({"status"});
+    EXPECT_EQ(status.exit, 3);
+    EXPECT_THAT(status.output, HasSubstr("it is damaged"));
+    const Answer doctor = configured({"doctor"});
+    EXPECT_NE(doctor.exit, 0);
+    EXPECT_THAT(doctor.output + doctor.errors, HasSubstr("holdfast duckdb repair trades --replace"));
+
+    const Answer refused = configured({"restore", "latest", "--only", "trades", "--replace", "--yes"});
+    EXPECT_EQ(refused.exit, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("it was damaged when snapshot"));
+    EXPECT_THAT(refused.errors, HasSubstr("the newest whole copy is in snapshot"));
+    EXPECT_TRUE(os::read_file(file() + ".wal").value() == log);    // nothing was touched
+    ASSERT_EQ(configured({"restore", "latest", "--target", at("back")}).exit, 0);
+    EXPECT_TRUE(os::read_file(at("back/duckdb/trades.damaged/trades.duckdb.wal")).value() == log);
+    EXPECT_FALSE(os::exists(at("back/duckdb/trades.duckdb")));
+
+    const std::string whole =
+        configured({"status", "--json"}).json()["components"].items().at(0)["newest_whole"]["snapshot"].text();
+    ASSERT_EQ(configured({"restore", whole, "--only", "trades", "--replace", "--yes"}).exit, 0);
+    EXPECT_EQ(check_writer_copy(file()).value(), good.value());
+}
+
 }    // namespace
 }    // namespace holdfast::scenario

@@ -253,7 +253,8 @@ Result<json::Value> capture_duckdb(const policy::DuckDbConfig& config, CaptureCo
             return take_damaged(config, context, file, facts.error());
     }
     if (!facts) return facts;
-    if (auto states = kept.add_states(since, std::nullopt)) facts->set("states", *std::move(states));
+    if (context.earlier)
+        if (auto states = kept.add_states(since, std::nullopt)) facts->set("states", *std::move(states));
     if (!kept.why().empty()) facts->set("how", "read whole: " + kept.why());
     return with_state(*std::move(facts));
 }
