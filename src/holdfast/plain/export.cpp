@@ -365,7 +365,7 @@ Result<ExportReport> export_snapshot(const vault::Repository& repository, const 
             }
             if (status != "complete")
                 report.missing.push_back({name, kind, entry["why"].text("part of it could not be read"), false});
-            if (status == "failed") continue;
+            if (status == "failed" || status == "damaged") continue;    // nothing of it, or no copy of it
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped before " + name);
             if (options.say) options.say(name, "exporting");
             const auto same = std::ranges::count_if(manifest["components"].items(),

@@ -1,6 +1,7 @@
-// Any bytes as the end of a file of kept blocks, and as a frame. The checksums are made to hold, so that what is behind them is reached.
+// Any bytes as the end of a file of kept blocks, as a frame, and as names of blobs. The checksums are made to hold, so that what is behind them is reached.
 
 #include "holdfast/base/xxh64.hpp"
+#include "holdfast/source/duckdb_blob_ids.hpp"
 #include "holdfast/source/duckdb_generation.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -8,6 +9,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Bytes bytes = to_bytes({reinterpret_cast<const char*>(data), size});
     if (const auto frame = source::parse_frame(bytes); frame)
         HF_ASSERT(source::encode_frame(*frame).size() == source::k_log_frame_size);
+    if (bytes.size() >= 24) {
+        Bytes names = bytes;
+        std::copy_n(as_bytes("HFDUCKI1").data(), 8, names.data());
+        store_le(names.data() + 8, std::uint64_t((names.size() - 24) / 48));
+        store_le(names.data() + names.size() - 8, xxh64(ByteView(names).first(names.size() - 8)));
+        (void)source::parse_blob_ids(names);
+        (void)source::parse_blob_ids(bytes);
+    }
     if (bytes.size() < source::k_generation_trailer_size) return 0;
     const std::size_t map_size = bytes.size() - source::k_generation_trailer_size;
     std::byte* trailer = bytes.data() + map_size;

@@ -25,7 +25,6 @@ constexpr std::size_t k_overlap = 4096;    // of DuckDB's log, compared before i
 constexpr std::uint64_t k_tail_max = std::uint64_t(64) << 20;
 constexpr std::string_view k_unfinished = "-tmp";
 constexpr std::string_view k_refused_again = "again ";    // also after every block was stored anew
-constexpr Duration k_file_times_are_coarse = 20ms;    // a tick of the kernel, 10 ms at most
 constexpr unsigned k_lock_tries = 20;    // a backup looks for 0.1 ms whether it is held
 
 Result<os::Fd> lock_folder(const std::string& folder) {
@@ -254,15 +253,18 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::append(Timestamp at, const std::vector
     return Taken{.kind = Taken::Kind::log, .state = newest_state_, .bytes = bytes.size()};
 }
 
-// Any later write then gives the file another time than it has now.
+// Any later write then gives the file another time than it has now. Files get the time of the kernel's last tick.
 void DuckDbKeeper::note_identity(const struct stat& opened) {
+    timespec tick{0, 10'000'000};
+    (void)::clock_getres(CLOCK_REALTIME_COARSE, &tick);
+    const Duration coarse = 2 * Duration(tick.tv_nsec);
     next_.seen = FileIdentity::of(opened);
     const auto age = [&] {
         return Duration(clock_.now().nanoseconds - std::max(next_.seen->modified, next_.seen->changed));
     };
-    if (const Duration now = age(); now >= Duration::zero() && now < k_file_times_are_coarse)
-        clock_.sleep(k_file_times_are_coarse - now);
-    if (age() < k_file_times_are_coarse) next_.seen.reset();    // the clock was set back
+    if (const Duration now = age(); now >= Duration::zero() && now < coarse)
+        clock_.sleep(coarse - now);
+    if (age() < coarse) next_.seen.reset();    // the clock was set back
 }
 
 // Every block is read; stored are those that no kept file has.
