@@ -19,6 +19,8 @@ struct Given {
 };
 Given g_given;
 
+std::vector<std::string> g_declared;    // the commands whose options the parser was told
+
 class Probe final : public Command {
 public:
     explicit Probe(const char* name) : name_(name) { g_given = {}; }
@@ -26,6 +28,7 @@ public:
     std::string_view help() const override { return "a probe"; }
     std::string_view examples() const override { return "Examples\n"; }
     void declare(Options& options) override {
+        g_declared.emplace_back(name_);
         options.argument("SNAPSHOT", g_given.snapshot, Options::Need::required, "ID");
         options.arguments("PATH", g_given.paths, Options::Need::optional, "paths");
         options.flag("-f,--force", g_given.force, "force");
@@ -47,6 +50,7 @@ Result<Invocation> probe(std::vector<std::string> arguments) {
     commands.push_back(std::make_unique<Probe>("check"));
     commands.push_back(std::make_unique<Probe>("group of"));
     g_given = {};
+    g_declared.clear();
     return parse_arguments(std::move(arguments), std::move(commands), json);
 }
 
@@ -96,6 +100,16 @@ TEST(Arguments, ACommandOfAGroupHasTwoWords) {
     EXPECT_EQ(probe({"group", "of", "latest", "--tga=x"}).error().message,
               "unknown option '--tga'; did you mean '--tag'?");
     EXPECT_EQ(probe({"group", "of", "--help"})->text, probe({"help", "group", "of"})->text);
+}
+
+// All options of all commands are a megabyte.
+TEST(Arguments, OnlyCommandsThatAreNamedDeclareTheirOptions) {
+    ASSERT_TRUE(probe({"--quiet", "group", "of", "1a2b"}));
+    EXPECT_THAT(g_declared, ElementsAre("group of"));
+    ASSERT_TRUE(probe({"check", "of"}));    // a word that could have been a command
+    EXPECT_EQ(g_given.snapshot, "of");
+    ASSERT_TRUE(probe({"completion", "bash"}));
+    EXPECT_THAT(g_declared, ElementsAre("check", "group of"));
 }
 
 TEST(Arguments, AValueOutsideItsRangeIsAUsageError) {
