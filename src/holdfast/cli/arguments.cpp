@@ -116,9 +116,7 @@ struct Tree {
 
     // Whether the parser may come to the command, so that it needs its options. All options of all commands would be a
     // megabyte and half the start of a short command.
-    bool is_mentioned(const std::string& name) const {
-        return words.contains(name) || words.contains("completion");
-    }
+    bool is_mentioned(const std::string& name) const { return words.contains(name) || words.contains("completion"); }
 
     CLI::App& group(const std::string& name) {
         const auto [at, is_new] = groups.try_emplace(name);

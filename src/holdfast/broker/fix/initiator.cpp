@@ -1,15 +1,13 @@
+// All of libholdfast_fix.so, which fix_library.cpp loads.
+
 #include <quickfix/SocketInitiator.h>
 
 #include "holdfast/broker/fix/session.hpp"
 
-namespace holdfast {
-namespace fix {
+namespace fix = holdfast::fix;
 
-Wire::~Wire() = default;
-
-std::unique_ptr<Wire> open_initiator(const Settings& settings, Events events, std::string& error) {
-    return open_wire<FIX::SocketInitiator>(settings, std::move(events), error);
+extern "C" __attribute__((visibility("default"))) fix::Wire* hf_fix_open_initiator(const fix::Settings& settings,
+                                                                                   fix::Events& events,
+                                                                                   std::string& error) {
+    return fix::open_wire<FIX::SocketInitiator>(settings, std::move(events), error).release();
 }
-
-}    // namespace fix
-}    // namespace holdfast

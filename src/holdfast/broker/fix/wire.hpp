@@ -68,7 +68,7 @@ struct Events {
 
 class Wire {
 public:
-    virtual ~Wire();
+    virtual ~Wire() = default;
     virtual bool send(const Message& message) = 0;
     /// A message of ours, by its number; false: not known (any more).
     virtual bool sent(int sequence, Message& message) = 0;

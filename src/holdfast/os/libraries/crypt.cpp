@@ -1,0 +1,4 @@
+#include "holdfast/os/lazy_library.hpp"
+
+HF_LAZY(crypt_gensalt_rn);
+HF_LAZY(crypt_r);
