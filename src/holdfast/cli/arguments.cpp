@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/completion.hpp"
@@ -98,7 +97,6 @@ struct Tree {
     std::map<std::string, CLI::App*> groups;
     std::string completion_shell;
     std::vector<std::string> help_topic;
-    const std::set<std::string> words;    // of the command line
     CLI::App app{
         "Backs up and restores Redis, PostgreSQL, DuckDB, ClickHouse, configuration and logs: one encrypted,\n"
         "deduplicated vault that restic can read, too.",
@@ -107,16 +105,11 @@ struct Tree {
 
     CLI::App& add(CLI::App& above, const std::string& name, std::string_view help, std::string_view footer) {
         CLI::App& sub = *above.add_subcommand(name, std::string(help));
-        if (!is_mentioned(name)) return sub;
         sub.allow_extras();    // so that we can say more than "not expected"
         sub.footer(std::string(footer));
         add_globals(sub, invocation.global);
         return sub;
     }
-
-    // Whether the parser may come to the command, so that it needs its options. All options of all commands would be a
-    // megabyte and half the start of a short command.
-    bool is_mentioned(const std::string& name) const { return words.contains(name) || words.contains("completion"); }
 
     CLI::App& group(const std::string& name) {
         const auto [at, is_new] = groups.try_emplace(name);
@@ -127,8 +120,7 @@ struct Tree {
         return *at->second;
     }
 
-    Tree(std::vector<std::unique_ptr<Command>> all, const std::vector<std::string>& arguments)
-        : commands(std::move(all)), words(arguments.begin(), arguments.end()) {
+    explicit Tree(std::vector<std::unique_ptr<Command>> all) : commands(std::move(all)) {
         app.allow_extras();
         app.require_subcommand(0, 1);
         app.footer(std::string(general_footer()));
@@ -143,10 +135,8 @@ struct Tree {
             const std::size_t space = name.find(' ');
             CLI::App& above = space == std::string::npos ? app : group(name.substr(0, space));
             CLI::App& sub = add(above, name.substr(space + 1), command.help(), command.examples());
-            if (is_mentioned(sub.get_name())) {
-                ParsedOptions options(sub);
-                command.declare(options);
-            }
+            ParsedOptions options(sub);
+            command.declare(options);
             command_of[&sub] = i;
         }
 
@@ -251,7 +241,7 @@ std::vector<std::string> leftovers(const CLI::App& app) {
 std::string version_text() { return fmt::format("holdfast {} (repository format: restic 2)\n", HF_VERSION); }
 
 Result<std::string> help_text(Tree& tree) {
-    if (tree.help_topic.empty()) return Tree(all_commands(), {}).app.help();    // one that has parsed nothing
+    if (tree.help_topic.empty()) return Tree(all_commands()).app.help();    // one that has parsed nothing
     if (tree.help_topic == std::vector<std::string>{"environment"}) return std::string(environment_help());
     CLI::App* at = &tree.app;
     std::string before = "holdfast";
@@ -306,7 +296,7 @@ Result<Invocation> finish(Tree& tree) {
 Result<Invocation> parse_arguments(std::vector<std::string> arguments, std::vector<std::unique_ptr<Command>> commands,
                                    bool& json) {
     json = std::ranges::find(arguments, "--json") != arguments.end();
-    Tree tree(std::move(commands), arguments);
+    Tree tree(std::move(commands));
     std::ranges::reverse(arguments);    // CLI11 takes them from the back
     // CLI11 throws, for help as well; its exceptions end here.
     try {
@@ -320,6 +310,14 @@ Result<Invocation> parse_arguments(std::vector<std::string> arguments, std::vect
         while (message.ends_with('\n') || message.ends_with('.')) message.pop_back();
         return fail(ErrorCode::usage, std::move(message), "`holdfast help` explains the commands and their options");
     }
+}
+
+Result<Invocation> parse_arguments(std::vector<std::string> arguments, bool& json) {
+    auto invocation = parse_arguments(arguments, commands_named(arguments), json);
+    if (invocation && (invocation->command || invocation->internal || invocation->text == version_text()))
+        return invocation;
+    // Help, completion, and what to say about a word that is wrong.
+    return parse_arguments(std::move(arguments), all_commands(), json);
 }
 
 }    // namespace holdfast::cli

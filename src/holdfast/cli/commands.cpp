@@ -1,55 +1,83 @@
 #include "holdfast/cli/commands.hpp"
 
+#include <algorithm>
+
 namespace holdfast::cli {
+namespace {
+
+// By the first word of a name, so that one command can be made without the others.
+struct Entry {
+    std::string_view word;
+    std::unique_ptr<Command> (*one)() = nullptr;
+    std::vector<std::unique_ptr<Command>> (*several)() = nullptr;
+
+    void make(std::vector<std::unique_ptr<Command>>& to) const {
+        if (one) return to.push_back(one());
+        for (auto& command : several()) to.push_back(std::move(command));
+    }
+};
+
+constexpr Entry k_commands[] = {
+    {"init", init_command},
+    {"backup", backup_command},
+    {"watch", watch_command},
+    {"snapshots", snapshots_command},
+    {"ls", ls_command},
+    {"restore", restore_command},
+    {"mount", mount_command},
+    {"export", export_command},
+    {"validate", validate_command},
+    {"import", import_command},
+    {"check", check_command},
+    {"serve", serve_command},
+    {"heal", heal_command},
+    {"status", status_command},
+    {"doctor", doctor_command},
+    {"trade", nullptr, trade_commands},
+    {"trade", trade_reconcile_command},
+    {"trade", trade_exposure_command},
+    {"mirror", nullptr, mirror_commands},
+    {"parity", nullptr, parity_commands},
+    {"forget", forget_command},
+    {"prune", prune_command},
+    {"tag", tag_command},
+    {"rewrite", rewrite_command},
+    {"diff", diff_command},
+    {"stats", stats_command},
+    {"find", find_command},
+    {"dump", dump_command},
+    {"cat", cat_command},
+    {"list", list_command},
+    {"unlock", unlock_command},
+    {"key", key_list_command},
+    {"key", key_add_command},
+    {"key", key_passwd_command},
+    {"key", key_remove_command},
+    {"key", key_store_command},
+    {"journal", nullptr, journal_commands},
+    {"config", nullptr, config_commands},
+    {"duckdb", nullptr, duckdb_commands},
+    {"copy", copy_command},
+    {"rekey", rekey_command},
+    {"repair", repair_index_command},
+    {"repair", repair_packs_command},
+    {"repair", repair_snapshots_command},
+    {"recover", recover_command},
+};
+
+}    // namespace
 
 std::vector<std::unique_ptr<Command>> all_commands() {
     std::vector<std::unique_ptr<Command>> all;
-    all.push_back(init_command());
-    all.push_back(backup_command());
-    all.push_back(watch_command());
-    all.push_back(snapshots_command());
-    all.push_back(ls_command());
-    all.push_back(restore_command());
-    all.push_back(mount_command());
-    all.push_back(export_command());
-    all.push_back(validate_command());
-    all.push_back(import_command());
-    all.push_back(check_command());
-    all.push_back(serve_command());
-    all.push_back(heal_command());
-    all.push_back(status_command());
-    all.push_back(doctor_command());
-    for (auto& command : trade_commands()) all.push_back(std::move(command));
-    all.push_back(trade_reconcile_command());
-    all.push_back(trade_exposure_command());
-    for (auto& command : mirror_commands()) all.push_back(std::move(command));
-    for (auto& command : parity_commands()) all.push_back(std::move(command));
-    all.push_back(forget_command());
-    all.push_back(prune_command());
-    all.push_back(tag_command());
-    all.push_back(rewrite_command());
-    all.push_back(diff_command());
-    all.push_back(stats_command());
-    all.push_back(find_command());
-    all.push_back(dump_command());
-    all.push_back(cat_command());
-    all.push_back(list_command());
-    all.push_back(unlock_command());
-    all.push_back(key_list_command());
-    all.push_back(key_add_command());
-    all.push_back(key_passwd_command());
-    all.push_back(key_remove_command());
-    all.push_back(key_store_command());
-    for (auto& command : journal_commands()) all.push_back(std::move(command));
-    for (auto& command : config_commands()) all.push_back(std::move(command));
-    for (auto& command : duckdb_commands()) all.push_back(std::move(command));
-    all.push_back(copy_command());
-    all.push_back(rekey_command());
-    all.push_back(repair_index_command());
-    all.push_back(repair_packs_command());
-    all.push_back(repair_snapshots_command());
-    all.push_back(recover_command());
+    for (const Entry& entry : k_commands) entry.make(all);
     return all;
+}
+
+std::vector<std::unique_ptr<Command>> commands_named(const std::vector<std::string>& words) {
+    std::vector<std::unique_ptr<Command>> named;
+    for (const Entry& entry : k_commands)
+        if (std::ranges::find(words, entry.word) != words.end()) entry.make(named);
+    return named;
 }
 
 std::string_view group_help(std::string_view group) {

@@ -56,6 +56,8 @@ std::unique_ptr<Command> repair_snapshots_command();
 std::unique_ptr<Command> recover_command();
 
 std::vector<std::unique_ptr<Command>> all_commands();
+/// Those of them whose name begins with one of the words.
+std::vector<std::unique_ptr<Command>> commands_named(const std::vector<std::string>& words);
 /// What a group of commands is about, for "key" of "key add"; empty if there is no such group.
 std::string_view group_help(std::string_view group);
 

@@ -34,7 +34,7 @@ Result<int> dispatch(Invocation& invocation, Clock& clock) {
 
 int run(std::vector<std::string> arguments, Clock& clock) {
     bool json = false;
-    Result<Invocation> invocation = parse_arguments(std::move(arguments), all_commands(), json);
+    Result<Invocation> invocation = parse_arguments(std::move(arguments), json);
     if (!invocation) return report_error(invocation.error(), json);
     set_up_log(invocation->global, clock);
     const Result<int> status = dispatch(*invocation, clock);
