@@ -177,6 +177,7 @@ Status Repository::load_index(bool reload) {
             return fail(std::move(error));
         }
         HF_TRY(const auto packs, format::decode_index(as_text(*json), "index " + id.brief()));
+        Bytes().swap(*json);    // megabytes, before the table grows
         for (const format::IndexPack& pack : packs) state_->index.add(pack);
         const std::scoped_lock lock(state_->index_files_mutex);
         state_->index_files.insert(id);
@@ -209,7 +210,7 @@ auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Us
         if (plain) {
             auto used = use(*plain);
             // The tree of a folder with huge files is megabytes, and comes once.
-            if (type == format::BlobType::tree) opener->shrink(1u << 20);
+            if (type == format::BlobType::tree) opener->shrink(256u << 10);
             return used;
         }
         error = std::move(plain).error().within("pack " + place.pack.brief());
