@@ -17,6 +17,8 @@ using storage::FileKind;
 using storage::FileName;
 
 constexpr unsigned k_index_threads_max = 4;
+// A tree that is longer comes once, and its buffers are not kept: it is that of a folder with huge files.
+constexpr std::size_t k_long = 256u << 10;
 
 format::Polynomial random_polynomial() {
     for (;;) {
@@ -208,9 +210,10 @@ auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Us
         auto read = state.backend->read_at({FileKind::pack, place.pack}, place.blob.offset, envelope);
         auto plain = read ? opener->open(envelope, place.blob) : Result<ByteView>(fail(std::move(read).error()));
         if (plain) {
+            if (type == format::BlobType::tree && place.blob.uncompressed_length > k_long)
+                Bytes().swap(envelope);    // the content lies elsewhere
             auto used = use(*plain);
-            // The tree of a folder with huge files is megabytes, and comes once.
-            if (type == format::BlobType::tree) opener->shrink(256u << 10);
+            if (type == format::BlobType::tree) opener->shrink(k_long);
             return used;
         }
         error = std::move(plain).error().within("pack " + place.pack.brief());
