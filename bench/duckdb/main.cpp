@@ -227,8 +227,7 @@ struct Vault {
         need(backup->commit());
         backup.reset();
         snapshot = need(repository->find_snapshot("latest"));
-        if (out_of_kept != !facts["kept"].is_null()) fmt::print("(read otherwise: {})
-", facts["how"].text());
+        if (out_of_kept != !facts["kept"].is_null()) fmt::print("(read otherwise: {})\n", facts["how"].text());
     }
     std::unique_ptr<vault::Repository> repository;
     vault::SnapshotEntry snapshot;
@@ -262,8 +261,7 @@ void measure_backups(const std::string& folder, int rounds, std::uint64_t mib) {
         second_whole.time([&] { whole.back_up(config, folder + "/scratch", false); });
         second_kept.time([&] { kept.back_up(config, folder + "/scratch", true); });
     }
-    fmt::print("backups of it into the vault
-");
+    fmt::print("backups of it into the vault\n");
     print_line("first backup, read and checked whole", first_whole, copied);
     print_line("first backup, out of kept states", first_kept, copied);
     print_line("1 % later, read and checked whole", second_whole, copied);

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <set>
+#include <thread>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/base/xxh64.hpp"
@@ -22,6 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr unsigned k_tries_max = 30;
 constexpr std::size_t k_overlap = 4096;    // of DuckDB's log, compared before its new end is believed
+constexpr std::size_t k_share = 16;    // blocks that a thread takes at a time
 constexpr std::uint64_t k_tail_max = std::uint64_t(64) << 20;
 constexpr std::string_view k_unfinished = "-tmp";
 constexpr std::string_view k_refused_again = "again ";    // also after every block was stored anew
@@ -262,9 +265,32 @@ void DuckDbKeeper::note_identity(const struct stat& opened) {
     const auto age = [&] {
         return Duration(clock_.now().nanoseconds - std::max(next_.seen->modified, next_.seen->changed));
     };
-    if (const Duration now = age(); now >= Duration::zero() && now < coarse)
-        clock_.sleep(coarse - now);
+    if (const Duration now = age(); now >= Duration::zero() && now < coarse) clock_.sleep(coarse - now);
     if (age() < coarse) next_.seen.reset();    // the clock was set back
+}
+
+// Blocks that are what the newest generation has. Half of the time goes into copying out of the page cache, so that two threads take little
+// more than half of it.
+std::vector<char> DuckDbKeeper::find_same(int file) const {
+    std::vector<char> same(next_.blocks.size());
+    const std::size_t known =
+        current_.block_size == next_.block_size ? std::min(current_.blocks.size(), same.size()) : 0;
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&] {
+        Bytes buffer(next_.block_size);
+        for (std::size_t from; (from = next.fetch_add(k_share)) < known && !os::stop_requested();)
+            for (std::size_t i = from; i < std::min(known, from + k_share); ++i) {
+                const ByteSpan room = ByteSpan(buffer).first(next_.block_bytes(i));
+                if (current_.block_bytes(i) != room.size()) continue;
+                const auto got = os::pread_full(file, room, next_.block_begin(i));
+                same[i] = got && *got == room.size() && xxh64(room) == current_.blocks[i].hash;
+            }
+    };
+    std::jthread second;
+    if (known > 4 * k_share) second = std::jthread(work);
+    work();
+    if (second.joinable()) second.join();
+    return same;
 }
 
 // Every block is read; stored are those that no kept file has.
@@ -277,23 +303,22 @@ Result<bool> DuckDbKeeper::store_blocks(int file, const DuckDbHeaderBytes& start
     next_.file_bytes = size;
     next_.blocks.resize(KeptGeneration::block_count(size, next_.block_size));
     buffer_.resize(next_.block_size);
-    const bool same_shape = current_.block_size == next_.block_size;
     std::size_t moved = 0;    // known blocks that were stored again so that an old file can go
     const std::size_t moved_max = next_.blocks.size() / 16 + 1;
+    const auto stays = [&](std::size_t i) {
+        if (is_retiring(current_.blocks[i].generation) && ++moved <= moved_max) return false;
+        next_.blocks[i] = current_.blocks[i];
+        return true;
+    };
+    const std::vector<char> same = find_same(file);
     for (std::size_t i = 0; i < next_.blocks.size(); ++i) {
         if (i % 64 == 0 && os::stop_requested())
             return fail(ErrorCode::cancelled, "stopped while reading " + options_.path);
+        if (same[i] && stays(i)) continue;
         const ByteSpan room = ByteSpan(buffer_).first(next_.block_bytes(i));
         HF_TRY(const std::size_t got, os::pread_full(file, room, next_.block_begin(i)));
         if (got != room.size()) return false;
         const std::uint64_t hash = xxh64(room);
-        if (same_shape && i < current_.blocks.size() && current_.blocks[i].hash == hash &&
-            current_.block_bytes(i) == room.size()) {
-            if (!is_retiring(current_.blocks[i].generation) || ++moved > moved_max) {
-                next_.blocks[i] = current_.blocks[i];
-                continue;
-            }
-        }
         auto place = stored_by_place_.find(static_cast<std::uint64_t>(i));
         if (place == stored_by_place_.end() || stored_hashes_[place->second] != hash) {
             const auto index = static_cast<std::uint32_t>(stored_hashes_.size());

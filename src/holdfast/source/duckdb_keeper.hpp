@@ -70,6 +70,7 @@ private:
     Result<std::optional<Taken>> take_log(Timestamp at);
     Result<Taken> take_blocks(Timestamp at);
     void note_identity(const struct stat& opened);
+    std::vector<char> find_same(int file) const;
     Result<bool> store_blocks(int file, const DuckDbHeaderBytes& start, std::uint64_t size);
     Result<Taken> append(Timestamp at, const std::vector<ByteView>& pieces, std::uint64_t commits);
     void remember_end(const LiveDuckDb::Log& log);

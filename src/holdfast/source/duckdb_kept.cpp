@@ -85,10 +85,20 @@ std::optional<json::Value> KeptDuckDb::fresh_verification() {
         if (!text) continue;
         auto said = json::parse(*text, "");
         if (!said) break;
-        const auto at = parse_rfc3339((*said)["at"].text());
+        // When the first commit came that it does not know. An idle database needs no second look.
+        const auto own = read_frames(generation_file(folder_, *number, ".log"));
+        if (!own) break;
+        std::optional<Timestamp> unknown_since;
+        for (const KeptFrame& frame : *own)
+            if (frame.commits > (*said)["commits"].natural() && !unknown_since) unknown_since = frame.at;
+        if (!unknown_since && number != numbers.rbegin()) {
+            const auto next = read_frames(generation_file(folder_, *std::prev(number), ".log"));
+            if (!next || next->empty()) break;
+            unknown_since = next->front().at;
+        }
         const Duration lately =
             std::max<Duration>(k_verified_lately, 3 * std::chrono::minutes(config_.verify_every_minutes));
-        if (!at || context_.clock.now() - *at > lately) break;
+        if (unknown_since && context_.clock.now() - *unknown_since > lately) break;
         return *std::move(said);
     }
     why_ = "no kept state was read through by libduckdb lately";

@@ -31,6 +31,18 @@ std::uint64_t bytes_read() {
     return std::stoull(text.substr(text.find("rchar: ") + 7));
 }
 
+// The system's, some time later.
+class LaterClock final : public Clock {
+public:
+    Timestamp now() const override { return {real_.now().nanoseconds + later.count()}; }
+    Instant instant() const override { return real_.instant(); }
+    void sleep(Duration d) override { real_.sleep(d); }
+    Duration later{};
+
+private:
+    os::SystemClock real_;
+};
+
 class KeptDuckDbCapture : public ::testing::Test {
 protected:
     void SetUp() override {
@@ -66,7 +78,7 @@ protected:
     Result<Captured> capture() {
         HF_DO(repository_->load_index(true));
         HF_TRY(auto backup, vault::Backup::start(*repository_, {}));
-        CaptureContext context{*backup, clock_, "duckdb", folder_.path() + "/scratch"};
+        CaptureContext context{*backup, later_clock_, "duckdb", folder_.path() + "/scratch"};
         context.earlier = [&]() -> std::optional<EarlierCopy> {
             if (!earlier_) return std::nullopt;
             return EarlierCopy{earlier_->snapshot.snapshot.tree, earlier_->facts};
@@ -114,6 +126,7 @@ protected:
     }
 
     os::SystemClock clock_;
+    LaterClock later_clock_;
     os::TempFolder folder_ = *os::TempFolder::create("hf-duckdb-kept-");
     const std::string file_ = folder_.path() + "/live.duckdb";
     const std::string states_ = duckdb_states_folder(file_);
@@ -219,6 +232,21 @@ TEST_F(KeptDuckDbCapture, ReadsAllWhenNoStateWasReadThrough) {
     make_database();
     ASSERT_TRUE(keeper()->take());
     expect_read_whole("no kept state was read through");
+}
+
+// An idle database needs no second look; a commit that nobody has read for long does.
+TEST_F(KeptDuckDbCapture, TrustsAVerificationForAWhile) {
+    make_database();
+    keep_and_verify();
+    ASSERT_TRUE(capture());
+    later_clock_.later = 1h;
+    ASSERT_TRUE(run_duckdb(file_, "PRAGMA disable_checkpoint_on_shutdown; INSERT INTO t VALUES (7777777, 1, 2)",
+                           {"checkpoint_threshold=1GB"}));
+    const auto soon = capture();
+    ASSERT_TRUE(soon) << soon.error().message;
+    EXPECT_FALSE(soon->facts["kept"].is_null()) << soon->facts["how"].text();
+    ASSERT_TRUE(keeper()->take());    // an hour ago, by the backup's clock
+    expect_read_whole("lately");
 }
 
 // MT-18: what libduckdb refused goes into no vault on trust.

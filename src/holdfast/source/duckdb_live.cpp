@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned k_header_reads_max = 50, k_log_reads_max = 25, k_waits_max = 500;
+constexpr unsigned k_header_reads_max = 50, k_log_reads_max = 25, k_waits_max = 500, k_damaged_tries = 2;
 constexpr Duration k_pause = 2ms, k_checkpoint_poll = 10ms, k_checkpoint_max = 5min;
 constexpr Duration k_header_follows = 20ms;
 
@@ -213,6 +213,11 @@ Result<unsigned> LiveDuckDb::take(const Taker& taker, unsigned tries_max) {
     for (unsigned tries = 1; tries <= tries_max;) {
         HF_TRY(const bool made, attempt(taker));
         if (made) return tries;
+        // A log that nobody writes does not mend by itself.
+        if (why_.code == ErrorCode::corrupt && tries >= k_damaged_tries) {
+            const auto file = os::open_file(path_, O_RDONLY);
+            if (file && !is_open_somewhere(file->get())) return fail(why_);
+        }
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while copying " + path_);
         if (waited_ && waits++ < k_waits_max) continue;
         ++tries;
