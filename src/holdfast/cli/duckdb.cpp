@@ -1,6 +1,7 @@
 // `holdfast duckdb watch|states|restore|repair`.
 
 #include <fmt/core.h>
+#include <stdio_ext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,6 +120,9 @@ Examples
         say(session, json::Value::object({{"event", "watching"}, {"databases", std::uint64_t(all.size())}}),
             fmt::format("watching  {} {}\n", all.size(), all.size() == 1 ? "database" : "databases"));
         threads.clear();    // until they are told to stop
+        // To be stopped is its ordinary end: what it was just telling is no output that failed.
+        ::__fpurge(stdout);
+        std::clearerr(stdout);
         os::tell_service_manager("STOPPING=1");
         return 0;
     }

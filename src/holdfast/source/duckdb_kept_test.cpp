@@ -361,6 +361,7 @@ TEST_F(KeptDuckDbCapture, BringsTheStatesSinceTheLastBackup) {
 TEST_F(KeptDuckDbCapture, SavesADamagedDatabaseAside) {
     auto writer = DuckDbWriter::start(file_, DuckDbWriter::Load::inserts, {"checkpoint_threshold=1GB"});
     ASSERT_TRUE(writer) << writer.error().message;
+    while (!os::exists(file_ + ".wal") || os::status_of(file_ + ".wal")->st_size < 20000) clock_.sleep(5ms);
     writer->kill();
     Bytes log = *os::read_file(file_ + ".wal");
     ASSERT_GT(log.size(), 2000u);
