@@ -63,8 +63,8 @@ HFD_API const char* hfd_last_error(void);
 HFD_API hfd_code hfd_before_checkpoint(const hfd_owner* owner, unsigned timeout_ms);
 /* After it: a state of the new blocks is kept. */
 HFD_API hfd_code hfd_after_checkpoint(const hfd_owner* owner, unsigned timeout_ms);
-/* The three of them: the hook, CHECKPOINT, the hook. HFD_SQL: the checkpoint failed. Else what the worse of the two hooks said; the checkpoint
- * was made in any case. */
+/* The three of them: the hook, CHECKPOINT, the hook. HFD_SQL: the checkpoint failed. Else what the worse of the two hooks said; the
+ * checkpoint was made in any case. */
 HFD_API hfd_code hfd_checkpoint(const hfd_owner* owner, unsigned timeout_ms);
 
 /* COPY FROM DATABASE `database` (its name in SQL: the file's without its end, "memory" for one in memory) to the file `to`, in one

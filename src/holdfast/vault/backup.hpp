@@ -73,8 +73,8 @@ public:
     virtual ~StreamWriter() = default;
     /// Waits while the pipeline is full.
     virtual Status write(ByteView bytes) = 0;
-    /// A blob that Backup::has_blob() knows comes next: nothing is read, hashed or stored. Only where a blob begins: with Cut::blocks at the
-    /// beginning or behind whole blocks.
+    /// A blob that Backup::has_blob() knows comes next: nothing is read, hashed or stored. Only where a blob begins: with
+    /// Cut::blocks at the beginning or behind whole blocks.
     virtual Status add_stored(const Id& blob, std::size_t bytes) = 0;
     /// No more will come. The content may still be on its way: who writes many files ends each at once, and finishes it
     /// some files later, so that nothing waits.
