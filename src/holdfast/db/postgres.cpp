@@ -13,6 +13,7 @@ namespace holdfast::db {
 namespace {
 
 constexpr int k_poll_ms = 100;
+constexpr std::size_t k_copy_piece = std::size_t(256) << 10;
 
 // libpq breaks its sentences into lines and indents them; ours are one line.
 std::string trimmed(const char* text) {
@@ -175,6 +176,20 @@ struct PostgresConnection::State {
         return {};
     }
 
+    // Until all that libpq holds has gone out. The server may say something meanwhile: it must be read, or both would wait.
+    Status flush() {
+        for (;;) {
+            const int left = PQflush(connection);
+            if (left == 0) return {};
+            if (left < 0) return fail(broken());
+            if (stopping()) return fail(ErrorCode::cancelled, "stopped");
+            pollfd entry{PQsocket(connection), POLLIN | POLLOUT, 0};
+            ::poll(&entry, 1, k_poll_ms);
+            if ((entry.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && !PQconsumeInput(connection))
+                return fail(broken());
+        }
+    }
+
     Error error_of(const PGresult* result) {
         const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         if (!state || PQstatus(connection) == CONNECTION_BAD) return broken();
@@ -185,6 +200,22 @@ struct PostgresConnection::State {
             message += fmt::format(" ({})", trimmed(detail));
         const ErrorCode code = code_of(sql_state);
         return {code, fmt::format("PostgreSQL {}: {}", where, message), std::string(hint_of(code))};
+    }
+
+    // The rest of a failed answer, so that the session can take another command.
+    Status drain() {
+        while (PQstatus(connection) == CONNECTION_OK) {
+            HF_DO(wait());
+            if (!ResultHandle(PQgetResult(connection))) break;
+        }
+        return {};
+    }
+
+    // Why the server takes no more of a COPY: it has said so, unless it is gone.
+    Error refused_copy() {
+        if (PQstatus(connection) == CONNECTION_BAD) return broken();
+        auto result = collect();
+        return result ? broken() : std::move(result).error();
     }
 
     // Takes all results of what was sent; the last one with rows is returned.
@@ -314,11 +345,7 @@ Result<PostgresAnswer> PostgresConnection::next() {
             break;
     }
     Error error = state_->error_of(result.get());
-    // The rest of a failed answer, so that the session can take another command.
-    while (PQstatus(state_->connection) == CONNECTION_OK) {
-        HF_DO(state_->wait());
-        if (!ResultHandle(PQgetResult(state_->connection))) break;
-    }
+    HF_DO(state_->drain());
     return fail(std::move(error));
 }
 
@@ -335,6 +362,55 @@ Result<std::optional<ByteView>> PostgresConnection::copied() {
         ::poll(&entry, 1, k_poll_ms);
         if (entry.revents != 0 && !PQconsumeInput(connection)) return fail(state_->broken());
     }
+}
+
+Status PostgresConnection::copy_out(const std::string& sql, const std::function<void(ByteView)>& sink) {
+    HF_DO(start(sql));
+    for (;;) {
+        HF_TRY(const PostgresAnswer answer, next());
+        if (answer.kind == PostgresAnswer::Kind::done) return {};
+        if (answer.kind != PostgresAnswer::Kind::copy) continue;
+        for (;;) {
+            HF_TRY(const auto bytes, copied());
+            if (!bytes) break;
+            sink(*bytes);
+        }
+    }
+}
+
+Status PostgresConnection::begin_copy(const std::string& sql) {
+    HF_DO(start(sql));
+    HF_DO(state_->wait());
+    const ResultHandle result(PQgetResult(state_->connection));
+    if (!result) return fail(state_->broken());
+    if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
+        // Otherwise libpq would wait by itself while the server takes nothing, and hear of no stop.
+        if (PQsetnonblocking(state_->connection, 1) != 0) return fail(state_->broken());
+        return {};
+    }
+    Error error = state_->error_of(result.get());
+    HF_DO(state_->drain());
+    return fail(std::move(error));
+}
+
+Status PostgresConnection::put(ByteView bytes) {
+    while (!bytes.empty()) {
+        const ByteView piece = bytes.first(std::min(bytes.size(), k_copy_piece));
+        if (PQputCopyData(state_->connection, reinterpret_cast<const char*>(piece.data()),
+                          static_cast<int>(piece.size())) != 1)
+            return fail(state_->refused_copy());
+        bytes = bytes.subspan(piece.size());
+        HF_DO(state_->flush());
+    }
+    return {};
+}
+
+Status PostgresConnection::end_copy() {
+    if (PQputCopyEnd(state_->connection, nullptr) != 1) return fail(state_->refused_copy());
+    HF_DO(state_->flush());
+    if (PQsetnonblocking(state_->connection, 0) != 0) return fail(state_->broken());
+    HF_TRY([[maybe_unused]] const ResultHandle result, state_->collect());
+    return {};
 }
 
 Status PostgresConnection::execute(const std::string& sql) {

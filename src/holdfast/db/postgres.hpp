@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,6 +66,13 @@ public:
     Result<PostgresAnswer> next();
     /// After next() said copy: one message of it, good until the next call; nullopt when the copy has ended.
     Result<std::optional<ByteView>> copied();
+    /// COPY … TO STDOUT: hands on what comes, a row at a time.
+    Status copy_out(const std::string& sql, const std::function<void(ByteView)>& sink);
+    /// COPY … FROM STDIN: begins; bytes in pieces of any size; the end, at which the server says whether it took them. A
+    /// connection that goes away before has brought nothing.
+    Status begin_copy(const std::string& sql);
+    Status put(ByteView bytes);
+    Status end_copy();
     /// Has any NOTIFY come since the last call, on a channel that LISTEN named? Does not wait. unreachable when it broke.
     Result<bool> take_notifications();
     /// For poll(): readable when something has come.
