@@ -112,6 +112,49 @@ Status read_content(const Repository& repository, const format::Node& file, cons
     return {};
 }
 
+Result<FileRanges> FileRanges::of(const Repository& repository, const format::Node& file) {
+    HF_DO(check_is_file(file));
+    FileRanges ranges(repository, file);
+    ranges.starts_.reserve(file.content.size() + 1);
+    ranges.starts_.push_back(0);
+    for (const Id& id : file.content) {
+        const auto place = repository.state().index.first_place(format::BlobType::data, id);
+        if (!place)
+            return fail(ErrorCode::corrupt, fmt::format("blob {} of {} is in no index", id.brief(), file.name),
+                        "run `holdfast check`, and restore from another snapshot");
+        ranges.starts_.push_back(ranges.starts_.back() + (place->uncompressed_length
+                                                              ? place->uncompressed_length
+                                                              : place->length - format::k_envelope_overhead));
+    }
+    return ranges;
+}
+
+Status FileRanges::read(std::uint64_t offset, std::uint64_t size, const std::function<Status(ByteView)>& sink,
+                        std::size_t ahead) const {
+    if (size == 0) return {};
+    if (offset > starts_.back() || size > starts_.back() - offset)
+        return fail(ErrorCode::corrupt, fmt::format("{} in the snapshot is shorter than it should be", file_->name));
+    const auto blob_at = [&](std::uint64_t place) {
+        return std::ranges::upper_bound(starts_, place) - starts_.begin() - 1;
+    };
+    const std::ptrdiff_t first = blob_at(offset), last = blob_at(offset + size - 1);
+    format::Node part;
+    part.name = file_->name;
+    part.type = file_->type;
+    part.content.assign(file_->content.begin() + first, file_->content.begin() + last + 1);
+    std::uint64_t before = offset - starts_[static_cast<std::size_t>(first)], left = size;
+    return read_content(
+        *repository_, part,
+        [&](ByteView bytes) -> Status {
+            bytes = bytes.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(before, bytes.size())));
+            before = 0;
+            bytes = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size())));
+            left -= bytes.size();
+            return sink(bytes);
+        },
+        ahead);
+}
+
 Result<Bytes> read_small(const Repository& repository, const format::Node& file, std::size_t size_max) {
     HF_DO(check_is_file(file));
     Bytes content;

@@ -16,6 +16,23 @@ namespace holdfast::vault {
 /// bytes of them. An error of the sink stops the reading and is returned.
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
                     std::size_t ahead = std::size_t(16) << 20);
+/// Parts of one file, in any order, by several threads at once.
+class FileRanges {
+public:
+    /// corrupt: the index does not know one of its blobs.
+    static Result<FileRanges> of(const Repository& repository, const format::Node& file);
+    /// As read_content(), for these bytes only; corrupt when the file ends before them.
+    Status read(std::uint64_t offset, std::uint64_t size, const std::function<Status(ByteView)>& sink,
+                std::size_t ahead = std::size_t(8) << 20) const;
+
+private:
+    explicit FileRanges(const Repository& repository, const format::Node& file)
+        : repository_(&repository), file_(&file) {}
+    const Repository* repository_;
+    const format::Node* file_;    // both outlive us
+    std::vector<std::uint64_t> starts_;    // of each blob, and the end
+};
+
 /// The whole content of a small file; corrupt when it is longer than size_max.
 Result<Bytes> read_small(const Repository& repository, const format::Node& file, std::size_t size_max = 64u << 20);
 
