@@ -77,6 +77,12 @@ data_folder = "$work/restored-h"
 name = "dump"
 host = "$work"
 port = $PGPORT
+databases = ["postgres"]
+[[postgres]]
+name = "desk"
+host = "$work"
+port = $PGPORT
+databases = ["desk"]
 CONF
 "$bin/pgbench" -i -q -s "$scale" >/dev/null 2>&1
 psql -qc CHECKPOINT
@@ -136,6 +142,23 @@ for ((round = 1; round <= rounds; ++round)); do
     dump_second=$(($(size repo-h) - before))
 done
 
+# Several tables with indexes and a foreign key, as desks have them: loaded by one connection and by two.
+createdb desk
+for table in orders fills quotes positions; do
+    psql -qd desk -c "CREATE TABLE $table AS SELECT n AS id, n % 9973 AS account, md5(n::text) AS note,
+        timestamptz '2026-01-01' + n * interval '1 second' AS at FROM generate_series(1, $((rows / 10))) n" \
+        -c "ALTER TABLE $table ADD PRIMARY KEY (id)" -c "CREATE INDEX ON $table (account, at)" -c "CREATE INDEX ON $table (note)"
+done
+psql -qd desk -c "ALTER TABLE fills ADD FOREIGN KEY (id) REFERENCES orders"
+"$holdfast" backup --only desk >/dev/null 2>&1
+restore_desk() { "$holdfast" restore latest --only desk --yes --jobs "$1"; }
+for ((round = 1; round <= rounds; ++round)); do
+    for jobs in 1 2; do
+        dropdb desk
+        timed "desk-$jobs" restore_desk "$jobs"
+    done
+done
+
 say "full:            holdfast $(median full-h) ms, pgBackRest $(median full-p) ms: $(ratio "$(median full-p)" "$(median full-h)")"
 say "  CPU:           holdfast $(median full-h cpu) ms and the server's that sends, pgBackRest $(median full-p cpu)"
 say "repository:      holdfast $size_h bytes, pgBackRest $size_p: $(ratio "$size_p" "$size_h")"
@@ -144,3 +167,4 @@ say "  stored:        holdfast $more_h bytes, pgBackRest $more_p"
 say "restore + query: holdfast $(median restore-h) ms, pgBackRest $(median restore-p) ms: $(ratio "$(median restore-p)" "$(median restore-h)")"
 say "  CPU:           holdfast $(median restore-h cpu) ms, pgBackRest $(median restore-p cpu): $(ratio "$(median restore-p cpu)" "$(median restore-h cpu)")"
 say "second dump:     $(median dump-h) ms, bare pg_dump $(median dump-bare) ms: $(ratio "$(median dump-h)" "$(median dump-bare)") of its time; stored $dump_second of $dump_first bytes"
+say "restore of a dump: by 2 connections $(median desk-2) ms, by 1 $(median desk-1): $(ratio "$(median desk-1)" "$(median desk-2)")"

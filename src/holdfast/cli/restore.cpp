@@ -286,6 +286,9 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
         return fail(ErrorCode::usage, "--keys writes into a server that runs: --target and --replace do not go with it",
                     "--conflict says what happens to keys that are there");
+    if (arguments.jobs > 0 && !arguments.target.empty())
+        return fail(ErrorCode::usage, "--jobs is about a PostgreSQL that is restored: --target does not go with it",
+                    "leave one of them out");
     const bool parts = !arguments.tables.empty() || !arguments.schemas.empty() || !arguments.roles.empty();
     if (!parts && (!arguments.renames.empty() || !arguments.database.empty() || !arguments.partition.empty()))
         return fail(ErrorCode::usage, "--partition, --rename and --database go with --table or --schema",
@@ -303,7 +306,10 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
         HF_DO(choose_by_environment(arguments, *repository, entry, nullptr));
         return restore_files(session, arguments, *repository, entry);
     }
-    HF_TRY(const LoadedConfig loaded, load_config(session.global));
+    HF_TRY(LoadedConfig loaded, load_config(session.global));
+    for (policy::PostgresConfig& postgres : loaded.config.postgres)
+        if (arguments.jobs > 0)
+            postgres.restore_jobs = static_cast<std::uint32_t>(std::min<std::int64_t>(arguments.jobs, 64));
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
     HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
     vault::SnapshotFilter filter = snapshot_filter(arguments.filter);
@@ -411,6 +417,8 @@ that fits brings (or leaves out) all below it. Excludes win.
             "with --table or --schema: under another name: trading.fills=check.fills, or all of it: trading=check");
         options.value("--database", arguments_.database, "NAME",
                       "with --table or --schema: only of this database of a PostgreSQL");
+        options.number("--jobs", arguments_.jobs, 1, "N",
+                       "connections that load a PostgreSQL dump at once (default: one a processor, 4 at most)");
         options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
                        "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or "
                        "no key expires");

@@ -20,6 +20,7 @@ struct RestoreArguments {
     FilterArguments filter;
     bool dry_run = false, yes = false, replace = false, delete_others = false, sparse = false, verify = false;
     bool no_lock = false;
+    std::int64_t jobs = 0;    // 0: as the configuration says
     bool resume = false, undo = false, commit = false, status = false;    // of an earlier restore into the stores
 };
 

@@ -275,6 +275,7 @@ void read(Reader& in, PostgresConfig& to) {
     in.texts("exclude_tables", to.exclude_tables);
     in.flag("on_change", to.on_change);
     in.number("look_again_seconds", to.look_again_seconds, 1, 86400);
+    in.number("restore_jobs", to.restore_jobs, 1, 64);
     in.required("tables", !to.on_change || !to.tables.empty() || !to.schemas.empty());
     in.flag("globals", to.globals);
     in.proof(to.proof);

@@ -75,6 +75,8 @@ struct PostgresConfig {
     bool globals = true;
     Proof proof = Proof::digest;
     std::string bin_folder;    // where pg_dump (postgres) lies; empty: found by the server's version
+    std::uint32_t restore_jobs =
+        0;    // connections that a restore of a dump uses at once; 0: as many as there are processors, 4 at most
     // For restores of a physical copy:
     std::string data_folder;    // the cluster's; empty: asked from the server when it is up
     std::string tablespace_folder;    // tablespaces go below it; empty: beside where each was

@@ -54,6 +54,7 @@ schemas = ["auth"]
 exclude_tables = ["auth.log"]
 on_change = true
 look_again_seconds = 9
+restore_jobs = 3
 globals = false
 proof = "count"
 bin_folder = "/usr/lib/postgresql/15/bin"
@@ -104,6 +105,7 @@ newer_than_days = 14
     EXPECT_THAT(config.postgres[0].exclude_tables, ElementsAre("auth.log"));
     EXPECT_TRUE(config.postgres[0].on_change);
     EXPECT_EQ(config.postgres[0].look_again_seconds, 9u);
+    EXPECT_EQ(config.postgres[0].restore_jobs, 3u);
     EXPECT_THAT(refused("[[postgres]]\non_change = true\n").message, HasSubstr("tables"));
     EXPECT_FALSE(config.postgres[0].globals);
     EXPECT_EQ(config.postgres[0].proof, Proof::count);

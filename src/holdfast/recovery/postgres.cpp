@@ -7,6 +7,7 @@
 
 #include "holdfast/recovery/postgres_globals.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
+#include "holdfast/recovery/postgres_parts.hpp"
 #include "holdfast/recovery/postgres_physical.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
 #include "holdfast/recovery/postgres_tables.hpp"
@@ -155,7 +156,7 @@ Result<json::Value> restore_postgres(const policy::PostgresConfig& config, const
     if (holds_only_tables(context.facts)) return restore_postgres_tables(config, context, {});
     HF_TRY(Plan plan, make_plan(config, context));
     auto result = json::Value::object();
-    PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context};
+    PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context, restore_jobs(config)};
     if (plan.globals) {
         HF_TRY(const Bytes script, vault::read_small(context.repository, *plan.globals));
         HF_TRY(auto globals, restore_globals(*plan.home, as_text(script)));

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "holdfast/db/postgres_tools.hpp"
+#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -25,9 +26,9 @@ Result<os::ExitStatus> wait_for_tool(os::Process& process) {
     }
 }
 
-Result<PostgresFeed> PostgresFeed::start(os::Command command, std::string name) {
+Result<PostgresFeed> PostgresFeed::start(os::Command command, std::string name, bool listens) {
     command.input = os::Stream::pipe;
-    if (command.output_file.empty()) command.output = os::Stream::null;
+    if (command.output_file.empty() && !listens) command.output = os::Stream::null;
     HF_TRY(auto process, os::Process::start(command));
     if (::fcntl(process.input(), F_SETFL, O_NONBLOCK) != 0) return fail(errno_error(errno, "cannot prepare a pipe"));
     return PostgresFeed(std::move(process), std::move(name));
@@ -48,6 +49,21 @@ Status PostgresFeed::write(ByteView bytes) {
         }
     }
     return {};
+}
+
+Status PostgresFeed::listen(const std::function<bool(ByteView)>& sink) {
+    Bytes buffer(std::size_t(256) << 10);
+    for (;;) {
+        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+        pollfd entry{process_.output(), POLLIN, 0};
+        if (::poll(&entry, 1, k_poll_ms) <= 0) continue;
+        HF_TRY(const std::size_t n, os::read_some(process_.output(), buffer));
+        if (n == 0) {
+            refused_ = true;
+            return fail(ErrorCode::store, name_ + " ended early");
+        }
+        if (sink(ByteView(buffer).first(n))) return {};
+    }
 }
 
 Status PostgresFeed::finish() {

@@ -12,9 +12,12 @@ namespace holdfast::recovery {
 class PostgresFeed {
 public:
     /// `name` is for messages: "pg_restore into trading".
-    static Result<PostgresFeed> start(os::Command command, std::string name);
+    /// `listens`: what it prints is wanted, see listen().
+    static Result<PostgresFeed> start(os::Command command, std::string name, bool listens = false);
     Status write(ByteView bytes);
     Status write(std::string_view text) { return write(as_bytes(text)); }
+    /// Hands on what it prints until `sink` says that this was all. A tool that ends before makes it fail, as write() does.
+    Status listen(const std::function<bool(ByteView)>& sink);
     /// Ends its input and waits for it.
     Status finish();
     /// Was it the tool that did not want more? Then finish() has the reason.

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "holdfast/recovery/postgres_feed.hpp"
+#include "holdfast/recovery/postgres_parts.hpp"
 #include "holdfast/recovery/postgres_properties.hpp"
 #include "holdfast/source/postgres_content.hpp"
 
@@ -35,12 +36,28 @@ policy::Proof proof_of(const json::Value& facts) {
     return facts["large_objects"]["digest"].is_null() ? policy::Proof::none : policy::Proof::digest;
 }
 
-Status prove(db::PostgresConnection& connection, const json::Value& facts, const std::string& database) {
+Status prove(const PostgresLoad& load, const std::optional<PostgresArchive>& archive,
+             db::PostgresConnection& connection, const json::Value& facts, const std::string& beside) {
     // An import of what scripts made: nobody counted. (`holdfast import` has seen that the dump is whole.)
     if (facts["format"].text() == "plain" && !facts["tables"].is_array()) return {};
     HF_DO(source::pin_text_form(connection));
     HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-    HF_TRY(const auto found, source::describe_content(connection, proof_of(facts)));
+    std::map<TableName, db::CopyDigest> digests;
+    if (archive) {
+        HF_TRY(digests, digest_tables(load, *archive, facts, beside));
+    }
+    const policy::Proof proof = proof_of(facts);
+    HF_TRY(auto tables, source::describe_tables(
+                            connection, proof, nullptr, [&](const source::PostgresTable& table, json::Value& to) {
+                                const auto digest = digests.find({table.schema, table.name});
+                                if (digest == digests.end())
+                                    return source::describe_table(connection, table.quoted(), proof, to);
+                                to.set("rows", digest->second.rows());
+                                to.set("digest", digest->second.text());
+                                return Status();
+                            }));
+    auto found = json::Value::object({{"tables", std::move(tables)}});
+    HF_DO(source::describe_others(connection, proof, found));
     HF_TRY(const auto sequences, source::read_sequences(connection));
     HF_DO(connection.execute("COMMIT"));
     auto differences = source::compare_content(facts, found);
@@ -52,16 +69,26 @@ Status prove(db::PostgresConnection& connection, const json::Value& facts, const
     for (std::size_t i = 0; i < std::min(differences.size(), k_told_max); ++i)
         told += (i == 0 ? "" : "; ") + differences[i];
     if (differences.size() > k_told_max) told += fmt::format("; and {} more", differences.size() - k_told_max);
-    return fail(ErrorCode::mismatch, fmt::format("database {} is not what was backed up: {}", database, told),
+    return fail(ErrorCode::mismatch,
+                fmt::format("database {} is not what was backed up: {}", facts["name"].text(), told),
                 "nothing was replaced; run `holdfast check --read-data`, and try an older snapshot");
 }
 
 // Statistics do not come with a dump; without them the first queries are planned blindly.
 Status load_and_prove(const PostgresLoad& load, const format::Node& dump, const json::Value& facts,
                       const std::string& beside) {
-    HF_DO(run_tool(load, dump, facts["format"].text() == "plain", beside));
+    const bool script = facts["format"].text() == "plain";
+    std::optional<PostgresArchive> archive;
+    if (!script) {
+        HF_TRY(archive, PostgresArchive::open(load.context.repository, dump, facts));
+    }
+    if (archive && archive->complete() && load.jobs > 1) {
+        HF_DO(load_in_parts(load, *archive, facts, beside));
+    } else {
+        HF_DO(run_tool(load, dump, script, beside));
+    }
     HF_TRY(auto connection, load.access.connect(beside));
-    HF_DO(prove(connection, facts, facts["name"].text()));
+    HF_DO(prove(load, archive, connection, facts, beside));
     return connection.execute("ANALYZE");
 }
 

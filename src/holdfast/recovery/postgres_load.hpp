@@ -20,6 +20,7 @@ struct PostgresLoad {
     const db::PostgresTool& pg_restore;
     const db::PostgresTool& psql;    // for a dump that is a script ("format": "plain": imported)
     const RestoreContext& context;
+    unsigned jobs = 1;    // connections at once
     bool no_tablespaces = false;    // one that the dump names is not there
 };
 

@@ -10,11 +10,13 @@
 #include <set>
 #include <thread>
 
+#include "holdfast/db/copy_digest.hpp"
 #include "holdfast/db/postgres_script.hpp"
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/recovery/postgres_archive.hpp"
 #include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
 #include "holdfast/recovery/postgres_properties.hpp"
@@ -478,7 +480,8 @@ std::string compact_time(Timestamp now) {
 }
 
 std::string opening(const Work& work, const std::string& aside_time, std::string& kept) {
-    std::string sql = "BEGIN;\nSET lock_timeout = '60s';\nSET client_min_messages = warning;\n";
+    // What the script answers nobody wants; what we ask at its end we do.
+    std::string sql = "\\o /dev/null\nBEGIN;\nSET lock_timeout = '60s';\nSET client_min_messages = warning;\n";
     if (!work.schemas.empty()) {
         for (const auto& [from, to] : work.schemas) {
             if (std::ranges::find(work.taken, to) != work.taken.end()) {
@@ -521,7 +524,8 @@ std::string closing(const Work& work, const std::vector<Late>& lates, const std:
     }
     sql += text_form + "\n";
     for (const Item& item : work.items) {
-        if (!item.facts || (*item.facts)["rows"].is_null()) continue;
+        if (!item.facts || (*item.facts)["rows"].is_null() || db::is_copy_digest((*item.facts)["digest"].text()))
+            continue;
         const json::Value& facts = *item.facts;
         const std::string rows = std::to_string(facts["rows"].integer());
         const std::string differs = fmt::format(
@@ -539,7 +543,58 @@ std::string closing(const Work& work, const std::vector<Late>& lates, const std:
                 item.to.quoted(), rows, quote_literal(facts["digest"].text()), differs);
         sql += "DO " + quote_literal(body) + ";\n";
     }
-    return sql + "COMMIT;\n";
+    return sql;
+}
+
+// The columns of a COPY are in the dump's encoding, our script is UTF-8.
+Result<std::string> in_utf8(db::PostgresConnection& connection, const std::string& text, const std::string& encoding) {
+    const bool plain = std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    if (plain || encoding == "UTF8" || encoding == "SQL_ASCII") return text;
+    std::string hex;
+    for (const char c : text) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    HF_TRY(const auto rows, connection.query("SELECT convert_from(decode($1, 'hex'), $2)", {hex, encoding}));
+    return rows[0].text(0);
+}
+
+// What is asked of the transaction before its COMMIT: rows as COPY tells them, behind them a line that no row looks like.
+struct Question {
+    std::string sql;
+    const Item* item = nullptr;
+};
+
+Result<std::vector<Question>> questions(const Work& work, const RestoreContext& context, db::PostgresConnection& live) {
+    std::vector<Question> all;
+    HF_TRY(const auto archive, PostgresArchive::open(context.repository, work.dump, *work.facts));
+    const std::string encoding = (*work.facts)["encoding"].text();
+    for (const Item& item : work.items) {
+        if (!item.facts || !db::is_copy_digest((*item.facts)["digest"].text())) continue;
+        const PostgresRowsPart* const part = archive ? archive->find(item.from.schema, item.from.table) : nullptr;
+        if (!part)
+            return fail(ErrorCode::corrupt,
+                        fmt::format("the manifest tells the digest of {}, but not its place", item.from.text()));
+        HF_TRY(const std::string columns, in_utf8(live, part->copy.columns, encoding));
+        all.push_back({fmt::format("COPY {} {} TO STDOUT WITH (ENCODING {});\nSELECT E'\\\\.';\n", item.to.quoted(),
+                                   columns, quote_literal(encoding)),
+                       &item});
+    }
+    return all;
+}
+
+Status ask(PostgresFeed& psql, const std::vector<Question>& questions) {
+    if (questions.empty()) return {};
+    HF_DO(psql.write("\\o\nRESET lc_monetary;\nSET client_encoding = 'UTF8';\n"));
+    for (const Question& question : questions) {
+        HF_DO(psql.write(question.sql));
+        db::CopyDigest digest;
+        HF_DO(psql.listen([&](ByteView bytes) {
+            digest.add(bytes);
+            return digest.ended();
+        }));
+        const json::Value& facts = *question.item->facts;
+        if (digest.rows() != facts["rows"].natural() || digest.text() != facts["digest"].text())
+            return fail(ErrorCode::mismatch, fmt::format("{} is not what was backed up", question.item->to.text()));
+    }
+    return {};
 }
 
 std::vector<std::string> dump_arguments(const Work& work) {
@@ -566,11 +621,12 @@ Result<os::Process> start_teller(const Plan& plan, const Work& work, const Lists
 
 // Into psql of the live database, between our own words; COMMIT only once all of it has come.
 Status carry(const Plan& plan, const Work& work, const RestoreContext& context, const Lists& lists,
-             const std::string& before, const std::string& after) {
+             const std::string& before, const std::string& after, const std::vector<Question>& questions) {
     HF_TRY(auto into, PostgresFeed::start(postgres_command(plan.psql, plan.access.address, plan.access.password,
-                                                           {"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1",
-                                                            "--file=-", "--dbname=" + db::database_option(work.name)}),
-                                          "psql into " + work.name));
+                                                           {"--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
+                                                            "--set=ON_ERROR_STOP=1", "--file=-",
+                                                            "--dbname=" + db::database_option(work.name)}),
+                                          "psql into " + work.name, true));
     HF_TRY(auto teller, start_teller(plan, work, lists));
     Status told;
     std::jthread feeder;
@@ -602,7 +658,12 @@ Status carry(const Plan& plan, const Work& work, const RestoreContext& context, 
                                                 teller.errors()));
         HF_DO(told);
     }
-    const Status closed = fed ? into.write(after) : fed;
+    const Status closed = [&]() -> Status {
+        HF_DO(fed);
+        HF_DO(into.write(after));
+        HF_DO(ask(into, questions));
+        return into.write("COMMIT;\n");
+    }();
     if (!closed && !into.refused()) return closed;    // no COMMIT was said
     HF_DO(into.finish());
     return closed;
@@ -698,8 +759,9 @@ Result<json::Value> load_and_carry(const Plan& plan, const Work& work, const Res
     const std::string before = opening(work, time, kept);
     if (context.will_replace) HF_DO(tell_replaced(live, work, time, context));
     context.say(fmt::format("loading and comparing them in database {}, in one transaction", work.name));
+    HF_TRY(const auto asked, questions(work, context, live));
     HF_DO(carry(plan, work, context, lists, before,
-                closing(work, lates, source::text_form_settings(live.server_major()))));
+                closing(work, lates, source::text_form_settings(live.server_major())), asked));
 
     auto tables = json::Value::array();
     std::string oids;

@@ -109,6 +109,11 @@ TEST_F(PostgresRestore, BringsEverythingBackToAnEmptyServer) {
     EXPECT_GT(bytes, 100'000u);
     EXPECT_EQ(databases(), "postgres");    // a plan changes nothing
 
+    // By one connection, then again by several.
+    config_.restore_jobs = 1;
+    ASSERT_TRUE(restore(*before));
+    ASSERT_TRUE(server_->wipe());
+    config_.restore_jobs = 3;
     const auto restored = restore(*before);
     ASSERT_TRUE(restored) << restored.error().message;
     EXPECT_EQ(databases(), "bytes empty latin odd 'na\"me=x/y postgres trading");

@@ -45,33 +45,6 @@ std::string schemas(std::string_view columns) {
                        no_extension("pg_namespace", "n.oid"));
 }
 
-Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::Proof proof,
-                                    const PostgresChoice* choice) {
-    HF_TRY(const auto tables,
-           connection.query(user_relations("n.nspname, c.relname, c.oid", "c.relkind = 'r'") + " ORDER BY 1, 2"));
-    std::map<std::string, const PostgresTable*> wanted;
-    if (choice)
-        for (const PostgresTable& table : choice->tables) wanted.emplace(table.oid, &table);
-    auto described = json::Value::array();
-    for (const auto& table : tables) {
-        const auto chosen = wanted.find(table.text(2));
-        if (choice && chosen == wanted.end()) continue;
-        auto entry = json::Value::object({{"schema", table.text(0)}, {"name", table.text(1)}});
-        if (choice && !chosen->second->parent.empty()) entry.set("partition_of", chosen->second->parent);
-        if (choice && !chosen->second->rows) {
-            // As a restore will have it.
-            if (proof != policy::Proof::none) entry.set("rows", 0);
-            if (proof == policy::Proof::digest) entry.set("digest", "0:0");
-            entry.set("left_out", true);
-        } else {
-            const std::string name = quote_identifier(table.text(0)) + '.' + quote_identifier(table.text(1));
-            HF_DO(describe_table(connection, name, proof, entry));
-        }
-        described.push(std::move(entry));
-    }
-    return described;
-}
-
 Result<json::Value> count_objects(db::PostgresConnection& connection) {
     const auto on_tables = [](std::string_view catalogue, std::string_view column, std::string_view condition) {
         return user_relations("count(*)", condition,
@@ -155,8 +128,40 @@ std::string text_form_settings(int server_major) {
     return settings;
 }
 
+std::string copy_form_settings(int server_major, const std::string& encoding) {
+    return text_form_settings(server_major) +
+           fmt::format(" RESET lc_monetary; SET client_encoding = {};", db::quote_literal(encoding));
+}
+
 Status pin_text_form(db::PostgresConnection& connection) {
     return connection.execute(text_form_settings(connection.server_major()));
+}
+
+Result<json::Value> describe_tables(db::PostgresConnection& connection, policy::Proof proof,
+                                    const PostgresChoice* choice, const DescribeRows& describe_rows) {
+    HF_TRY(const auto tables,
+           connection.query(user_relations("n.nspname, c.relname, c.oid", "c.relkind = 'r'") + " ORDER BY 1, 2"));
+    std::map<std::string, const PostgresTable*> wanted;
+    if (choice)
+        for (const PostgresTable& table : choice->tables) wanted.emplace(table.oid, &table);
+    auto described = json::Value::array();
+    for (const auto& table : tables) {
+        const auto chosen = wanted.find(table.text(2));
+        if (choice && chosen == wanted.end()) continue;
+        auto entry = json::Value::object({{"schema", table.text(0)}, {"name", table.text(1)}});
+        if (choice && !chosen->second->parent.empty()) entry.set("partition_of", chosen->second->parent);
+        if (choice && !chosen->second->rows) {
+            // As a restore will have it.
+            if (proof != policy::Proof::none) entry.set("rows", 0);
+            if (proof == policy::Proof::digest) entry.set("digest", "0:0");
+            entry.set("left_out", true);
+        } else {
+            const PostgresTable one{table.text(2), table.text(0), table.text(1)};
+            HF_DO(describe_rows ? describe_rows(one, entry) : describe_table(connection, one.quoted(), proof, entry));
+        }
+        described.push(std::move(entry));
+    }
+    return described;
 }
 
 Status describe_table(db::PostgresConnection& connection, const std::string& quoted, policy::Proof proof,
@@ -180,7 +185,12 @@ Status describe_table(db::PostgresConnection& connection, const std::string& quo
 Result<json::Value> describe_content(db::PostgresConnection& connection, policy::Proof proof,
                                      const PostgresChoice* choice) {
     HF_TRY(auto tables, describe_tables(connection, proof, choice));
-    if (choice && choice->scope.partial()) return json::Value::object({{"tables", std::move(tables)}});
+    auto content = json::Value::object({{"tables", std::move(tables)}});
+    if (!choice || !choice->scope.partial()) HF_DO(describe_others(connection, proof, content));
+    return content;
+}
+
+Status describe_others(db::PostgresConnection& connection, policy::Proof proof, json::Value& to) {
     HF_TRY(const auto views,
            connection.query(user_relations("n.nspname, c.relname, c.relispopulated", "c.relkind = 'm'") +
                             " ORDER BY 1, 2"));
@@ -194,11 +204,11 @@ Result<json::Value> describe_content(db::PostgresConnection& connection, policy:
         extensions.push(json::Value::object({{"name", extension.text(0)}, {"version", extension.text(1)}}));
     HF_TRY(auto objects, count_objects(connection));
     HF_TRY(auto large_objects, describe_large_objects(connection, proof));
-    return json::Value::object({{"tables", std::move(tables)},
-                                {"materialized_views", std::move(materialized)},
-                                {"objects", std::move(objects)},
-                                {"extensions", std::move(extensions)},
-                                {"large_objects", std::move(large_objects)}});
+    to.set("materialized_views", std::move(materialized));
+    to.set("objects", std::move(objects));
+    to.set("extensions", std::move(extensions));
+    to.set("large_objects", std::move(large_objects));
+    return {};
 }
 
 Result<json::Value> read_sequences(db::PostgresConnection& connection) {

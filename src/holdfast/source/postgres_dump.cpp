@@ -3,12 +3,14 @@
 #include <fmt/core.h>
 #include <poll.h>
 
+#include <map>
 #include <optional>
 #include <thread>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/source/dump_tally.hpp"
 #include "holdfast/source/postgres_content.hpp"
 
 namespace holdfast::source {
@@ -17,6 +19,8 @@ namespace {
 using db::quote_identifier;
 
 constexpr int k_poll_ms = 200;
+constexpr std::size_t k_batch = std::size_t(1) << 20;
+constexpr Duration k_nap = std::chrono::milliseconds(1);
 constexpr int k_lock_attempts = 20, k_dump_attempts = 3;
 constexpr std::string_view k_magic = "PGDMP";
 
@@ -46,12 +50,13 @@ Result<PostgresChoice> open_moment(db::PostgresConnection& connection, const Pos
     }
 }
 
-// Counts and digests on a thread of their own, on the connection that holds the snapshot.
+// All but tables, on a thread of its own, on the connection that holds the snapshot.
 class Description {
 public:
-    Description(db::PostgresConnection& connection, policy::Proof proof, const PostgresChoice& choice)
+    Description(db::PostgresConnection& connection, policy::Proof proof)
         : connection_(connection),
-          thread_([this, proof, &choice] { content_ = describe_content(connection_, proof, &choice); }) {}
+          content_(json::Value::object()),
+          thread_([this, proof] { status_ = describe_others(connection_, proof, content_); }) {}
     ~Description() {
         if (!thread_.joinable()) return;
         connection_.cancel();
@@ -59,14 +64,51 @@ public:
     }
     Result<json::Value> take() {
         thread_.join();
-        return std::move(*content_);
+        HF_DO(std::move(status_));
+        return std::move(content_);
     }
 
 private:
     db::PostgresConnection& connection_;
-    std::optional<Result<json::Value>> content_;
+    json::Value content_;
+    Status status_;
     std::thread thread_;    // last: uses the others
 };
+
+// What the dump was counted as, and by the server what could not be counted so.
+Result<json::Value> describe_rows_of(db::PostgresConnection& connection, policy::Proof proof,
+                                     const PostgresChoice& choice, const DumpTally& tally) {
+    return describe_tables(connection, proof, &choice, [&](const PostgresTable& table, json::Value& to) -> Status {
+        const DumpTally::Rows* const rows = tally.find(table.oid);
+        if (!rows) return describe_table(connection, table.quoted(), proof, to);
+        if (proof == policy::Proof::none) return {};
+        to.set("rows", rows->digest.rows());
+        if (proof == policy::Proof::digest) to.set("digest", rows->digest.text());
+        return {};
+    });
+}
+
+// Where the rows of each table lie, so that a restore can take them from several places at once.
+json::Value archive_json(const PostgresChoice& choice, const DumpTally& tally) {
+    std::map<std::string, const PostgresTable*> chosen;
+    for (const PostgresTable& table : choice.tables) chosen.emplace(table.oid, &table);
+    auto blocks = json::Value::array();
+    for (const auto& [oid, rows] : tally.tables()) {
+        auto block = json::Value::object({{"entry", rows.entry}, {"place", rows.place}, {"bytes", rows.bytes}});
+        // Without a name: rows that the user added to a table of an extension. They are loaded, and not compared.
+        if (const auto table = chosen.find(oid); table != chosen.end()) {
+            block.set("schema", table->second->schema);
+            block.set("name", table->second->name);
+        }
+        blocks.push(std::move(block));
+    }
+    auto large_objects = json::Value::array();
+    for (const DumpTally::Block& block : tally.large_objects())
+        large_objects.push(json::Value::object({{"place", block.place}, {"bytes", block.bytes}}));
+    return json::Value::object({{"head_bytes", tally.head_bytes()},
+                                {"blocks", std::move(blocks)},
+                                {"large_objects", std::move(large_objects)}});
+}
 
 // What pg_dump is told to take: names in quotes, which it takes as they stand.
 std::vector<std::string> scope_arguments(const PostgresChoice& choice) {
@@ -82,22 +124,33 @@ std::vector<std::string> scope_arguments(const PostgresChoice& choice) {
 }
 
 // Everything that pg_dump writes, until it closes its end.
-Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& writer) {
-    Bytes buffer(std::size_t(1) << 20);
-    std::size_t head = 0;
+// pg_dump writes 4 KiB at a time. Taken as they come, each would wake us, and be searched for cuts alone: we rather sleep a moment
+// while the pipe fills, and go on with what is there.
+Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& writer, DumpTally& tally) {
+    Bytes buffer(k_batch);
+    std::size_t filled = 0, head = 0;
     std::uint64_t size = 0;
-    for (;;) {
+    for (bool open = true; open;) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
         pollfd entry{process.output(), POLLIN, 0};
         if (::poll(&entry, 1, k_poll_ms) <= 0) continue;
-        HF_TRY(const std::size_t n, os::read_some(process.output(), buffer));
-        if (n == 0) break;
-        for (std::size_t i = 0; i < n && head < k_magic.size(); ++i, ++head)
-            if (static_cast<char>(buffer[i]) != k_magic[head])
+        HF_TRY(const std::size_t n, os::read_some(process.output(), ByteSpan(buffer).subspan(filled)));
+        open = n > 0;
+        filled += n;
+        if (open && filled < buffer.size()) {
+            if (n < k_batch / 4) std::this_thread::sleep_for(k_nap);
+            continue;
+        }
+        const ByteView batch = ByteView(buffer).first(filled);
+        for (std::size_t i = 0; i < filled && head < k_magic.size(); ++i, ++head)
+            if (static_cast<char>(batch[i]) != k_magic[head])
                 return fail(ErrorCode::store, "pg_dump wrote something that is no archive");
-        HF_DO(writer.write(ByteView(buffer).first(n)));
-        size += n;
+        tally.take(batch);
+        HF_DO(writer.write(batch));
+        size += filled;
+        filled = 0;
     }
+    tally.end();
     return size;    // whether that was all of it only pg_dump's exit status tells
 }
 
@@ -144,6 +197,9 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
     const Instant started = context.clock.instant();
     const db::PostgresAddress address = access.to(database);
     HF_TRY(auto connection, access.connect(database));
+    HF_TRY(const auto form,
+           connection.query("SELECT current_setting('bytea_output'), pg_encoding_to_char(encoding) FROM "
+                            "pg_database WHERE datname = current_database()"));
     HF_DO(pin_text_form(connection));
     HF_TRY(const PostgresChoice choice, open_moment(connection, scope));
     if (choice.empty())
@@ -169,10 +225,17 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
     std::vector<std::string> arguments = {"--format=custom", "--compress=0", "--lock-wait-timeout=5000",
                                           "--snapshot=" + moment[0].text(0),
                                           "--dbname=" + db::database_option(database)};
+    arguments.push_back("--encoding=" + form[0].text(1));
     for (std::string& argument : scope_arguments(choice)) arguments.push_back(std::move(argument));
-    HF_TRY(auto process, os::Process::start(postgres_command(pg_dump, address, access.password, arguments)));
-    Description description(connection, proof, choice);
-    HF_TRY(const std::uint64_t size, stream(process, *writer));
+    os::Command command = postgres_command(pg_dump, address, access.password, arguments);
+    // The rest of what changes how values are written pg_dump sets itself. A connection pool takes PGTZ, and seldom PGOPTIONS.
+    command.environment.emplace_back("PGTZ", "UTC");
+    if (form[0].text(0) != "hex") command.environment.emplace_back("PGOPTIONS", "-c bytea_output=hex");
+    HF_TRY(auto process, os::Process::start(command));
+    std::optional<Description> description;
+    if (!scope.partial()) description.emplace(connection, proof);
+    DumpTally tally;
+    HF_TRY(const std::uint64_t size, stream(process, *writer, tally));
     HF_TRY(const auto ended, wait_for(process));
     if (!ended.ok()) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
@@ -186,7 +249,15 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
     }
     if (size < k_magic.size())
         return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
-    HF_TRY(auto facts, description.take());
+    auto facts = json::Value::object();
+    if (description) {
+        HF_TRY(facts, description->take());
+    }
+    if (tally.unknown())
+        log_info("the server counts what a dump holds", {{"database", database}, {"why", tally.unknown()->message}});
+    HF_TRY(auto tables, describe_rows_of(connection, proof, choice, tally));
+    facts.set("tables", std::move(tables));
+    if (!tally.unknown()) facts.set("archive", archive_json(choice, tally));
     auto sequences_after = json::Value::array();
     if (!scope.partial()) {
         HF_TRY(sequences_after, read_sequences(connection));

@@ -5,7 +5,7 @@
 //             first (as pg_dump does itself), for TRUNCATE and ALTER do not respect snapshots
 //   errors    denied (check_rights() asks before), changed (a table was wanted by another for himself, three times),
 //             unreachable, store; the stream is then not finished and the snapshot has no such file
-//   load      pg_dump and the digest run side by side: two backends of the server
+//   counted   rows and digests are those of the dump itself, while it goes by (dump_tally.hpp): nothing is read twice
 
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/source/capture.hpp"
