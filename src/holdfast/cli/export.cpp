@@ -12,7 +12,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/plain/layout.hpp"
-#include "holdfast/recovery/redis_saved.hpp"
+#include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/source/stack.hpp"
 
 namespace holdfast::cli {

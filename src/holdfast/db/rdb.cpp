@@ -27,14 +27,23 @@ enum : std::uint8_t {
 
 class RdbReader {
 public:
-    RdbReader(RdbSource source, const RdbOptions& options) : input_(std::move(source)), options_(options) {}
+    RdbReader(RdbSource source, const RdbOptions& options) : input_(std::move(source)), options_(options) {
+        if (!options.digests) hashes_ = {RdbHash::none(), RdbHash::none()};
+    }
 
     Result<RdbSummary> read() {
         HF_DO(read_head());
+        if (options_.copy)
+            input_.tap([this](ByteView bytes) -> Status {
+                if (begun_) return options_.copy->bytes(bytes);
+                held_.insert(held_.end(), bytes.begin(), bytes.end());
+                return {};
+            });
         for (;;) {
             HF_TRY(const std::uint8_t opcode, input_.byte());
             if (opcode == k_end) break;
             HF_DO(read_part(opcode));
+            HF_DO(end_part(opcode));
         }
         HF_DO(read_tail());
         summary_.bytes = input_.offset();
@@ -62,11 +71,32 @@ private:
         return {};
     }
 
+    // What has come of the part waited for its name.
+    Status begin_part(RdbCopy::Part part, std::string_view name = {}) {
+        if (!options_.copy) return {};
+        HF_DO(input_.drain());
+        HF_DO(options_.copy->begin(part, database_, name));
+        begun_ = true;
+        HF_DO(options_.copy->bytes(held_));
+        held_.clear();
+        return {};
+    }
+    Status end_part(std::uint8_t opcode) {
+        // These stand before the key that they are about.
+        if (!options_.copy ||
+            (opcode == k_expires_ms || opcode == k_expires_s || opcode == k_idle || opcode == k_frequency))
+            return {};
+        if (!begun_) HF_DO(begin_part(RdbCopy::Part::other));
+        HF_DO(input_.drain());
+        begun_ = false;
+        return {};
+    }
+
     Status read_part(std::uint8_t opcode) {
         switch (opcode) {
             case k_select: {
                 HF_TRY(database_, input_.length());
-                return {};
+                return begin_part(RdbCopy::Part::database);
             }
             case k_resize: {
                 HF_DO(input_.length());
@@ -79,11 +109,13 @@ private:
             }
             case k_aux: {
                 HF_TRY(const std::string name, input_.string());
+                HF_DO(begin_part(RdbCopy::Part::aux, name));
                 HF_TRY(std::string value, input_.string());
                 if (name == "redis-ver" || name == "valkey-ver") summary_.server_version = std::move(value);
                 return {};
             }
             case k_function: {
+                HF_DO(begin_part(RdbCopy::Part::function));
                 HF_DO(input_.hash_string(hashes_.value));
                 summary_.functions_sum.add(hashes_.value.finish());
                 ++summary_.functions;
@@ -91,6 +123,7 @@ private:
             }
             case k_module_aux: {
                 // id | opcode and value of "when" | the module's own fields. Not part of any key, so not of the digest.
+                HF_DO(begin_part(RdbCopy::Part::module_aux));
                 HF_DO(input_.length());
                 HF_DO(input_.length());
                 HF_DO(input_.length());
@@ -128,6 +161,7 @@ private:
                                     input_.offset() - 1),
                         "use a holdfast that is newer than the server");
         HF_TRY(const std::string name, input_.string());
+        HF_DO(begin_part(RdbCopy::Part::key, name));
         HF_TRY(const Id value, read_rdb_value(input_, type, hashes_));
         RdbHash& hash = hashes_.value;
         hash.number(database_);
@@ -178,6 +212,8 @@ private:
     RdbHashes hashes_;
     std::uint64_t database_ = 0;
     std::int64_t expires_ms_ = -1;
+    Bytes held_;    // of a part whose name is not known yet
+    bool begun_ = false;
     std::pair<const std::string, std::uint64_t>* last_type_ = nullptr;
 };
 

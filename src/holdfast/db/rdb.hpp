@@ -32,8 +32,19 @@ struct RdbKey {
     Id hash;
 };
 
+/// Where the bytes of an RDB go while it is read: part by part, a key with all that belongs to it.
+struct RdbCopy {
+    enum class Part { aux, module_aux, function, database, key, other };
+    /// A part begins: the database that is selected, and the name of a key or an aux field. `bytes` then gets the part, in pieces;
+    /// the head (9 bytes) and what follows the last part (the end and the checksum) are no parts.
+    std::function<Status(Part part, std::uint64_t database, std::string_view name)> begin;
+    std::function<Status(ByteView)> bytes;
+};
+
 struct RdbOptions {
     std::function<void(const RdbKey&)> on_key;    // may be empty
+    const RdbCopy* copy = nullptr;
+    bool digests = true;    // false: values are passed over; no hash and no digest, numbers and the checksum only
 };
 
 struct RdbSummary {

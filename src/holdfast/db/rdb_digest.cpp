@@ -5,13 +5,14 @@
 namespace holdfast::db {
 
 void RdbHash::number(std::uint64_t value) {
+    if (off_) return;
     std::array<std::byte, 8> bytes;
     store_le(bytes.data(), value);
     raw(bytes);
 }
 
 void RdbHash::raw(ByteView bytes) {
-    if (bytes.empty()) return;
+    if (bytes.empty() || off_) return;
     if (gathered_size_ + bytes.size() > gathered_.size()) {
         sum_.update(ByteView(gathered_).first(gathered_size_));
         gathered_size_ = 0;
@@ -25,6 +26,7 @@ void RdbHash::raw(ByteView bytes) {
 }
 
 Id RdbHash::finish() {
+    if (off_) return {};
     sum_.update(ByteView(gathered_).first(gathered_size_));
     gathered_size_ = 0;
     return sum_.finish();

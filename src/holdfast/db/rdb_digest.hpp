@@ -17,6 +17,15 @@ namespace holdfast::db {
 
 class RdbHash {
 public:
+    RdbHash() = default;
+    /// One that costs nothing and hashes nothing: every hash is zero.
+    static RdbHash none() {
+        RdbHash hash;
+        hash.off_ = true;
+        return hash;
+    }
+    bool off() const { return off_; }
+
     void number(std::uint64_t value);
     void text(std::string_view field) {
         number(field.size());
@@ -33,6 +42,7 @@ private:
     // Most elements are short: gathered here, they cost one call instead of five.
     std::array<std::byte, 256> gathered_;
     std::size_t gathered_size_ = 0;
+    bool off_ = false;
 };
 
 class RdbSum {

@@ -57,10 +57,17 @@ std::uint64_t RdbInput::crc() {
     return crc_;
 }
 
+Status RdbInput::drain() {
+    const ByteView due = ByteView(buffer_).subspan(tapped_, at_ - tapped_);
+    tapped_ = at_;
+    return tap_ && !due.empty() ? tap_(due) : Status();
+}
+
 Result<bool> RdbInput::refill() {
     crc();
+    HF_DO(drain());
     taken_before_ += at_;
-    at_ = end_ = summed_ = 0;
+    at_ = end_ = summed_ = tapped_ = 0;
     HF_TRY(end_, source_(buffer_));
     return end_ > 0;
 }
@@ -176,22 +183,31 @@ Result<std::string> RdbInput::string() {
     return text;
 }
 
+Status RdbInput::pass(std::uint64_t size, RdbHash& hash) {
+    while (size > 0) {
+        if (at_ == end_) HF_DO(fill());
+        const std::size_t n = std::min<std::uint64_t>(size, end_ - at_);
+        hash.raw(ByteView(buffer_).subspan(at_, n));
+        at_ += n;
+        size -= n;
+    }
+    return {};
+}
+
 Status RdbInput::hash_string(RdbHash& hash) {
     HF_TRY(const Header header, this->header());
+    if (header.encoded && header.value == 3 && hash.off()) {
+        HF_TRY(const std::uint64_t packed_size, length());
+        HF_DO(length());
+        return pass(packed_size, hash);
+    }
     if (header.encoded) {
         HF_TRY(const std::string text, encoded_string(header.value));
         hash.text(text);
         return {};
     }
     hash.number(header.value);
-    for (std::uint64_t left = header.value; left > 0;) {
-        if (at_ == end_) HF_DO(fill());
-        const std::size_t n = std::min<std::uint64_t>(left, end_ - at_);
-        hash.raw(ByteView(buffer_).subspan(at_, n));
-        at_ += n;
-        left -= n;
-    }
-    return {};
+    return pass(header.value, hash);
 }
 
 }    // namespace holdfast::db

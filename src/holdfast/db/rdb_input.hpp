@@ -41,6 +41,13 @@ public:
 
     Result<bool> at_end();    // nothing more comes; looks at the source if it must
     std::uint64_t offset() const { return taken_before_ + at_; }
+    /// From here on each byte that is taken goes to `tap`, too, once and in order; drain() hands on what is due.
+    void tap(std::function<Status(ByteView)> tap) {
+        tap_ = std::move(tap);
+        tapped_ = at_;
+    }
+    Status drain();
+
     /// CRC-64 of everything taken so far.
     std::uint64_t crc();
     std::unexpected<Error> corrupt(std::string_view what) const;
@@ -54,11 +61,13 @@ private:
     Result<bool> refill();    // false at the end of the source
     Status fill();    // at least one byte, or an error
     Status append(std::string& to, std::uint64_t size);
+    Status pass(std::uint64_t size, RdbHash& hash);
     Result<std::string> encoded_string(std::uint64_t encoding);
 
     RdbSource source_;
     Bytes buffer_;
-    std::size_t at_ = 0, end_ = 0, summed_ = 0;
+    std::size_t at_ = 0, end_ = 0, summed_ = 0, tapped_ = 0;
+    std::function<Status(ByteView)> tap_;
     std::uint64_t taken_before_ = 0, crc_ = 0;
 };
 

@@ -98,6 +98,12 @@ Status RedisLogReader::end_argument() {
     --arguments_left_;
     if (argument_ == 1)
         std::ranges::transform(name_, name_.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+    if (touched_) {
+        if (argument_ == 1)
+            touched_->command(name_);
+        else
+            touched_->end_argument();
+    }
     // A SELECT waits for its number.
     if (!decided_ && (argument_ == 2 || name_ != "SELECT" || arguments_left_ == 0)) HF_DO(decide());
     state_ = arguments_left_ > 0 ? State::bulk : State::array;
@@ -141,6 +147,7 @@ Status RedisLogReader::feed(ByteView bytes, const Sink& sink) {
             case State::body:
                 taken = static_cast<std::size_t>(std::min<std::uint64_t>(left.size(), body_left_));
                 if (collecting_) *collecting_ += left.substr(0, taken);
+                if (touched_ && argument_ > 0) touched_->argument_bytes(left.substr(0, taken));
                 keep(left.substr(0, taken));
                 body_left_ -= taken;
                 if (body_left_ == 0) state_ = State::body_end;

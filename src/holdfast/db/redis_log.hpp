@@ -18,6 +18,7 @@
 
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/db/redis_touched.hpp"
 
 namespace holdfast::db {
 
@@ -27,7 +28,9 @@ public:
 
     /// `database`: the one that is selected where the stream begins; nullopt: it says so itself. That also reads a file
     /// that another one of these has written, and gives it back as it is.
-    explicit RedisLogReader(std::optional<std::uint64_t> database = std::nullopt) : database_(database) {}
+    /// `touched`, if not null, is told of each command, also of those that are left out.
+    explicit RedisLogReader(std::optional<std::uint64_t> database = std::nullopt, RedisTouched* touched = nullptr)
+        : database_(database), touched_(touched) {}
 
     /// Takes a piece of any size and hands on what of it belongs into the file.
     Status feed(ByteView bytes, const Sink& sink);
@@ -67,6 +70,7 @@ private:
     bool in_transaction_ = false, started_ = false;
     std::optional<std::uint64_t> database_;
     std::uint64_t database_max_ = 0;
+    RedisTouched* touched_;
     std::uint64_t read_ = 0, commands_ = 0, kept_ = 0;
 };
 

@@ -14,7 +14,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_compare.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
-#include "holdfast/recovery/redis_saved.hpp"
+#include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/recovery/redis_settings.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 

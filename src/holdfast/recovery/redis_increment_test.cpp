@@ -480,6 +480,64 @@ TEST_F(RedisIncrements, OfAServerThatDoesNotTellAllAreFoundBeforeAnythingIsRepla
     EXPECT_THAT(names(), IsEmpty());
 }
 
+// MT-13: only keys that the commands name are replayed, and the others come out of the base as they are.
+TEST_F(RedisIncrements, AreReplayedOverTheKeysThatTheyNameAlone) {
+    start();
+    say(testing::every_redis_type());
+    say({{"SET", "old name", "1"},
+         {"SET", "moves", "2"},
+         {"SADD", "a", "1", "2"},
+         {"SADD", "b", "2", "3"},
+         {"RPUSH", "from", "x", "y"},
+         {"SET", "packed", std::string(5000, 'x')},
+         {"SET", "goes", "1", "EX", "86400"}});
+    back_up();
+    say({{"RENAME", "old name", "new name"},
+         {"MOVE", "moves", "3"},
+         {"SUNIONSTORE", "union", "a", "b"},
+         {"LMOVE", "from", "to", "LEFT", "RIGHT"},
+         {"COPY", "packed", "copy", "DB", "9"},
+         {"PERSIST", "goes"},
+         {"EVAL", "redis.call('APPEND', 'pac'..'ked', 'y')", "0"}});
+    say(changes());
+    back_up();
+    const std::string before = digest();
+    kill_and_wipe();
+    const auto restored = restore();
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_THAT(said_, ::testing::Contains(HasSubstr("over the keys that they name")));
+    EXPECT_EQ(digest(), before);
+    // It does not pretend to be where the base was in the history of its server: a replica that is there must not go on from it.
+    EXPECT_THAT(server_->talk({{"INFO", "replication"}}).value(), HasSubstr("second_repl_offset:-1"));
+    stop_started();
+}
+
+TEST_F(RedisIncrements, AreReplayedOverAllKeysWhenACommandDoesNotNameThem) {
+    start();
+    for (const testing::RedisCommands& commands :
+         {testing::RedisCommands{{"SELECT", "3"}, {"FLUSHDB"}, {"SET", "after", "1"}},
+          testing::RedisCommands{{"SWAPDB", "0", "15"}},
+          testing::RedisCommands{{"SORT", "ids", "BY", "weight:*", "GET", "weight:*", "STORE", "sorted"}}}) {
+        say({{"FLUSHALL"}});
+        say(testing::every_redis_type());
+        say({{"SADD", "ids", "1", "2"}, {"MSET", "weight:1", "9", "weight:2", "8"}});
+        back_up(true);
+        say(commands);
+        back_up();
+        ASSERT_THAT(how(), StartsWith("increment"));
+        const std::string before = digest();
+        kill_and_wipe();
+        said_.clear();
+        const auto restored = restore();
+        ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+        EXPECT_THAT(said_, ::testing::Contains(HasSubstr("over all keys")));
+        EXPECT_EQ(digest(), before);
+        stop_started();
+        ASSERT_TRUE(server_->wipe());
+        ASSERT_TRUE(server_->restart());
+    }
+}
+
 TEST_F(RedisIncrements, LoseOnlyTheKeysWhoseTimeHasPassed) {
     start();
     say({{"DEBUG", "SET-ACTIVE-EXPIRE", "0"}, {"SET", "stays", "1"}});

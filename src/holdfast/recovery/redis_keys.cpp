@@ -7,7 +7,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/recovery/redis_saved.hpp"
+#include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/recovery/redis_scratch.hpp"
 #include "holdfast/source/redis_increment.hpp"
 #include "holdfast/source/redis_login.hpp"

@@ -15,35 +15,17 @@
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/recovery/redis_scratch.hpp"
 #include "holdfast/source/redis_increment.hpp"
 #include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr const char* k_manifest = "appendonlydir/appendonly.aof.manifest";
 constexpr const char* k_remedy =
     "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced";
 
 using Databases = std::map<std::uint64_t, db::RdbSummary::Database>;
-
-Databases databases_of(const json::Value& facts) {
-    Databases databases;
-    for (const json::Value& one : facts["databases"].items())
-        databases[one["db"].natural()] = {one["keys"].natural(), one["expires"].natural()};
-    return databases;
-}
-
-std::string text_of(const Databases& databases) {
-    std::string text;
-    for (const auto& [number, database] : databases)
-        text += fmt::format("{}db{}: {} keys, {} of them expire", text.empty() ? "" : "; ", number, database.keys,
-                            database.expires);
-    return text.empty() ? "no keys" : text;
-}
 
 Status read_content(const RestoreContext& context, const format::Node& node, const std::string& path,
                     const std::function<Status(ByteView)>& sink) {
@@ -73,40 +55,12 @@ Status write_content(const RestoreContext& context, const format::Node& node, co
     return os::sync_fd(file.get(), path);
 }
 
-// Reads the RDB while it is written: its digest takes about as long as the disk does. The pipe bounds what lies in between.
-Result<db::RdbSummary> write_rdb(const RestoreContext& context, const format::Node& node, const std::string& path) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error(errno, "cannot make a pipe"));
-    const os::Fd out(ends[0]);
-    os::Fd in(ends[1]);
-    Result<db::RdbSummary> summary = fail(ErrorCode::internal, "not read");
-    std::thread reader([&] {
-        summary = db::read_rdb([&](ByteSpan to) { return os::read_some(out.get(), to); });
-        // Whoever writes must not wait for one that has seen enough.
-        Bytes rest(std::size_t(64) << 10);
-        for (auto n = os::read_some(out.get(), rest); n && *n > 0;) n = os::read_some(out.get(), rest);
-    });
-    const Status written = [&]() -> Status {
-        HF_TRY(const os::Fd file, os::open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
-        HF_DO(read_content(context, node, path, [&](ByteView bytes) -> Status {
-            HF_DO(os::write_all(in.get(), bytes));
-            return os::write_all(file.get(), bytes);
-        }));
-        in.reset();
-        return os::sync_fd(file.get(), path);
-    }();
-    in.reset();
-    reader.join();
-    if (!written) return fail(written.error());
-    return summary;
-}
-
 // Whole, with a right checksum, and the content that the manifest names. Returns the databases it has.
 Result<Databases> write_and_check_rdb(const RestoreContext& context, const RedisSaved::File& file,
                                       const std::string& path, const json::Value& expected) {
     const std::string what = fmt::format("{}/{} in the snapshot", context.folder, file.name);
-    auto summary = write_rdb(context, file.node, path);
-    if (!summary) return fail(std::move(summary).error().within(what));
+    auto summary = read_saved_rdb(context, file, {}, path);
+    if (!summary) return fail(std::move(summary).error());
     const std::uint64_t keys = expected["keys"].natural();
     const std::string digest = expected["digest"].text();
     if (summary->keys == keys && summary->digest() == digest) return std::move(summary->databases);
@@ -151,112 +105,6 @@ Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::Fi
                 k_remedy);
 }
 
-// Returns the highest database that the increment selects.
-Result<std::uint64_t> write_increment(const RestoreContext& context, const RedisSaved::File& file,
-                                      const json::Value& expected, const std::string& path) {
-    db::RedisLogReader reader;
-    format::Sha256 sum;
-    const Status written = write_content(context, file.node, path, [&](ByteView bytes) -> Status {
-        sum.update(bytes);
-        return reader.feed(bytes, [](ByteView) -> Status { return {}; });
-    });
-    const std::string name = fmt::format("{}/{} in the snapshot", context.folder, file.name);
-    if (!written) return fail(Error(written.error()).within(name));
-    if (reader.at_boundary() && reader.commands() == expected["commands"].natural() &&
-        reader.bytes_read() == expected["bytes"].natural() && sum.finish().hex() == expected["digest"].text())
-        return reader.database_max();
-    return fail(
-        ErrorCode::mismatch,
-        fmt::format("{} holds {} commands in {} bytes, or other ones than those that its manifest names ({} in {})",
-                    name, reader.commands(), reader.bytes_read(), expected["commands"].natural(),
-                    expected["bytes"].natural()),
-        k_remedy);
-}
-
-// The keys that expire, set anew while the server loads it: then it takes none for expired. A scan may give a name twice.
-constexpr std::string_view k_new_times = R"lua(
-for _, number in ipairs(ARGV) do
-  if _ > 1 then
-    redis.call('SELECT', number)
-    local cursor, seen = '0', {}
-    repeat
-      local page = redis.call('SCAN', cursor, 'COUNT', 1000)
-      cursor = page[1]
-      for _, key in ipairs(page[2]) do
-        local at = redis.call('PEXPIRETIME', key)
-        if at > 0 and not seen[key] then
-          seen[key] = true
-          if ARGV[1] == 'never' then redis.call('PERSIST', key)
-          else redis.call('PEXPIREAT', key, string.format('%.0f', at + ARGV[1])) end
-        end
-      end
-    until cursor == '0'
-  end
-end)lua";
-
-std::int64_t unix_ms(Timestamp t) { return t.nanoseconds / 1'000'000; }
-
-// One more file of the log: "EVAL … shift db db …".
-Result<std::string> new_times(const RestoreContext& context) {
-    std::string by = "never";
-    if (context.expiry == Expiry::shifted) {
-        const auto taken = parse_rfc3339(context.facts["taken"].text());
-        if (!taken)
-            return fail(ErrorCode::unsupported, "the snapshot does not say when this Redis was copied",
-                        "it was made by an older program: restore without --expiry shifted");
-        by = std::to_string(std::max<std::int64_t>(0, unix_ms(context.clock.now()) - unix_ms(*taken)));
-    }
-    std::vector<std::string> words = {"EVAL", std::string(k_new_times), "0", by};
-    for (const auto& [number, database] : databases_of(context.facts)) words.push_back(std::to_string(number));
-    std::string command = fmt::format("*{}\r\n", words.size());
-    for (const std::string& word : words) command += fmt::format("${}\r\n{}\r\n", word.size(), word);
-    return command;
-}
-
-Status save(const db::RedisLogin& login, Clock& clock) {
-    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
-    HF_DO(client.command({"BGSAVE"}));
-    for (;;) {
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while the increments were replayed");
-        HF_TRY(const db::RedisReply info, client.command({"INFO", "persistence"}));
-        if (db::info_field(info.text(), "rdb_bgsave_in_progress") == "0") {
-            if (db::info_field(info.text(), "rdb_last_bgsave_status") == "ok") return {};
-            return fail(ErrorCode::store, "our redis-server cannot write the RDB of what it has replayed",
-                        "is there room on the disk?");
-        }
-        clock.sleep(20ms);
-    }
-}
-
-Status compare_databases(const Databases& now, const RestoreContext& context, std::string_view what) {
-    Databases expected = databases_of(context.facts);
-    if (context.expiry == Expiry::never)
-        for (auto& [number, database] : expected) database.expires = 0;
-    if (now == expected) return {};
-    return fail(
-        ErrorCode::mismatch, fmt::format("{} gives {}; the server said {}", what, text_of(now), text_of(expected)),
-        "restore an earlier snapshot of which manifest.json says \"how\": \"whole\". Did something write into the "
-        "server that it does not replicate (a writable replica, redis.set_repl)? Nothing was replaced");
-}
-
-// The server finds its files in `folder`, loads them and leaves one RDB there.
-Status replay(const RestoreContext& context, const std::string& folder, std::uint64_t databases) {
-    // As a replica of nobody that ever answers it lets no key expire: what it holds is what was there at the offset.
-    HF_TRY(const ScratchRedis server,
-           ScratchRedis::start(fmt::format("dir \"{}\"\ndbfilename replayed.rdb\nappendonly yes\n"
-                                           "appenddirname appendonlydir\nappendfilename appendonly.aof\n"
-                                           "aof-load-truncated no\nauto-aof-rewrite-percentage 0\nappendfsync no\n"
-                                           "replicaof 127.0.0.1 1\ndatabases {}\n",
-                                           folder, std::max<std::uint64_t>(16, databases)),
-                               context.clock));
-    HF_TRY(db::RedisClient client, db::RedisClient::connect(server.login()));
-    HF_TRY(const db::RedisReply info, client.command({"INFO"}));
-    const auto moment = source::parse_redis_moment(info.text());
-    if (!moment) return fail(ErrorCode::store, "our redis-server does not tell what it holds");
-    HF_DO(compare_databases(moment->databases, context, "replaying the increments"));
-    return save(server.login(), context.clock);
-}
-
 }    // namespace
 
 Result<RedisSaved> find_redis_saved(const RestoreContext& context) {
@@ -285,6 +133,64 @@ Result<RedisSaved> find_redis_saved(const RestoreContext& context) {
     return saved;
 }
 
+Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const RedisSaved::File& saved,
+                                      const db::RdbOptions& options, const std::string& copy) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error(errno, "cannot make a pipe"));
+    const os::Fd out(ends[0]);
+    os::Fd in(ends[1]);
+    ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);    // fewer turns from one thread to the other; less will do, too
+    Result<db::RdbSummary> summary = fail(ErrorCode::internal, "not read");
+    std::thread reader([&] {
+        summary = db::read_rdb([&](ByteSpan to) { return os::read_some(out.get(), to); }, options);
+        // Whoever writes must not wait for one that has seen enough.
+        Bytes rest(std::size_t(64) << 10);
+        for (auto n = os::read_some(out.get(), rest); n && *n > 0;) n = os::read_some(out.get(), rest);
+    });
+    const Status written = [&]() -> Status {
+        os::Fd file;
+        if (!copy.empty()) {
+            HF_TRY(file, os::open_file(copy, O_WRONLY | O_CREAT | O_TRUNC));
+        }
+        HF_DO(read_content(context, saved.node, saved.name, [&](ByteView bytes) -> Status {
+            HF_DO(os::write_all(in.get(), bytes));
+            return copy.empty() ? Status() : os::write_all(file.get(), bytes);
+        }));
+        in.reset();
+        return copy.empty() ? Status() : os::sync_fd(file.get(), copy);
+    }();
+    in.reset();
+    reader.join();
+    if (!written) return fail(written.error());
+    if (!summary)
+        return fail(
+            std::move(summary).error().within(fmt::format("{}/{} in the snapshot", context.folder, saved.name)));
+    return summary;
+}
+
+Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const RedisSaved& saved, std::size_t which,
+                                            const std::string& path, db::RedisTouched* touched) {
+    const RedisSaved::File& file = saved.increments[which];
+    const json::Value& expected = context.facts["increments"].items()[which];
+    db::RedisLogReader reader(std::nullopt, touched);
+    format::Sha256 sum;
+    const Status written = write_content(context, file.node, path, [&](ByteView bytes) -> Status {
+        sum.update(bytes);
+        return reader.feed(bytes, [](ByteView) -> Status { return {}; });
+    });
+    const std::string name = fmt::format("{}/{} in the snapshot", context.folder, file.name);
+    if (!written) return fail(Error(written.error()).within(name));
+    if (reader.at_boundary() && reader.commands() == expected["commands"].natural() &&
+        reader.bytes_read() == expected["bytes"].natural() && sum.finish().hex() == expected["digest"].text())
+        return reader.database_max();
+    return fail(
+        ErrorCode::mismatch,
+        fmt::format("{} holds {} commands in {} bytes, or other ones than those that its manifest names ({} in {})",
+                    name, reader.commands(), reader.bytes_read(), expected["commands"].natural(),
+                    expected["bytes"].natural()),
+        k_remedy);
+}
+
 Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
                                      RedisProof proof) {
     const json::Value& base = context.facts["base"].is_null() ? context.facts : context.facts["base"];
@@ -300,47 +206,10 @@ Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisS
     }
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
         parts.increments.push_back(fmt::format("{}/{}.incr.aof", folder, i + 1));
-        HF_TRY(const std::uint64_t highest,
-               write_increment(context, saved.increments[i], context.facts["increments"].items()[i],
-                               parts.increments.back()));
+        HF_TRY(const std::uint64_t highest, write_redis_increment(context, saved, i, parts.increments.back()));
         parts.databases = std::max(parts.databases, highest + 1);
     }
     return parts;
-}
-
-Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb, RedisProof proof) {
-    const auto move = [&](const std::string& from, const std::string& to) -> Status {
-        if (std::rename(from.c_str(), to.c_str()) == 0) return {};
-        return fail(errno_error(errno, fmt::format("cannot rename {} to {}", from, to)));
-    };
-    const std::string folder = staging + "/replay", append = folder + "/appendonlydir";
-    HF_DO(os::make_folders(append));
-    HF_TRY(RedisParts parts, write_redis_parts(context, saved, append, proof));
-    if (!saved.manifest && context.expiry == Expiry::as_now) {
-        HF_DO(move(parts.base, rdb));
-        return os::remove_tree(folder);
-    }
-    if (context.expiry != Expiry::as_now) {
-        HF_TRY(const std::string command, new_times(context));
-        parts.increments.push_back(append + "/new-times.incr.aof");
-        HF_DO(os::write_file(parts.increments.back(), as_bytes(command)));
-    }
-    std::string manifest = "file base.rdb seq 1 type b\n";
-    for (std::size_t i = 0; i < parts.increments.size(); ++i)
-        manifest += fmt::format("file {} seq {} type i\n", os::file_name(parts.increments[i]), i + 1);
-    HF_DO(os::write_file(append + "/appendonly.aof.manifest", as_bytes(manifest)));
-    context.say(fmt::format("replaying {} increments in a server of our own{}", saved.increments.size(),
-                            context.expiry == Expiry::as_now ? "" : ", which sets the times anew"));
-    HF_DO(replay(context, folder, parts.databases));
-
-    const std::string replayed = folder + "/replayed.rdb";
-    {
-        HF_TRY(const os::Fd file, os::open_file(replayed, O_RDONLY));
-        HF_DO(os::sync_fd(file.get(), replayed));
-    }
-    HF_DO(move(replayed, rdb));
-    return os::remove_tree(folder);
 }
 
 }    // namespace holdfast::recovery

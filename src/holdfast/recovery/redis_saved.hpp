@@ -1,11 +1,12 @@
 #pragma once
 // What a snapshot holds of a Redis: an RDB, or an RDB and the commands since, as source/redis_increment.hpp lays them out.
 //
-//   proof    the RDB has the keys and the digest of the manifest; each increment its bytes, commands and SHA-256, and ends
-//            between two commands. They are replayed in a server of our own in which nothing expires: it must then hold, in
-//            each database, as many keys and as many with an expiry as the server said that was backed up, at that offset
-//   errors   corrupt, mismatch: nothing was replaced by then; not_found: there is no redis-server to replay in
+//   proof    the RDB has the keys and the digest of the manifest, or its checksum (RedisProof); each increment its bytes, commands and
+//            SHA-256, and ends between two commands
+//   errors   corrupt, mismatch: nothing was replaced by then
 
+#include "holdfast/db/rdb.hpp"
+#include "holdfast/db/redis_touched.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 
 namespace holdfast::recovery {
@@ -40,8 +41,11 @@ struct RedisParts {
 Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
                                      RedisProof proof);
 
-/// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced, with the times of context.expiry.
-Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb, RedisProof proof = RedisProof::content);
+/// Reads the RDB out of the vault, once; with `copy` it is written there meanwhile, and synced.
+Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const RedisSaved::File& saved,
+                                      const db::RdbOptions& options, const std::string& copy = {});
+/// One increment, proven and synced. Returns the highest database that it selects; `touched` may be null.
+Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const RedisSaved& saved, std::size_t which,
+                                            const std::string& path, db::RedisTouched* touched = nullptr);
 
 }    // namespace holdfast::recovery

@@ -140,8 +140,8 @@ Result<RedisChain> parse_redis_chain(const json::Value& facts) {
     if (whole) {
         chain.base = json::Value::object();
         chain.base.set("file", k_whole_file);
-        for (const char* name :
-             {"taken", "version", "offset", "bytes", "keys", "expires", "functions", "digest", "databases", "types"})
+        for (const char* name : {"taken", "version", "rdb_version", "offset", "bytes", "keys", "expires", "functions",
+                                 "digest", "databases", "types"})
             chain.base.set(name, facts[name]);
     } else {
         chain.base = facts["base"];
