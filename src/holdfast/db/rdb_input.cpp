@@ -9,23 +9,23 @@ namespace {
 
 constexpr std::size_t k_buffer = std::size_t(64) << 10;
 constexpr std::uint64_t k_step = std::uint64_t(1) << 20;    // how far a string grows at a time
+constexpr std::size_t k_keep_max = std::size_t(1) << 20;    // of memory for unpacked strings between two of them
 constexpr std::uint64_t k_string_max = std::uint64_t(4) << 30;    // nothing in Redis is larger than 4 GiB
 
 // Three packed bytes unpack to 264 at most.
 constexpr std::uint64_t k_lzf_ratio_max = 100;
 
 // False when the packed bytes are not sound or do not give exactly `size` bytes.
-bool unpack_lzf(std::string_view packed, std::uint64_t size, std::string& plain) {
-    plain.clear();
-    plain.reserve(size);
-    std::size_t at = 0;
+bool unpack_lzf(std::string_view packed, char* to, std::size_t size) {
+    std::size_t at = 0, made = 0;
     while (at < packed.size()) {
         const unsigned control = static_cast<unsigned char>(packed[at++]);
         if (control < 32) {
             const std::size_t run = control + 1;
-            if (run > packed.size() - at || run > size - plain.size()) return false;
-            plain.append(packed, at, run);
+            if (run > packed.size() - at || run > size - made) return false;
+            std::memcpy(to + made, packed.data() + at, run);
             at += run;
+            made += run;
             continue;
         }
         std::size_t run = control >> 5;
@@ -36,11 +36,14 @@ bool unpack_lzf(std::string_view packed, std::uint64_t size, std::string& plain)
         run += 2;
         if (at == packed.size()) return false;
         const std::size_t back = ((control & 0x1f) << 8) + static_cast<unsigned char>(packed[at++]) + 1;
-        if (back > plain.size() || run > size - plain.size()) return false;
-        // Byte by byte: the run may overlap what it writes.
-        for (std::size_t from = plain.size() - back; run > 0; --run) plain += plain[from++];
+        if (back > made || run > size - made) return false;
+        if (back >= run)
+            std::memcpy(to + made, to + made - back, run);
+        else    // the run overlaps what it writes
+            for (std::size_t i = 0; i < run; ++i) to[made + i] = to[made + i - back];
+        made += run;
     }
-    return plain.size() == size;
+    return made == size;
 }
 
 }    // namespace
@@ -147,6 +150,29 @@ Status RdbInput::append(std::string& to, std::uint64_t size) {
     return {};
 }
 
+Result<std::string_view> RdbInput::packed_string() {
+    HF_TRY(const std::uint64_t packed_size, length());
+    HF_TRY(const std::uint64_t size, length());
+    std::string gathered;
+    std::string_view packed;
+    if (packed_size <= end_ - at_) {    // as nearly always: no copy
+        packed = as_text(ByteView(buffer_).subspan(at_, packed_size));
+        at_ += packed_size;
+    } else {
+        HF_DO(append(gathered, packed_size));
+        packed = gathered;
+    }
+    if (size > packed_size * k_lzf_ratio_max) return corrupt("a compressed string does not unpack");
+    if (plain_.capacity() > k_keep_max) plain_ = {};
+    bool sound = false;
+    plain_.resize_and_overwrite(size, [&](char* to, std::size_t) {
+        sound = unpack_lzf(packed, to, size);
+        return sound ? size : 0;
+    });
+    if (!sound) return corrupt("a compressed string does not unpack");
+    return plain_;
+}
+
 Result<std::string> RdbInput::encoded_string(std::uint64_t encoding) {
     switch (encoding) {
         case 0: {
@@ -162,13 +188,8 @@ Result<std::string> RdbInput::encoded_string(std::uint64_t encoding) {
             return std::to_string(value);
         }
         case 3: {
-            HF_TRY(const std::uint64_t packed_size, length());
-            HF_TRY(const std::uint64_t size, length());
-            std::string packed, plain;
-            HF_DO(append(packed, packed_size));
-            if (size > packed_size * k_lzf_ratio_max || !unpack_lzf(packed, size, plain))
-                return corrupt("a compressed string does not unpack");
-            return plain;
+            HF_TRY(const std::string_view plain, packed_string());
+            return std::string(plain);
         }
         default:
             return corrupt("a string of an unknown encoding");
@@ -200,6 +221,11 @@ Status RdbInput::hash_string(RdbHash& hash) {
         HF_TRY(const std::uint64_t packed_size, length());
         HF_DO(length());
         return pass(packed_size, hash);
+    }
+    if (header.encoded && header.value == 3) {
+        HF_TRY(const std::string_view plain, packed_string());
+        hash.text(plain);
+        return {};
     }
     if (header.encoded) {
         HF_TRY(const std::string text, encoded_string(header.value));

@@ -62,10 +62,12 @@ private:
     Status fill();    // at least one byte, or an error
     Status append(std::string& to, std::uint64_t size);
     Status pass(std::uint64_t size, RdbHash& hash);
+    Result<std::string_view> packed_string();    // LZF; lives until the next one
     Result<std::string> encoded_string(std::uint64_t encoding);
 
     RdbSource source_;
     Bytes buffer_;
+    std::string plain_;
     std::size_t at_ = 0, end_ = 0, summed_ = 0, tapped_ = 0;
     std::function<Status(ByteView)> tap_;
     std::uint64_t taken_before_ = 0, crc_ = 0;
