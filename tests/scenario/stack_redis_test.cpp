@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <signal.h>
+
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/process.hpp"
 #include "holdfast/testing/redis_server.hpp"
 #include "scenario.hpp"
 
@@ -81,6 +85,71 @@ TEST_F(RedisStory, IsSavedByWhatItWasTold) {
     ASSERT_EQ(configured({"forget", "--keep-last", "1", "--prune"}).exit, 0);
     ASSERT_EQ(configured({"check", "--read-data"}).exit, 0);
     EXPECT_EQ(holdfast({"backup", at("holdfast.toml"), "--full"}).exit, 2);
+}
+
+// NS-08: what a key held is looked up without touching a store, also when its time has passed; and nothing of it stays.
+TEST_F(RedisStory, IsLookedIntoAndStaysAsItWas) {
+    say({{"SET", "stays", "1"}, {"SET", "short", "2", "PX", "1"}, {"SELECT", "3"}, {"SET", "order:1", "filled"}});
+    say({{"SELECT", "3"}, {"SET", "soon", "3", "PX", "600000"}});
+    ASSERT_EQ(how(), "whole: the first of this server");
+    say({{"SELECT", "3"}, {"SET", "soon", "4", "PX", "600000"}, {"SET", "more", "5"}});
+    ASSERT_THAT(how(), StartsWith("increment"));
+    write(at("holdfast.toml"), "stack = \"desk\"\nscratch_folder = \"" + at("scratch") +
+                                   "\"\n[[redis]]\nport = " + std::to_string(server_->port()) + "\n");
+    const auto look = [&] {
+        return os::Process::start(command({"restore", "latest", "--only", "redis", "--look", "--json"},
+                                          {{"HOLDFAST_CONFIG", at("holdfast.toml")},
+                                           {"HOLDFAST_REPOSITORY", repository()},
+                                           {"HOLDFAST_PASSWORD_FILE", password_file()}}))
+            .value();
+    };
+    const auto told = [](os::Process& process) {
+        std::string text;
+        std::array<std::byte, 4096> some;
+        while (text.find("}\n") == std::string::npos) {
+            const auto got = os::read_some(process.output(), some);
+            if (!got || *got == 0) break;
+            text += as_text(ByteView(some).first(*got));
+        }
+        return json::parse(text, "what --look tells").value_or(json::Value::object());
+    };
+    os::Process first = look();
+    const json::Value door = told(first);
+    ASSERT_FALSE(door["socket"].text().empty()) << first.errors();
+    EXPECT_EQ(os::status_of(door["password_file"].text()).value().st_mode & 07777, 0600u);
+    std::string password = os::read_text(door["password_file"].text()).value();
+    password.pop_back();
+    const auto ask = [&](std::vector<std::string> words, const std::string& key) {
+        words.insert(words.begin(), {"redis-cli", "-s", door["socket"].text(), "-n", "3"});
+        if (!key.empty()) words.insert(words.begin() + 5, {"--user", "look"});
+        return run(words, {{"REDISCLI_AUTH", key}}).output;
+    };
+    EXPECT_EQ(ask({"GET", "order:1"}, password), "filled\n");
+    EXPECT_EQ(ask({"GET", "soon"}, password), "4\n");
+    EXPECT_EQ(ask({"TTL", "soon"}, password), "-1\n");
+    EXPECT_THAT(ask({"SET", "a", "b"}, password), HasSubstr("NOPERM"));
+    EXPECT_THAT(ask({"CONFIG", "GET", "*"}, password), HasSubstr("NOPERM"));
+    EXPECT_THAT(ask({"FLUSHALL"}, password), HasSubstr("NOPERM"));
+    EXPECT_THAT(ask({"GET", "order:1"}, "wrong"), ::testing::Not(HasSubstr("filled")));
+    EXPECT_THAT(ask({"GET", "order:1"}, ""), HasSubstr("NOAUTH"));
+    // Who prunes does not wait for who looks.
+    EXPECT_EQ(configured({"forget", "--keep-last", "2", "--prune"}).exit, 0);
+
+    // Killed, it takes its server along; the folders go with the next one.
+    const std::string sockets = os::parent_folder(door["socket"].text());
+    first.kill(SIGKILL);
+    static_cast<void>(first.wait());
+    EXPECT_TRUE(os::exists(sockets));
+    os::Process second = look();
+    const json::Value again = told(second);
+    ASSERT_FALSE(again["socket"].text().empty()) << second.errors();
+    EXPECT_FALSE(os::exists(sockets));
+    EXPECT_FALSE(os::exists(door["password_file"].text()));
+    second.kill(SIGINT);
+    EXPECT_TRUE(second.wait().value().ok());
+    EXPECT_FALSE(os::exists(os::parent_folder(again["socket"].text())));
+    EXPECT_THAT(os::list_folder(at("scratch")).value(), ::testing::IsEmpty());
+    EXPECT_EQ(configured({"restore", "latest", "--look", "--replace"}).exit, 2);
 }
 
 }    // namespace

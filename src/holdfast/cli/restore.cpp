@@ -289,6 +289,12 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (arguments.jobs > 0 && !arguments.target.empty())
         return fail(ErrorCode::usage, "--jobs is about a PostgreSQL that is restored: --target does not go with it",
                     "leave one of them out");
+    if (arguments.look &&
+        (!arguments.target.empty() || !arguments.keys.empty() || arguments.replace || arguments.dry_run ||
+         !arguments.tables.empty() || !arguments.schemas.empty() || !arguments.roles.empty()))
+        return fail(ErrorCode::usage,
+                    "--look changes nothing: of the other options only --only and --expiry go with it",
+                    "leave --look out to restore");
     const bool parts = !arguments.tables.empty() || !arguments.schemas.empty() || !arguments.roles.empty();
     if (!parts && (!arguments.renames.empty() || !arguments.database.empty() || !arguments.partition.empty()))
         return fail(ErrorCode::usage, "--partition, --rename and --database go with --table or --schema",
@@ -311,7 +317,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
         if (arguments.jobs > 0)
             postgres.restore_jobs = static_cast<std::uint32_t>(std::min<std::int64_t>(arguments.jobs, 64));
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
-    HF_TRY(const auto lock, lock_for_reading(*repository, arguments.no_lock));
+    HF_TRY(auto lock, lock_for_reading(*repository, arguments.no_lock));
     vault::SnapshotFilter filter = snapshot_filter(arguments.filter);
     // Snapshots of plain paths may be newer; "latest" without a filter is this stack's latest.
     if (filter.host.empty() && filter.paths.empty() && filter.tags.empty())
@@ -324,6 +330,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
                                          : repository->find_snapshot(arguments.snapshot));
     HF_TRY(const TablesOf tables, choose_tables(arguments, loaded.config));
     if (tables.postgres) return restore_tables(session, arguments, loaded.config, tables.postgres, *repository, entry);
+    if (arguments.look) return restore_look(session, arguments, loaded.config, *repository, entry, std::move(lock));
     if (!arguments.keys.empty()) return restore_keys(session, arguments, loaded.config, *repository, entry);
     HF_DO(choose_by_environment(arguments, *repository, entry, &loaded.config));
     return restore_stores(session, arguments, loaded.config, *repository, entry, tables.clickhouse);
@@ -366,6 +373,7 @@ class RestoreCommand final : public Command {
                                                    keys that expire live on for as long as they had left
   holdfast restore latest --only trades --time "2026-11-27 14:03:20" --replace
                                                    a DuckDB as it was between two backups, if its states were kept
+  holdfast restore 1a2b3c4d --only redis --look    what was in it? A server of our own, to read; nothing expires in it
   holdfast restore 1a2b3c4d --target /tmp/back     as plain files: dumps, RDB, DuckDB files, configuration
   holdfast restore latest --target /tmp/back --include /etc/nginx --exclude '*.log'
   holdfast restore latest:/etc/nginx --target /tmp/nginx     this folder's content, straight into the target
@@ -403,6 +411,8 @@ that fits brings (or leaves out) all below it. Excludes win.
         options.flag("--replace", arguments_.replace, "put live stores and files aside and take their place");
         options.value("--keys", arguments_.keys, "PATTERN",
                       "only the keys of a Redis that fit, into the server as it runs: session:*");
+        options.flag("--look", arguments_.look,
+                     "a Redis in a server of our own, to read in until Ctrl-C; no store is touched");
         options.choice("--conflict", arguments_.conflict, {"refuse", "keep", "replace"},
                        "with --keys: what happens to keys that the server has");
         options.list(
@@ -421,7 +431,7 @@ that fits brings (or leaves out) all below it. Excludes win.
                        "connections that load a PostgreSQL dump at once (default: one a processor, 4 at most)");
         options.choice("--expiry", arguments_.expiry, {"now", "shifted", "never"},
                        "Redis keys whose time has passed since: gone (now), each as long as it had left (shifted), or "
-                       "no key expires");
+                       "no key expires (never; --look without this)");
         options.value("--time", arguments_.time, "TIME",
                       "of one DuckDB: as it was then, between two backups: 2026-11-27, \"2026-11-27 14:03:20\"");
         options.choice("--overwrite", arguments_.overwrite, {"always", "if-changed", "if-newer", "never"},

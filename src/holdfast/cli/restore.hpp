@@ -18,7 +18,8 @@ struct RestoreArguments {
         std::vector<std::string> include, iinclude, exclude, iexclude;
     } files;    // of patterns
     FilterArguments filter;
-    bool dry_run = false, yes = false, replace = false, delete_others = false, sparse = false, verify = false;
+    bool look = false, dry_run = false, yes = false, replace = false, delete_others = false, sparse = false,
+         verify = false;
     bool no_lock = false;
     std::int64_t jobs = 0;    // 0: as the configuration says
     bool resume = false, undo = false, commit = false, status = false;    // of an earlier restore into the stores
@@ -50,6 +51,18 @@ Result<int> restore_status(const Session& session, const policy::Config& config)
 Result<int> restore_tables(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                            const policy::PostgresConfig* postgres, const vault::Repository& repository,
                            const vault::SnapshotEntry& entry);
+
+/// Which Redis of the configuration `option` is about. Errors: usage, when none or more than one fits.
+Result<const policy::RedisConfig*> chosen_redis(const policy::Config& config, const std::vector<std::string>& only,
+                                                std::string_view option);
+/// What the snapshot's manifest tells of it; not_found: it has no whole copy.
+Result<json::Value> redis_facts(const vault::Repository& repository, const vault::SnapshotEntry& entry,
+                                const std::string& name);
+
+/// --look: one Redis in a server of our own, to read, until a signal. `lock` is let go once all is read.
+Result<int> restore_look(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
+                         const vault::Repository& repository, const vault::SnapshotEntry& entry,
+                         std::unique_ptr<vault::RepositoryLock> lock);
 
 /// --keys: some keys of one Redis into the server as it runs.
 Result<int> restore_keys(const Session& session, const RestoreArguments& arguments, const policy::Config& config,

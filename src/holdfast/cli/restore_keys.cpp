@@ -9,24 +9,24 @@
 #include "holdfast/source/stack.hpp"
 
 namespace holdfast::cli {
-namespace {
-
-Result<const policy::RedisConfig*> chosen(const policy::Config& config, const std::vector<std::string>& only) {
+Result<const policy::RedisConfig*> chosen_redis(const policy::Config& config, const std::vector<std::string>& only,
+                                                std::string_view option) {
     const policy::RedisConfig* found = nullptr;
     for (const policy::RedisConfig& one : config.redis) {
         if (!only.empty() && (only.size() != 1 || (only[0] != one.name && only[0] != "redis"))) continue;
         if (found)
-            return fail(ErrorCode::usage, "--keys is about one Redis, and the configuration names more",
+            return fail(ErrorCode::usage,
+                        fmt::format("{} is about one Redis, and the configuration names more", option),
                         "say which with --only NAME");
         found = &one;
     }
     if (found) return found;
-    return fail(ErrorCode::usage, "--keys is about a [[redis]] of the configuration, and none fits",
+    return fail(ErrorCode::usage, fmt::format("{} is about a [[redis]] of the configuration, and none fits", option),
                 "name it with --only NAME");
 }
 
-Result<json::Value> facts_of(const vault::Repository& repository, const vault::SnapshotEntry& entry,
-                             const std::string& name) {
+Result<json::Value> redis_facts(const vault::Repository& repository, const vault::SnapshotEntry& entry,
+                                const std::string& name) {
     HF_TRY(const json::Value manifest, source::read_manifest(repository, entry));
     for (const json::Value& component : manifest["components"].items())
         if (component["name"].text() == name && component["kind"].text() == "redis" &&
@@ -36,12 +36,10 @@ Result<json::Value> facts_of(const vault::Repository& repository, const vault::S
                 "`holdfast snapshots` lists others");
 }
 
-}    // namespace
-
 Result<int> restore_keys(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                          const vault::Repository& repository, const vault::SnapshotEntry& entry) {
-    HF_TRY(const policy::RedisConfig* const redis, chosen(config, arguments.only));
-    HF_TRY(const json::Value facts, facts_of(repository, entry, redis->name));
+    HF_TRY(const policy::RedisConfig* const redis, chosen_redis(config, arguments.only, "--keys"));
+    HF_TRY(const json::Value facts, redis_facts(repository, entry, redis->name));
     if (!arguments.yes && !arguments.dry_run)
         return fail(ErrorCode::usage, "keys are written into a server that is in use: that needs --yes",
                     "--dry-run says how many there are, and how many of them the server has already");

@@ -104,24 +104,13 @@ Status compare_databases(const Databases& now, const RestoreContext& context, st
         "server that it does not replicate (a writable replica, redis.set_repl)? Nothing was replaced");
 }
 
-// The server finds its files in `folder`, loads them and leaves one RDB there; of some keys only, nobody knows how many there must be.
-Status replay(const RestoreContext& context, const std::string& folder, std::uint64_t databases, bool all_keys) {
-    // As a replica of nobody that ever answers it lets no key expire: what it holds is what was there at the offset.
-    HF_TRY(const ScratchRedis server,
-           ScratchRedis::start(fmt::format("dir \"{}\"\ndbfilename replayed.rdb\nappendonly yes\n"
-                                           "appenddirname appendonlydir\nappendfilename appendonly.aof\n"
-                                           "aof-load-truncated no\nauto-aof-rewrite-percentage 0\nappendfsync no\n"
-                                           "replicaof 127.0.0.1 1\ndatabases {}\n",
-                                           folder, std::max<std::uint64_t>(16, databases)),
-                               context.clock));
-    if (all_keys) {
-        HF_TRY(db::RedisClient client, db::RedisClient::connect(server.login()));
-        HF_TRY(const db::RedisReply info, client.command({"INFO"}));
-        const auto moment = source::parse_redis_moment(info.text());
-        if (!moment) return fail(ErrorCode::store, "our redis-server does not tell what it holds");
-        HF_DO(compare_databases(moment->databases, context, "replaying the increments"));
-    }
-    return save(server.login(), context.clock);
+// As a replica of nobody that ever answers it lets no key expire: what it holds is what was there at the offset.
+std::string replay_settings(const std::string& folder, std::uint64_t databases) {
+    return fmt::format(
+        "dir \"{}\"\ndbfilename replayed.rdb\nappendonly yes\nappenddirname appendonlydir\n"
+        "appendfilename appendonly.aof\naof-load-truncated no\nauto-aof-rewrite-percentage 0\nappendfsync no\n"
+        "replicaof 127.0.0.1 1\ndatabases {}\n",
+        folder, std::max<std::uint64_t>(16, databases));
 }
 
 Status write_append_manifest(const std::string& append, const std::vector<std::string>& increments) {
@@ -250,8 +239,7 @@ Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, cons
     const json::Value& base = context.facts["base"];
     const std::string append = folder + "/appendonlydir";
     std::uint64_t databases = 1;
-    for (const json::Value& one : base["databases"].items())
-        databases = std::max(databases, one["db"].natural() + 1);
+    for (const json::Value& one : base["databases"].items()) databases = std::max(databases, one["db"].natural() + 1);
     db::RedisTouched touched;
     std::vector<std::string> increments;
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
@@ -267,11 +255,37 @@ Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, cons
     context.say(fmt::format("replaying {} increments in a server of our own, over the keys that they name",
                             saved.increments.size()));
     HF_DO(write_append_manifest(append, increments));
-    HF_DO(replay(context, folder, databases, false));
+    HF_TRY(const ScratchRedis server, ScratchRedis::start(replay_settings(folder, databases), context.clock));
+    HF_DO(save(server.login(), context.clock));
     return spliced.join(context, folder + "/replayed.rdb");
 }
 
 }    // namespace
+
+Result<std::string> lay_out_replay(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
+                                   RedisProof proof) {
+    const std::string append = folder + "/appendonlydir";
+    HF_DO(os::make_folders(append));
+    HF_TRY(RedisParts parts, write_redis_parts(context, saved, append, proof));
+    if (context.expiry != Expiry::as_now) {
+        HF_TRY(const std::string command, new_times(context));
+        parts.increments.push_back(append + "/new-times.incr.aof");
+        HF_DO(os::write_file(parts.increments.back(), as_bytes(command)));
+    }
+    HF_DO(write_append_manifest(append, parts.increments));
+    return replay_settings(folder, parts.databases);
+}
+
+Result<std::uint64_t> prove_replayed(const RestoreContext& context, const db::RedisLogin& login) {
+    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
+    HF_TRY(const db::RedisReply info, client.command({"INFO"}));
+    const auto moment = source::parse_redis_moment(info.text());
+    if (!moment) return fail(ErrorCode::store, "our redis-server does not tell what it holds");
+    HF_DO(compare_databases(moment->databases, context, "replaying the increments"));
+    std::uint64_t keys = 0;
+    for (const auto& [number, database] : moment->databases) keys += database.keys;
+    return keys;
+}
 
 Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
                       const std::string& rdb, RedisProof proof) {
@@ -281,22 +295,19 @@ Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, co
         HF_TRY(const bool done, splice(context, saved, folder, rdb, proof));
         HF_DO(os::remove_tree(folder));
         if (done) return {};
-        HF_DO(os::make_folders(append));
-    }
-    HF_TRY(RedisParts parts, write_redis_parts(context, saved, append, proof));
-    if (!saved.manifest && context.expiry == Expiry::as_now) {
+    } else if (!saved.manifest && context.expiry == Expiry::as_now) {
+        HF_TRY(const RedisParts parts, write_redis_parts(context, saved, append, proof));
         HF_DO(move(parts.base, rdb));
         return os::remove_tree(folder);
     }
-    if (context.expiry != Expiry::as_now) {
-        HF_TRY(const std::string command, new_times(context));
-        parts.increments.push_back(append + "/new-times.incr.aof");
-        HF_DO(os::write_file(parts.increments.back(), as_bytes(command)));
-    }
-    HF_DO(write_append_manifest(append, parts.increments));
+    HF_TRY(const std::string settings, lay_out_replay(context, saved, folder, proof));
     context.say(fmt::format("replaying {} increments in a server of our own{}", saved.increments.size(),
                             context.expiry == Expiry::as_now ? ", over all keys" : ", which sets the times anew"));
-    HF_DO(replay(context, folder, parts.databases, true));
+    {
+        HF_TRY(const ScratchRedis server, ScratchRedis::start(settings, context.clock));
+        HF_TRY([[maybe_unused]] const std::uint64_t keys, prove_replayed(context, server.login()));
+        HF_DO(save(server.login(), context.clock));
+    }
 
     const std::string replayed = folder + "/replayed.rdb";
     {

@@ -8,9 +8,17 @@
 //            as the server said that was backed up, at that offset
 //   errors   corrupt, mismatch: nothing was replaced by then; not_found: there is no redis-server to replay in
 
+#include "holdfast/db/redis.hpp"
 #include "holdfast/recovery/redis_saved.hpp"
 
 namespace holdfast::recovery {
+
+/// Puts base, increments and what sets the times anew into `folder`, proven, so that a server of our own loads all of it at once, in which
+/// no key goes because its time has passed. Returns the lines of its configuration.
+Result<std::string> lay_out_replay(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
+                                   RedisProof proof = RedisProof::checksum);
+/// Such a server holds what the server said that was backed up. Returns the number of keys; mismatch.
+Result<std::uint64_t> prove_replayed(const RestoreContext& context, const db::RedisLogin& login);
 
 /// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced, with the times of context.expiry.
 Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,

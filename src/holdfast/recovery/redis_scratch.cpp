@@ -1,6 +1,13 @@
 #include "holdfast/recovery/redis_scratch.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
 
 #include "holdfast/recovery/redis_compare.hpp"
 
@@ -8,13 +15,44 @@ namespace holdfast::recovery {
 
 using namespace std::chrono_literals;
 
-Result<ScratchRedis> ScratchRedis::start(const std::string& settings, Clock& clock) {
+namespace {
+
+constexpr std::string_view k_prefix = "hf-redis-";
+
+// Of a process that is gone, and whose lock nobody holds.
+void remove_dead_folders(const std::string& in) {
+    const auto names = os::list_folder(in);
+    if (!names) return;
+    for (const std::string& name : *names) {
+        if (!name.starts_with(k_prefix)) continue;
+        const std::string path = in + "/" + name;
+        const auto status = os::status_of(path, false);
+        if (!status || !S_ISDIR(status->st_mode) || status->st_uid != ::geteuid()) continue;
+        pid_t pid = 0;
+        std::from_chars(name.data() + k_prefix.size(), name.data() + name.size(), pid);
+        if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
+        const auto folder = os::open_file(path, O_RDONLY | O_DIRECTORY);
+        if (folder && ::flock(folder->get(), LOCK_EX | LOCK_NB) == 0) static_cast<void>(os::remove_tree(path));
+    }
+}
+
+}    // namespace
+
+Result<ScratchFolder> ScratchFolder::create(const std::string& in) {
+    remove_dead_folders(in);
+    HF_TRY(os::TempFolder folder, os::TempFolder::create(fmt::format("{}{}-", k_prefix, ::getpid()), in));
+    HF_TRY(os::Fd lock, os::open_file(folder.path(), O_RDONLY | O_DIRECTORY));
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return fail(errno_error(errno, "cannot lock " + folder.path()));
+    return ScratchFolder(std::move(folder), std::move(lock));
+}
+
+Result<ScratchRedis> ScratchRedis::start(const std::string& settings, Clock& clock, db::RedisLogin as) {
     const std::string program = os::find_program("redis-server", {"/usr/bin", "/usr/local/bin", "/usr/sbin"});
     if (program.empty())
         return fail(ErrorCode::not_found, "there is no redis-server on this machine that could load the restored files",
                     "install it; it is started for the proof only");
     // A path for the socket that is short enough: 107 bytes is all that the kernel takes.
-    HF_TRY(os::TempFolder sockets, os::TempFolder::create("hf-redis-", "/tmp"));
+    HF_TRY(ScratchFolder sockets, ScratchFolder::create("/tmp"));
     const std::string socket = sockets.path() + "/s", log = sockets.path() + "/log", file = sockets.path() + "/conf";
     HF_DO(
         os::write_file(file, as_bytes(fmt::format("port 0\nunixsocket {}\nunixsocketperm 700\nsave \"\"\nmaxmemory 0\n"
@@ -25,7 +63,7 @@ Result<ScratchRedis> ScratchRedis::start(const std::string& settings, Clock& clo
     command.output_file = log;
     command.errors = os::Stream::null;
     HF_TRY(os::Process process, os::Process::start(command));
-    db::RedisLogin login;
+    db::RedisLogin login = std::move(as);
     login.socket = socket;
     // It is not up at once, and it may end instead of coming up: files that it does not take.
     Status up;

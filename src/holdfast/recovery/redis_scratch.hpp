@@ -3,6 +3,7 @@
 // itself. It lasts as long as this object.
 //
 //   errors   not_found: there is no redis-server here; store: it does not take the files, with the end of its log
+//   kill -9  of this process ends the server, too; what lay in folders goes when the next one is made
 
 #include <string>
 
@@ -13,17 +14,33 @@
 
 namespace holdfast::recovery {
 
-class ScratchRedis {
+/// A private folder, gone with this object. Making one removes those of this user whose process was killed: its number is in their
+/// name, and it held a lock on them (which also tells where another container has its own numbers).
+class ScratchFolder {
 public:
-    /// `settings`: lines of its configuration, `dir` among them. Returns when it has loaded its files.
-    static Result<ScratchRedis> start(const std::string& settings, Clock& clock);
-    const db::RedisLogin& login() const { return login_; }
+    static Result<ScratchFolder> create(const std::string& in);
+    const std::string& path() const { return folder_.path(); }
 
 private:
-    ScratchRedis(os::TempFolder sockets, os::Process process, db::RedisLogin login)
+    ScratchFolder(os::TempFolder folder, os::Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
+    os::TempFolder folder_;
+    os::Fd lock_;
+};
+
+class ScratchRedis {
+public:
+    /// `settings`: lines of its configuration, `dir` among them. Returns when it has loaded its files. `as`: the user and password
+    /// that those settings demand.
+    static Result<ScratchRedis> start(const std::string& settings, Clock& clock, db::RedisLogin as = {});
+    const db::RedisLogin& login() const { return login_; }
+    /// It still runs.
+    bool alive() { return !process_.wait(Duration::zero()); }
+
+private:
+    ScratchRedis(ScratchFolder sockets, os::Process process, db::RedisLogin login)
         : sockets_(std::move(sockets)), process_(std::move(process)), login_(std::move(login)) {}
 
-    os::TempFolder sockets_;
+    ScratchFolder sockets_;
     os::Process process_;    // killed with this object
     db::RedisLogin login_;
 };
