@@ -20,13 +20,16 @@ Result<int> restore_look(const Session& session, const RestoreArguments& argumen
     HF_TRY(const json::Value facts, redis_facts(repository, entry, redis->name));
     const std::string where = source::scratch_folder(config);
     HF_DO(os::make_folders(where));
-    recovery::RestoreContext context{
-        repository, entry,
-        facts,      repository.clock(),
-        redis->name, where,
-        recovery::WhenExisting::refuse, [&](std::string_view event) {
-            if (session.people()) print_note(fmt::format("{}: {}\n", redis->name, event));
-        }};
+    recovery::RestoreContext context{repository,
+                                     entry,
+                                     facts,
+                                     repository.clock(),
+                                     redis->name,
+                                     where,
+                                     recovery::WhenExisting::refuse,
+                                     [&](std::string_view event) {
+                                         if (session.people()) print_note(fmt::format("{}: {}\n", redis->name, event));
+                                     }};
     // What is looked at must not go while it is looked at.
     context.expiry = arguments.expiry.empty() ? recovery::Expiry::never : expiry_of(arguments);
     HF_TRY(recovery::RedisLook look, recovery::RedisLook::start(context));
@@ -40,10 +43,11 @@ Result<int> restore_look(const Session& session, const RestoreArguments& argumen
                                         {"user", recovery::RedisLook::k_user},
                                         {"password_file", look.password_file()}}));
     else
-        print(fmt::format("{} as it was at {} ({} keys), to read only:\n"
-                          "  REDISCLI_AUTH=$(cat {}) redis-cli -s {} --user {}\n",
-                          redis->name, local_time(entry.snapshot.time), look.keys(), look.password_file(),
-                          look.socket(), recovery::RedisLook::k_user));
+        print(
+            fmt::format("{} as it was at {} ({} keys), to read only:\n"
+                        "  REDISCLI_AUTH=$(cat {}) redis-cli -s {} --user {}\n",
+                        redis->name, local_time(entry.snapshot.time), look.keys(), look.password_file(), look.socket(),
+                        recovery::RedisLook::k_user));
     std::fflush(stdout);    // whoever reads waits for it
     if (session.people()) print_note("until Ctrl-C; nothing of it stays\n");
     while (!os::stop_requested()) {

@@ -29,9 +29,9 @@ Result<RedisLook> RedisLook::start(const RestoreContext& context) {
     // The hash of the password is all that the server's configuration has.
     // The user that nobody can be keeps its rights: the script that sets the times runs with them, and a server that refuses a command
     // of its log crashes.
-    const std::string users =
-        fmt::format("user default off ~* &* +@all\nuser {} on #{} ~* &* -@all +@read +@connection -@admin +info +function|list\n",
-                    k_user, format::sha256(as_bytes(login.password.reveal())).hex());
+    const std::string users = fmt::format(
+        "user default off ~* &* +@all\nuser {} on #{} ~* &* -@all +@read +@connection -@admin +info +function|list\n",
+        k_user, format::sha256(as_bytes(login.password.reveal())).hex());
     HF_TRY(ScratchRedis server, ScratchRedis::start(settings + users, context.clock, std::move(login)));
     HF_TRY(const std::uint64_t keys, prove_replayed(context, server.login()));
     // It has read them; what a killed process leaves behind is then next to nothing.

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view k_prefix = "hf-redis-";
+constexpr std::string_view k_prefix = "holdfast-redis-";
 
 // Of a process that is gone, and whose lock nobody holds.
 void remove_dead_folders(const std::string& in) {
@@ -29,7 +29,9 @@ void remove_dead_folders(const std::string& in) {
         const auto status = os::status_of(path, false);
         if (!status || !S_ISDIR(status->st_mode) || status->st_uid != ::geteuid()) continue;
         pid_t pid = 0;
-        std::from_chars(name.data() + k_prefix.size(), name.data() + name.size(), pid);
+        const char* const end_of_name = name.data() + name.size();
+        const auto [end, error] = std::from_chars(name.data() + k_prefix.size(), end_of_name, pid);
+        if (error != std::errc() || end == end_of_name || *end != '-') continue;    // not made by us
         if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
         const auto folder = os::open_file(path, O_RDONLY | O_DIRECTORY);
         if (folder && ::flock(folder->get(), LOCK_EX | LOCK_NB) == 0) static_cast<void>(os::remove_tree(path));
@@ -40,7 +42,7 @@ void remove_dead_folders(const std::string& in) {
 
 Result<ScratchFolder> ScratchFolder::create(const std::string& in) {
     remove_dead_folders(in);
-    HF_TRY(os::TempFolder folder, os::TempFolder::create(fmt::format("{}{}-", k_prefix, ::getpid()), in));
+    HF_TRY(os::TempFolder folder, os::TempFolder::create(fmt::format("{}{}", k_prefix, ::getpid()), in));
     HF_TRY(os::Fd lock, os::open_file(folder.path(), O_RDONLY | O_DIRECTORY));
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return fail(errno_error(errno, "cannot lock " + folder.path()));
     return ScratchFolder(std::move(folder), std::move(lock));
