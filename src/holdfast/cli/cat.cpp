@@ -128,10 +128,11 @@ Examples
         std::optional<Id> found;
         for (std::uint32_t i = 0; i < index.blob_count(); ++i) {
             const auto at = index.at(i);
-            if (at.first != i || at.blob.type != type || !at.blob.id.hex().starts_with(id_)) continue;
+            if (at.blob.type != type || !at.blob.id.hex().starts_with(id_) || index.first_of(i) != i) continue;
             if (found) return fail(ErrorCode::usage, fmt::format("several begin with {}", id_), "give more digits");
             found = at.blob.id;
         }
+        HF_DO(index.status());
         if (!found || id_.size() < 4)
             return fail(ErrorCode::not_found, fmt::format("no {} begins with {}", kind_, id_),
                         "`holdfast list blobs` shows what there is");
@@ -183,6 +184,7 @@ class ListCommand final : public Command {
                                           {"plain_length", at.blob.plain_length()}}),
                      fmt::format("{} {}", type, at.blob.id.hex()));
             }
+            HF_DO(index.status());
         } else {
             std::vector<std::pair<Id, std::uint64_t>> found;
             HF_DO(repository->backend().list(kind->second,

@@ -4,12 +4,16 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace holdfast::format {
 namespace {
 
 constexpr std::size_t k_unpacked_size_max = std::size_t{1} << 30;
 constexpr std::byte k_unpacked_compressed{0x02};
+// Documents repeat themselves within a few hundred bytes, or are digits of hashes: a longer window makes them no smaller.
+constexpr int k_document_window_log = 17;
+constexpr std::size_t k_piece = 256u << 10;
 
 struct Free {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -46,6 +50,36 @@ void Compressor::compress(ByteView plain, Bytes& to) {
     const std::size_t size = ZSTD_compress2(state_->context.get(), to.data(), to.size(), plain.data(), plain.size());
     HF_ASSERT(!ZSTD_isError(size));    // cannot fail with a buffer of this size
     to.resize(size);
+}
+
+void Compressor::begin(std::size_t size, Bytes& to) {
+    ZSTD_CCtx* context = state_->context.get();
+    ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, k_document_window_log)));
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, size)));
+    to.clear();
+    to.reserve(size / 2 + size / 16);    // of hashes in hex
+}
+
+void Compressor::add(ByteView piece, Bytes& to) { stream(piece, false, to); }
+
+void Compressor::end(Bytes& to) {
+    stream({}, true, to);
+    HF_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(state_->context.get(), ZSTD_c_windowLog, 0)));
+}
+
+void Compressor::stream(ByteView piece, bool last, Bytes& to) {
+    ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+    for (;;) {
+        const std::size_t before = to.size();
+        to.resize(before + ZSTD_CStreamOutSize());
+        ZSTD_outBuffer out{to.data() + before, to.size() - before, 0};
+        const std::size_t left =
+            ZSTD_compressStream2(state_->context.get(), &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+        HF_ASSERT(!ZSTD_isError(left));    // another size than was announced, which is a bug
+        to.resize(before + out.pos);
+        if (last ? left == 0 : in.pos == in.size) return;
+    }
 }
 
 struct Decompressor::State {
@@ -120,9 +154,51 @@ Status Decompressor::decompress_unknown(ByteView frames, std::size_t size_max, B
     return {};
 }
 
+FramePieces::FramePieces(Decompressor& decompressor, ByteView frames, std::size_t size)
+    : decompressor_(decompressor), frames_(frames), size_(size) {
+    ZSTD_DCtx* context = decompressor_.state_->context.get();
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+    HF_ASSERT(!ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, k_document_window_log)));
+}
+
+FramePieces::~FramePieces() {
+    ZSTD_DCtx* context = decompressor_.state_->context.get();
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters);
+}
+
+std::string_view FramePieces::more(std::string_view rest) {
+    if (ended_ || failed_) return rest;
+    if (window_.empty()) window_.resize(2 * k_piece);
+    HF_ASSERT(rest.size() <= k_piece);
+    std::memmove(window_.data(), rest.data(), rest.size());
+    ZSTD_inBuffer in{frames_.data(), frames_.size(), taken_};
+    ZSTD_outBuffer out{window_.data(), window_.size(), rest.size()};
+    while (out.pos < out.size && !ended_ && !failed_) {
+        const std::size_t left = ZSTD_decompressStream(decompressor_.state_->context.get(), &out, &in);
+        failed_ = ZSTD_isError(left) || produced_ + out.pos - rest.size() > size_;
+        ended_ = left == 0 && in.pos == in.size;
+        if (in.pos == in.size && out.pos < out.size && !ended_) failed_ = true;    // it ends inside a frame
+    }
+    if (failed_) out.pos = rest.size();
+    taken_ = in.pos;
+    produced_ += out.pos - rest.size();
+    sum_.update(ByteView(window_).subspan(rest.size(), out.pos - rest.size()));
+    return as_text(ByteView(window_).first(out.pos));
+}
+
+std::optional<std::pair<ByteView, std::size_t>> unpacked_frames(ByteView plain) {
+    if (plain.empty() || plain[0] != k_unpacked_compressed) return std::nullopt;
+    const ByteView frames = plain.subspan(1);
+    const unsigned long long said = ZSTD_getFrameContentSize(frames.data(), frames.size());
+    if (said > k_unpacked_size_max || !Decompressor::may_hold(frames.size(), said)) return std::nullopt;
+    return std::pair(frames, static_cast<std::size_t>(said));
+}
+
 Bytes encode_unpacked(std::string_view json, Compressor& compressor) {
     Bytes frame;
-    compressor.compress(as_bytes(json), frame);
+    compressor.begin(json.size(), frame);
+    compressor.add(as_bytes(json), frame);
+    compressor.end(frame);
     Bytes plain;
     plain.reserve(1 + frame.size());
     plain.push_back(k_unpacked_compressed);

@@ -51,6 +51,79 @@ TEST(Compressor, KeepsTheWindowSmallForSmallBlobs) {
     EXPECT_NE(std::to_integer<int>(frame[4]) & 0x20, 0);
 }
 
+// As a scan does: it uses some of what it has, and asks for more.
+std::string all_of(FramePieces& pieces, std::size_t rest_max) {
+    std::string all, rest;
+    for (std::size_t step = 0;; ++step) {
+        const std::string_view text = pieces.more(rest);
+        if (text.size() == rest.size()) return all + rest;
+        EXPECT_EQ(text.substr(0, rest.size()), rest);
+        const std::size_t kept = std::min(text.size(), step * 7919 % (rest_max + 1));
+        all += text.substr(0, text.size() - kept);
+        rest = text.substr(text.size() - kept);
+    }
+}
+
+TEST(FramePieces, GiveBackWhatWasCompressedInPieces) {
+    Compressor compressor(3);
+    Decompressor decompressor;
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{131'072}, std::size_t{131'073}, std::size_t{5'000'000}}) {
+        const std::string text = sample(size);
+        Bytes frame;
+        compressor.begin(size, frame);
+        for (std::size_t at = 0; at < size; at += 70'001)
+            compressor.add(as_bytes(std::string_view(text).substr(at, 70'001)), frame);
+        compressor.end(frame);
+        EXPECT_EQ(ZSTD_getFrameContentSize(frame.data(), frame.size()), size);
+        FramePieces pieces(decompressor, frame, size);
+        EXPECT_EQ(pieces.left(), size);
+        EXPECT_EQ(all_of(pieces, 100'000), text);
+        EXPECT_TRUE(pieces.whole());
+        EXPECT_EQ(pieces.left(), 0u);
+        EXPECT_EQ(pieces.sum(), sha256(as_bytes(text)));
+        Bytes back;
+        ASSERT_TRUE(decompressor.decompress(frame, size, back));
+        EXPECT_EQ(as_text(back), text);
+    }
+    // The same compressor and decompressor go on as ever.
+    const std::string text = sample(3'000'000);
+    Bytes frame, back;
+    compressor.compress(as_bytes(text), frame);
+    EXPECT_EQ(frame, frame_of(text));
+    ASSERT_TRUE(decompressor.decompress(frame, text.size(), back));
+}
+
+TEST(FramePieces, NothingCountsOfWhatIsDamagedOrNotWhatWasSaid) {
+    const std::string text = sample(1'000'000);
+    Compressor compressor(3);
+    Bytes good;
+    compressor.begin(text.size(), good);
+    compressor.add(as_bytes(text), good);
+    compressor.end(good);
+    Decompressor decompressor;
+    const auto is_whole = [&](ByteView frames, std::size_t size) {
+        FramePieces pieces(decompressor, frames, size);
+        const std::string got = all_of(pieces, 100'000);
+        return pieces.whole() && pieces.sum() == sha256(as_bytes(text));
+    };
+    EXPECT_TRUE(is_whole(good, text.size()));
+    EXPECT_FALSE(is_whole(good, text.size() - 1));
+    EXPECT_FALSE(is_whole(good, text.size() + 1));
+    EXPECT_FALSE(is_whole({}, text.size()));
+    EXPECT_FALSE(is_whole(ByteView(good).first(good.size() - 1), text.size()));
+    EXPECT_FALSE(is_whole(ByteView(good).first(good.size() / 2), text.size()));
+    EXPECT_FALSE(is_whole(frame_of(text, 19, false, true, 27), text.size())) << "its window would take the memory";
+    for (std::size_t at = 0; at < good.size(); at += 97) {
+        Bytes bad = good;
+        bad[at] ^= std::byte(0x20);
+        EXPECT_FALSE(is_whole(bad, text.size())) << at;
+    }
+    Bytes two = frame_of(text.substr(0, 100'000));
+    append(two, frame_of(text.substr(100'000), 3, false, true, 17));
+    EXPECT_TRUE(is_whole(two, text.size()));
+}
+
 TEST(Decompressor, ReadsWhatOtherWritersMake) {
     const std::string text = sample(200'000);
     Decompressor decompressor;

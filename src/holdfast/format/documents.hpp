@@ -16,6 +16,7 @@
 #include "holdfast/format/chunker.hpp"
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/format/pack.hpp"
+#include "holdfast/format/text_pieces.hpp"
 
 namespace holdfast::format {
 
@@ -49,6 +50,8 @@ struct IndexPack {
 std::string encode_index(const std::vector<IndexPack>& packs);
 /// Fast: index files hold tens of thousands of blobs. rustic's packs_to_delete and `supersedes` are ignored.
 Result<std::vector<IndexPack>> decode_index(std::string_view json, std::string_view what);
+/// As it comes. Nothing: it is of another form, legal or not; decode_index() of the whole text says which.
+std::optional<std::vector<IndexPack>> scan_index(TextPieces& json);
 
 struct SnapshotSummary {
     Timestamp backup_start, backup_end;

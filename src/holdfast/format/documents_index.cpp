@@ -96,8 +96,7 @@ bool scan_pack(JsonScan& scan, IndexPack& pack) {
     return read && has_id;
 }
 
-std::optional<std::vector<IndexPack>> scan_index(std::string_view json) {
-    JsonScan scan(json);
+std::optional<std::vector<IndexPack>> scan_index(JsonScan scan) {
     std::vector<IndexPack> packs;
     if (scan.take("{\"packs\":") && scan.array([&] { return scan_pack(scan, packs.emplace_back()); }) &&
         scan.take("}") && scan.done())
@@ -138,8 +137,10 @@ std::string encode_index(const std::vector<IndexPack>& packs) {
     return json;
 }
 
+std::optional<std::vector<IndexPack>> scan_index(TextPieces& json) { return scan_index(JsonScan(json)); }
+
 Result<std::vector<IndexPack>> decode_index(std::string_view json, std::string_view what) {
-    if (auto packs = scan_index(json)) return *std::move(packs);
+    if (auto packs = scan_index(JsonScan(json))) return *std::move(packs);
     HF_TRY(const simdjson::dom::object root, parse_object(json, what));
     std::vector<IndexPack> packs;
     bool has_packs = false;

@@ -6,6 +6,8 @@
 //   Every function returns false, or nothing, for anything else, be it legal or damaged: then the general parser reads all
 //   from the start, and says what is wrong. What is accepted here means the same there (index_fuzz, tree_fuzz).
 //   Text is not checked to be UTF-8.
+//   A text in pieces is read on at the beginning of a list's items only: an item's own strings may not be longer than
+//   k_ahead, and those that object() hands out are gone with the next list.
 
 #include <algorithm>
 #include <cstdint>
@@ -14,12 +16,19 @@
 
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/base/id.hpp"
+#include "holdfast/format/text_pieces.hpp"
 
 namespace holdfast::format {
 
 class JsonScan {
 public:
+    static constexpr std::size_t k_ahead = 128u << 10;
+
     explicit JsonScan(std::string_view json) : at_(json.data()), end_(json.data() + json.size()) {}
+    explicit JsonScan(TextPieces& pieces) : JsonScan(std::string_view()) {
+        pieces_ = &pieces;
+        read_on();
+    }
 
     bool take(std::string_view literal) {
         if (!std::string_view(at_, end_).starts_with(literal)) return false;
@@ -28,6 +37,7 @@ public:
     }
     /// The whole document was read, but for a line's end.
     bool done() {
+        read_on();
         take("\n");
         return at_ == end_;
     }
@@ -76,16 +86,28 @@ public:
         if (!take("[")) return false;
         if (take("]")) return true;
         do {
+            read_on();
             if (!item()) return false;
         } while (take(","));
         return take("]");
     }
-    /// How many characters stand before the next `c`, or the end.
+    /// How many characters stand before the next `c`, or the end; of what is not read yet, all.
     std::size_t distance_to(char c) const {
-        return std::min(std::string_view(at_, end_).find(c), std::size_t(end_ - at_));
+        const std::size_t found = std::string_view(at_, end_).find(c);
+        return found != std::string_view::npos ? found : std::size_t(end_ - at_) + (pieces_ ? pieces_->left() : 0);
     }
 
 private:
+    void read_on() {
+        if (pieces_ == nullptr || std::size_t(end_ - at_) >= k_ahead) return;
+        const std::size_t rest = std::size_t(end_ - at_);
+        const std::string_view text = pieces_->more({at_, end_});
+        at_ = text.data();
+        end_ = text.data() + text.size();
+        if (text.size() == rest) pieces_ = nullptr;
+    }
+
+    TextPieces* pieces_ = nullptr;
     const char* at_;
     const char* end_;
 };

@@ -31,7 +31,19 @@ const Node* Tree::find(std::string_view name) const {
     return at != nodes.end() && at->name == name ? &*at : nullptr;
 }
 
-void append_node(std::string& to, const Node& node) {
+namespace {
+
+using TakePiece = std::function<void(std::string_view)>;
+constexpr std::size_t k_piece = 64u << 10, k_id_length = 2 * sizeof(Id::bytes) + 3;
+
+// Whoever appends looks at the last character: it stays.
+void hand_on(std::string& text, const TakePiece& take) {
+    if (text.size() < k_piece) return;
+    take(std::string_view(text).substr(0, text.size() - 1));
+    text.erase(0, text.size() - 1);
+}
+
+void append_node(std::string& to, const Node& node, const TakePiece* take) {
     const auto number = [&](std::string_view key, std::uint64_t value) {
         if (value == 0) return;
         append_key(to, key);
@@ -98,6 +110,7 @@ void append_node(std::string& to, const Node& node) {
         for (const Id& id : node.content) {
             if (&id != &node.content.front()) to += ',';
             append_id(to, id);
+            if (take) hand_on(to, *take);
         }
         to += ']';
     } else {
@@ -109,6 +122,28 @@ void append_node(std::string& to, const Node& node) {
     }
     text("error", node.error);
     to += '}';
+}
+
+}    // namespace
+
+void append_node(std::string& to, const Node& node) { append_node(to, node, nullptr); }
+
+void write_tree(std::span<const Node* const> nodes, const TakePiece& take) {
+    std::string text = R"({"nodes":[)";
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (i > 0) text += ',';
+        append_node(text, *nodes[i], &take);
+        hand_on(text, take);
+    }
+    text += "]}\n";
+    take(text);
+}
+
+std::size_t json_length(const Node& node) {
+    std::size_t length = 400 + node.name.size() + node.link_target.size() + node.user.size() + node.group.size() +
+                         node.generic_attributes.size() + node.error.size() + node.content.size() * k_id_length;
+    for (const auto& [name, value] : node.extended_attributes) length += 40 + name.size() + value.size() * 4 / 3;
+    return length;
 }
 
 std::string encode(const Tree& tree) {

@@ -5,6 +5,9 @@
 //   source   docs/formats/vault.md sections 9, 10, 11; vectors in tests/golden/vault/encoding.json
 
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +16,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/id.hpp"
 #include "holdfast/base/result.hpp"
+#include "holdfast/format/text_pieces.hpp"
 
 namespace holdfast::format {
 
@@ -44,9 +48,15 @@ struct Tree {
 std::string encode(const Tree& tree);
 /// Appends one node's JSON (for writers that build a tree without keeping it).
 void append_node(std::string& to, const Node& node);
+/// The tree of these nodes, sorted by name, in pieces of some 64 KiB.
+void write_tree(std::span<const Node* const> nodes, const std::function<void(std::string_view piece)>& take);
+/// About the length of the node's JSON; not less by much.
+std::size_t json_length(const Node& node);
 /// Sorts if the writer did not. Refuses empty names, ".", "..", names with '/' or NUL, files without content, dirs
 /// without subtree, duplicate names.
 Result<Tree> decode_tree(std::string_view json, std::string_view what);
+/// As it comes. Nothing: it is of another form, legal or not; decode_tree() of the whole text says which.
+std::optional<Tree> scan_tree(TextPieces& json);
 
 /// st_mode to Go's os.FileMode bits, and the permission, setuid, setgid and sticky bits back.
 std::uint32_t go_mode(std::uint32_t st_mode);

@@ -163,9 +163,11 @@ Result<Node> read_node(simdjson::dom::element from, std::string_view what) {
     return node;
 }
 
+bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+
 bool scan_text(JsonScan& scan, std::string& to) {
     std::string_view text;
-    if (!scan.string(text)) return false;
+    if (!scan.string(text) || !is_utf8(text)) return false;
     to = text;
     return true;
 }
@@ -190,7 +192,7 @@ bool scan_attribute(JsonScan& scan, std::pair<std::string, Bytes>& attribute) {
 bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) {
     std::string_view text;
     if (key == "name") {
-        if (!scan.string(text)) return false;
+        if (!scan.string(text) || !is_utf8(text)) return false;
         auto name = unquote_name(text);
         if (name) node.name = *std::move(name);
         return name.has_value();
@@ -222,7 +224,10 @@ bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) 
         constexpr std::size_t k_item = sizeof(R"("",)") - 1 + 2 * sizeof(Id::bytes);
         node.content.clear();
         node.content.reserve(scan.distance_to(']') / k_item + 1);
-        return has.content = scan.array([&] { return scan.id(node.content.emplace_back()); });
+        has.content = scan.array([&] { return scan.id(node.content.emplace_back()); });
+        // Room for all that was still to come, where its end was not in sight: pages that nobody touched, unless many do so.
+        if (node.content.capacity() / 2 > node.content.size()) node.content.shrink_to_fit();
+        return has.content;
     }
     if (key == "extended_attributes") {
         node.extended_attributes.clear();
@@ -231,9 +236,7 @@ bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) 
     return false;
 }
 
-std::optional<std::vector<Node>> scan_tree(std::string_view json) {
-    if (!simdjson::validate_utf8(json.data(), json.size())) return std::nullopt;
-    JsonScan scan(json);
+std::optional<std::vector<Node>> scan_nodes(JsonScan scan) {
     std::vector<Node> nodes;
     const auto node = [&] {
         Node& one = nodes.emplace_back();
@@ -265,15 +268,9 @@ Result<std::vector<Node>> parse_tree(std::string_view json, std::string_view wha
     return nodes;
 }
 
-}    // namespace
-
-Result<Tree> decode_tree(std::string_view json, std::string_view what) {
-    Tree tree;
-    if (auto nodes = scan_tree(json)) {
-        tree.nodes = *std::move(nodes);
-    } else {
-        HF_TRY(tree.nodes, parse_tree(json, what));
-    }
+// Sorted, and no name twice.
+Result<Tree> tree_of(std::vector<Node> nodes, std::string_view what) {
+    Tree tree{std::move(nodes)};
     const auto by_name = [](const Node& a, const Node& b) { return a.name < b.name; };
     if (!std::is_sorted(tree.nodes.begin(), tree.nodes.end(), by_name))
         std::sort(tree.nodes.begin(), tree.nodes.end(), by_name);
@@ -283,6 +280,22 @@ Result<Tree> decode_tree(std::string_view json, std::string_view what) {
         return fail(ErrorCode::corrupt,
                     fmt::format("{}: the name '{}' occurs twice", what, quote_name(twice->name.substr(0, 80))));
     return tree;
+}
+
+}    // namespace
+
+Result<Tree> decode_tree(std::string_view json, std::string_view what) {
+    if (auto nodes = scan_nodes(JsonScan(json))) return tree_of(*std::move(nodes), what);
+    HF_TRY(auto nodes, parse_tree(json, what));
+    return tree_of(std::move(nodes), what);
+}
+
+std::optional<Tree> scan_tree(TextPieces& json) {
+    auto nodes = scan_nodes(JsonScan(json));
+    if (!nodes) return std::nullopt;
+    auto tree = tree_of(*std::move(nodes), "");
+    if (!tree) return std::nullopt;
+    return *std::move(tree);
 }
 
 }    // namespace holdfast::format

@@ -244,6 +244,16 @@ Result<std::vector<std::string>> list_folder(const std::string& path) {
     return names;
 }
 
+Result<Fd> unnamed_file(const std::string& folder) {
+    if (auto unnamed = open_file(folder, O_TMPFILE | O_RDWR, 0600)) return unnamed;
+    // This file system has no unnamed files, or the folder is no good: the name goes at once.
+    std::string name = folder + "/holdfast-XXXXXX";
+    Fd fd(::mkostemp(name.data(), O_CLOEXEC));
+    if (!fd) return fail(errno_error(errno, "cannot make a file in " + folder));
+    ::unlink(name.c_str());
+    return fd;
+}
+
 bool exists(const std::string& path) {
     struct stat st;
     return ::lstat(path.c_str(), &st) == 0;

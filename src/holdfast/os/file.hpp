@@ -67,6 +67,8 @@ Status make_folders(const std::string& path, mode_t mode = 0700);
 Status remove_tree(const std::string& path);
 /// Names without "." and "..", sorted by bytes.
 Result<std::vector<std::string>> list_folder(const std::string& path);
+/// A file without a name in `folder`, 0600, to be written and read: gone with its descriptor, also when the process is killed.
+Result<Fd> unnamed_file(const std::string& folder);
 bool exists(const std::string& path);
 Result<struct stat> status_of(const std::string& path, bool follow = true);
 /// Free bytes for this user on the file system that holds `path` (its nearest existing parent).

@@ -1,9 +1,5 @@
 #include "holdfast/storage/spool.hpp"
 
-#include <fcntl.h>
-#include <fmt/core.h>
-#include <unistd.h>
-
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
@@ -20,13 +16,9 @@ Error in_context(Error error) {
 
 Result<Spool> Spool::create() {
     const std::string folder = os::environment("TMPDIR").value_or("/tmp");
-    if (auto unnamed = os::open_file(folder, O_TMPFILE | O_RDWR, 0600)) return Spool(*std::move(unnamed));
-    // This file system has no unnamed files, or the folder is no good: the name goes at once.
-    std::string name = folder + "/holdfast-spool-XXXXXX";
-    os::Fd fd(::mkostemp(name.data(), O_CLOEXEC));
-    if (!fd) return fail(in_context(errno_error(errno, "cannot make a file in " + folder)));
-    ::unlink(name.c_str());
-    return Spool(std::move(fd));
+    auto fd = os::unnamed_file(folder);
+    if (!fd) return fail(in_context(std::move(fd).error()));
+    return Spool(*std::move(fd));
 }
 
 Status Spool::write(ByteView bytes) {

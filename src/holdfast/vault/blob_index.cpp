@@ -1,42 +1,60 @@
 #include "holdfast/vault/blob_index.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 
 namespace holdfast::vault {
 namespace {
 
-std::size_t slot_of(const Id& id, std::size_t slot_count) { return std::hash<Id>()(id) & (slot_count - 1); }
+constexpr std::size_t k_slots_min = 1024;
+
+format::BlobType type_of(const BlobEntry& entry) {
+    return entry.pack_and_type & 1 ? format::BlobType::tree : format::BlobType::data;
+}
+format::PackedBlob blob_of(const BlobEntry& e) { return {e.id, type_of(e), e.offset, e.length, e.uncompressed_length}; }
 
 }    // namespace
 
-template <class Visit>
-void BlobIndex::visit(format::BlobType type, const Id& id, Visit&& visit_entry) const {
-    visit_numbers(type, id, [&](std::uint32_t number) { return visit_entry(entry(number)); });
+// The first half of the hash says where, the other half is the tag.
+std::size_t BlobIndex::slot_of(const Id& id) const {
+    return (std::uint64_t(static_cast<std::uint32_t>(std::hash<Id>()(id))) * slots_.size()) >> 32;
+}
+std::uint32_t BlobIndex::tag_of(const Id& id) const {
+    return static_cast<std::uint32_t>(std::hash<Id>()(id) >> 32) >> number_bits_ << number_bits_;
 }
 
+// `visit_entry(number, entry)`, in the order of the numbers; until it returns false.
 template <class Visit>
-void BlobIndex::visit_numbers(format::BlobType type, const Id& id, Visit&& visit_number) const {
+void BlobIndex::visit(format::BlobType type, const Id& id, Visit&& visit_entry) const {
     if (slots_.empty()) return;
-    const PackNumber type_bit = type == format::BlobType::tree ? 1 : 0;
-    for (std::size_t at = slot_of(id, slots_.size()); slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-        const Entry& e = entry(slots_[at] - 1);
-        if (e.id == id && (e.pack_and_type & 1) == type_bit && !visit_number(slots_[at] - 1)) return;
+    const std::uint32_t tag = tag_of(id), number_mask = (1u << number_bits_) - 1;
+    for (std::size_t at = slot_of(id); slots_[at] != 0; at = at + 1 == slots_.size() ? 0 : at + 1) {
+        if ((slots_[at] & ~number_mask) != tag) continue;
+        const std::uint32_t number = (slots_[at] & number_mask) - 1;
+        const BlobEntry entry = entries_.at(number);
+        if (entry.id == id && type_of(entry) == type && !visit_entry(number, entry)) return;
     }
 }
 
-void BlobIndex::insert_slot(std::uint32_t number) {
-    std::size_t at = slot_of(entry(number).id, slots_.size());
-    while (slots_[at] != 0) at = (at + 1) & (slots_.size() - 1);
-    slots_[at] = number + 1;
+void BlobIndex::insert_slot(const Id& id, std::uint32_t number) {
+    std::size_t at = slot_of(id);
+    while (slots_[at] != 0) at = at + 1 == slots_.size() ? 0 : at + 1;
+    slots_[at] = tag_of(id) | (number + 1);
 }
 
-void BlobIndex::grow() {
-    // In halves and quarters a table would waste less; doubling keeps the mask cheap, and 4 bytes a slot is little.
-    const std::size_t wanted = slots_.empty() ? 1024 : slots_.size() * 2;
-    slots_.clear();
-    slots_.resize(wanted, 0);
-    for (std::uint32_t i = 0; i < count_; ++i) insert_slot(i);
+void BlobIndex::resize(std::size_t slots) {
+    HF_ASSERT(slots > entries_.size());
+    std::vector<std::uint32_t>().swap(slots_);    // before the new one takes room
+    slots_.resize(slots, 0);
+    number_bits_ = static_cast<unsigned>(std::bit_width(slots));
+    HF_ASSERT(number_bits_ < 32);
+    entries_.for_each([&](std::uint32_t number, const BlobEntry& entry) { insert_slot(entry.id, number); });
+}
+
+void BlobIndex::expect(std::size_t blobs) {
+    const std::unique_lock lock(mutex_);
+    if (const std::size_t wanted = blobs / 2 * 3; wanted > std::max(slots_.size(), k_slots_min)) resize(wanted);
 }
 
 std::size_t BlobIndex::add(const format::IndexPack& pack) {
@@ -49,7 +67,7 @@ std::size_t BlobIndex::add(const format::IndexPack& pack) {
         const PackNumber pack_and_type = number * 2 + (blob.type == format::BlobType::tree ? 1 : 0);
         bool there = false;
         if (!is_new)
-            visit(blob.type, blob.id, [&](const Entry& e) {
+            visit(blob.type, blob.id, [&](std::uint32_t, const BlobEntry& e) {
                 there = e.pack_and_type == pack_and_type && e.offset == blob.offset;
                 return !there;
             });
@@ -57,39 +75,35 @@ std::size_t BlobIndex::add(const format::IndexPack& pack) {
             ++known;
             continue;
         }
-        if ((std::size_t(count_) + 1) * 4 > slots_.size() * 3) grow();
-        if (count_ / k_block == blocks_.size()) blocks_.push_back(std::make_unique_for_overwrite<Entry[]>(k_block));
-        blocks_[count_ / k_block][count_ % k_block] = {blob.id, pack_and_type, blob.offset, blob.length,
-                                                       blob.uncompressed_length};
-        insert_slot(count_++);
+        // At most three quarters full.
+        if ((std::size_t(entries_.size()) + 1) * 4 > slots_.size() * 3)
+            resize(std::max(k_slots_min, slots_.size() / 2 * 3));
+        insert_slot(blob.id, entries_.size());
+        entries_.add({blob.id, pack_and_type, blob.offset, blob.length, blob.uncompressed_length});
     }
     return known;
 }
 
 void BlobIndex::clear() {
     const std::unique_lock lock(mutex_);
-    blocks_.clear();
-    slots_.clear();
+    entries_.clear();
+    std::vector<std::uint32_t>().swap(slots_);
     pack_ids_.clear();
     pack_numbers_.clear();
-    count_ = 0;
 }
 
-bool BlobIndex::has(format::BlobType type, const Id& id) const {
+Status BlobIndex::status() const {
     const std::shared_lock lock(mutex_);
-    bool found = false;
-    visit(type, id, [&](const Entry&) {
-        found = true;
-        return false;
-    });
-    return found;
+    return entries_.status();
 }
+
+bool BlobIndex::has(format::BlobType type, const Id& id) const { return number(type, id).has_value(); }
 
 std::vector<BlobPlace> BlobIndex::places(format::BlobType type, const Id& id) const {
     const std::shared_lock lock(mutex_);
     std::vector<BlobPlace> all;
-    visit(type, id, [&](const Entry& e) {
-        all.push_back({pack_ids_[e.pack_and_type / 2], {e.id, type, e.offset, e.length, e.uncompressed_length}});
+    visit(type, id, [&](std::uint32_t, const BlobEntry& e) {
+        all.push_back({pack_ids_[e.pack_and_type / 2], blob_of(e)});
         return true;
     });
     return all;
@@ -98,7 +112,7 @@ std::vector<BlobPlace> BlobIndex::places(format::BlobType type, const Id& id) co
 std::optional<BlobIndex::Place> BlobIndex::first_place(format::BlobType type, const Id& id) const {
     const std::shared_lock lock(mutex_);
     std::optional<Place> place;
-    visit(type, id, [&](const Entry& e) {
+    visit(type, id, [&](std::uint32_t, const BlobEntry& e) {
         place = {e.pack_and_type / 2, e.offset, e.length, e.uncompressed_length};
         return false;
     });
@@ -110,12 +124,12 @@ Id BlobIndex::pack_id(PackNumber pack) const {
     return pack_ids_[pack];
 }
 
-// Copies of a blob lie in one probe sequence, in the order in which they came, also after grow(): the first one met is
+// Copies of a blob lie in one probe sequence, in the order in which they came, also after resize(): the first one met is
 // the first one added.
 std::optional<std::uint32_t> BlobIndex::number(format::BlobType type, const Id& id) const {
     const std::shared_lock lock(mutex_);
     std::optional<std::uint32_t> first;
-    visit_numbers(type, id, [&](std::uint32_t number) {
+    visit(type, id, [&](std::uint32_t number, const BlobEntry&) {
         first = number;
         return false;
     });
@@ -124,15 +138,19 @@ std::optional<std::uint32_t> BlobIndex::number(format::BlobType type, const Id& 
 
 BlobIndex::Numbered BlobIndex::at(std::uint32_t entry_number) const {
     const std::shared_lock lock(mutex_);
-    HF_ASSERT(entry_number < count_);
-    const Entry& e = entry(entry_number);
-    const auto type = e.pack_and_type & 1 ? format::BlobType::tree : format::BlobType::data;
-    Numbered found{e.pack_and_type / 2, {e.id, type, e.offset, e.length, e.uncompressed_length}, entry_number};
-    visit_numbers(type, e.id, [&](std::uint32_t number) {
-        found.first = number;
+    const BlobEntry e = entries_.at(entry_number);
+    return {e.pack_and_type / 2, blob_of(e)};
+}
+
+std::uint32_t BlobIndex::first_of(std::uint32_t entry_number) const {
+    const std::shared_lock lock(mutex_);
+    const BlobEntry e = entries_.at(entry_number);
+    std::uint32_t first = entry_number;
+    visit(type_of(e), e.id, [&](std::uint32_t number, const BlobEntry&) {
+        first = number;
         return false;
     });
-    return found;
+    return first;
 }
 
 std::size_t BlobIndex::pack_count() const {
@@ -151,11 +169,7 @@ std::vector<format::IndexPack> BlobIndex::packs() const {
     const std::shared_lock lock(mutex_);
     std::vector<format::IndexPack> all(pack_ids_.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i].id = pack_ids_[i];
-    for (std::uint32_t i = 0; i < count_; ++i) {
-        const Entry& e = entry(i);
-        const auto type = e.pack_and_type & 1 ? format::BlobType::tree : format::BlobType::data;
-        all[e.pack_and_type / 2].blobs.push_back({e.id, type, e.offset, e.length, e.uncompressed_length});
-    }
+    entries_.for_each([&](std::uint32_t, const BlobEntry& e) { all[e.pack_and_type / 2].blobs.push_back(blob_of(e)); });
     for (format::IndexPack& pack : all)
         std::sort(pack.blobs.begin(), pack.blobs.end(),
                   [](const auto& a, const auto& b) { return a.offset < b.offset; });
@@ -164,7 +178,7 @@ std::vector<format::IndexPack> BlobIndex::packs() const {
 
 std::size_t BlobIndex::blob_count() const {
     const std::shared_lock lock(mutex_);
-    return count_;
+    return entries_.size();
 }
 
 }    // namespace holdfast::vault

@@ -15,14 +15,20 @@ std::unexpected<Error> damaged(const format::PackedBlob& blob, std::string_view 
 
 constexpr std::string_view k_broken_seal = "does not decrypt: its seal is broken";
 constexpr std::string_view k_broken_frame = "does not decompress";
+// Text of this length and more is read piece by piece.
+constexpr std::size_t k_pieces_min = 512u << 10;
 
 }    // namespace
 
 Result<ByteView> BlobOpener::open(ByteSpan envelope, const format::PackedBlob& blob) {
     HF_ASSERT(envelope.size() == blob.length);
-    auto content = cipher_.open_in_place(envelope);
+    const auto content = cipher_.open_in_place(envelope);
     if (!content) return damaged(blob, k_broken_seal);
-    ByteView plain = *content;
+    return open_content(*content, blob);
+}
+
+Result<ByteView> BlobOpener::open_content(ByteView content, const format::PackedBlob& blob) {
+    ByteView plain = content;
     if (blob.uncompressed_length != 0) {
         if (!decompressor_.decompress(plain, blob.uncompressed_length, plain_)) return damaged(blob, k_broken_frame);
         plain = plain_;
@@ -62,6 +68,30 @@ Result<ByteView> BlobOpener::open_copy(ByteView envelope, const format::PackedBl
 
 std::unexpected<Error> BlobOpener::other_content(const format::PackedBlob& blob) {
     return damaged(blob, "has other content than its name says");
+}
+
+Result<Result<format::Tree>> BlobOpener::open_tree(ByteSpan envelope, const format::PackedBlob& blob) {
+    HF_ASSERT(envelope.size() == blob.length);
+    const auto content = cipher_.open_in_place(envelope);
+    if (!content) return damaged(blob, k_broken_seal);
+    if (blob.uncompressed_length >= k_pieces_min) {
+        format::FramePieces pieces(decompressor_, *content, blob.uncompressed_length);
+        auto tree = format::scan_tree(pieces);
+        if (tree && pieces.whole() && pieces.sum() == blob.id) return Result<format::Tree>(*std::move(tree));
+    }
+    HF_TRY(const ByteView json, open_content(*content, blob));
+    return format::decode_tree(as_text(json), "tree " + blob.id.brief());
+}
+
+Result<std::vector<format::IndexPack>> BlobOpener::open_index(ByteSpan envelope, std::string_view what) {
+    HF_TRY(const ByteSpan plain, cipher_.open_in_place(envelope));
+    if (const auto frames = format::unpacked_frames(plain); frames && frames->second >= k_pieces_min) {
+        format::FramePieces pieces(decompressor_, frames->first, frames->second);
+        auto packs = format::scan_index(pieces);
+        if (packs && pieces.whole()) return *std::move(packs);
+    }
+    HF_TRY(const Bytes json, format::decode_unpacked(plain, decompressor_));
+    return format::decode_index(as_text(json), what);
 }
 
 Result<Bytes> BlobOpener::open_document(ByteSpan envelope) {

@@ -11,7 +11,9 @@
 
 #include "holdfast/format/compress.hpp"
 #include "holdfast/format/crypto.hpp"
+#include "holdfast/format/documents.hpp"
 #include "holdfast/format/pack.hpp"
+#include "holdfast/format/tree.hpp"
 
 namespace holdfast::vault {
 
@@ -30,8 +32,13 @@ public:
     static std::unexpected<Error> other_content(const format::PackedBlob& blob);
     /// As open(), but `envelope` stays as it is and can be copied.
     Result<ByteView> open_copy(ByteView envelope, const format::PackedBlob& blob);
+    /// As open(), of a tree. A large one is never in memory as text, if it was written for that (format::Compressor::begin).
+    /// The inner error: it is what its name says, but no tree.
+    Result<Result<format::Tree>> open_tree(ByteSpan envelope, const format::PackedBlob& blob);
     /// An unpacked file (index, snapshot, lock).
     Result<Bytes> open_document(ByteSpan envelope);
+    /// An index file, as open_tree(). `envelope` is overwritten.
+    Result<std::vector<format::IndexPack>> open_index(ByteSpan envelope, std::string_view what);
     /// A scratch buffer for the envelope.
     Bytes& scratch() { return scratch_; }
     /// Buffers of more than `kept` bytes go; what was returned from them with them.
@@ -39,6 +46,7 @@ public:
     format::Cipher& cipher() { return cipher_; }
 
 private:
+    Result<ByteView> open_content(ByteView content, const format::PackedBlob& blob);
     format::Cipher cipher_;
     format::Decompressor decompressor_;
     Bytes scratch_, plain_;
@@ -56,6 +64,7 @@ public:
         Lease(const Lease&) = delete;
         Lease& operator=(const Lease&) = delete;
         BlobOpener* operator->() const { return opener_.get(); }
+        BlobOpener& operator*() const { return *opener_; }
 
     private:
         OpenerPool& pool_;

@@ -32,11 +32,24 @@ public:
         HF_DO(compare_packs());
         HF_DO(walk_snapshots());
         if (options_.read_data) HF_DO(read_packs());
+        HF_DO(repository_.state().index.status());
         std::sort(report_.errors.begin(), report_.errors.end());
         return std::move(report_);
     }
 
 private:
+    // A pack, and where its blobs stand in the index: one after the other, sorted by offset.
+    struct Indexed : SizedPack {
+        std::uint32_t first = 0, blobs = 0;
+    };
+    format::IndexPack blobs_of(const Indexed& pack) const {
+        format::IndexPack whole{pack.id, {}};
+        whole.blobs.reserve(pack.blobs);
+        for (std::uint32_t i = 0; i < pack.blobs; ++i)
+            whole.blobs.push_back(repository_.state().index.at(pack.first + i).blob);
+        return whole;
+    }
+
     void error(std::string text) {
         const std::scoped_lock lock(mutex_);
         report_.errors.push_back(std::move(text));
@@ -90,7 +103,7 @@ private:
             const std::size_t count = std::min(group, ids.size() - from);
             std::vector<std::optional<Result<std::vector<format::IndexPack>>>> read(count);
             HF_DO(for_each_of(count, reader_count(repository_.backend()), [&](std::size_t i) -> Status {
-                read[i] = read_index_file(ids[from + i]);
+                read[i] = repository_.read_index(ids[from + i]);
                 return {};
             }));
             for (std::size_t i = 0; i < count; ++i) {
@@ -108,21 +121,19 @@ private:
         return {};
     }
 
-    Result<std::vector<format::IndexPack>> read_index_file(const Id& id) {
-        HF_TRY(const std::string json, repository_.read_document({FileKind::index, id}));
-        return format::decode_index(json, "index " + id.brief());
-    }
-
     void add_pack(format::IndexPack pack, const Id& index) {
         std::sort(pack.blobs.begin(), pack.blobs.end(),
                   [](const auto& a, const auto& b) { return a.offset < b.offset; });
         const auto [known, is_new] = packs_.try_emplace(pack.id, packs_.size());
         if (is_new) {
-            repository_.state().index.add(pack);
+            BlobIndex& index_now = repository_.state().index;
+            const auto first = static_cast<std::uint32_t>(index_now.blob_count());
+            index_now.add(pack);
             check_table(pack);
             report_.blobs += pack.blobs.size();
-            indexed_.push_back(std::move(pack));
-        } else if (indexed_[known->second].blobs == pack.blobs) {
+            indexed_.push_back(
+                {{pack.id, format::pack_size(pack.blobs)}, first, static_cast<std::uint32_t>(pack.blobs.size())});
+        } else if (blobs_of(indexed_[known->second]).blobs == pack.blobs) {
             hint(fmt::format("pack {} is named by two index files", pack.id.brief()));
         } else {
             error(fmt::format("index {} and another one name different blobs in pack {}", index.brief(),
@@ -151,15 +162,14 @@ private:
         std::unordered_map<Id, std::uint64_t> sizes;
         HF_DO(repository_.backend().list(FileKind::pack,
                                          [&](const Id& id, std::uint64_t size) { sizes.emplace(id, size); }));
-        for (const format::IndexPack& pack : indexed_) {
+        for (const Indexed& pack : indexed_) {
             const auto found = sizes.find(pack.id);
-            const std::uint64_t expected = format::pack_size(pack.blobs);
             if (found == sizes.end()) {
-                error(fmt::format("pack {} is missing; {} blobs were in it", pack.id.hex(), pack.blobs.size()));
+                error(fmt::format("pack {} is missing; {} blobs were in it", pack.id.hex(), pack.blobs));
                 continue;
             }
-            if (found->second != expected)
-                error(fmt::format("pack {} has {} bytes instead of {}", pack.id.hex(), found->second, expected));
+            if (found->second != pack.size)
+                error(fmt::format("pack {} has {} bytes instead of {}", pack.id.hex(), found->second, pack.size));
             sizes.erase(found);
         }
         report_.packs = indexed_.size();
@@ -167,12 +177,11 @@ private:
             hint(fmt::format(
                 "pack {} ({}) is named by no index: left by a run that was killed; restic's prune removes it",
                 id.brief(), human_size(size)));
-        const std::size_t twice = repository_.state().index.blob_count();
-        IdSet data, trees;
-        for (const format::IndexPack& pack : indexed_)
-            for (const format::PackedBlob& blob : pack.blobs)
-                (blob.type == format::BlobType::tree ? trees : data).insert(blob.id);
-        if (const std::size_t extra = twice - data.size() - trees.size(); extra > 0)
+        const BlobIndex& index = repository_.state().index;
+        std::size_t extra = 0;
+        for (std::uint32_t n = 0; n < index.blob_count(); ++n)
+            if (index.first_of(n) != n) ++extra;
+        if (extra > 0)
             hint(fmt::format("{} blobs are stored twice: two runs wrote them at once; restic's prune removes one copy",
                              extra));
         return {};
@@ -209,7 +218,7 @@ private:
                 todo.pop_back();
                 if (const auto sane = check_tree_depth(below.depth); !sane) {
                     error(fmt::format("{}: {}", where, sane.error().message));
-                } else if (trees_seen_.insert(below.id)) {
+                } else if (is_first_look(below.id)) {
                     now.push_back(std::move(below));
                 }
             }
@@ -235,6 +244,14 @@ private:
         return {};
     }
 
+    bool is_first_look(const Id& tree) {
+        const auto number = repository_.state().index.number(format::BlobType::tree, tree);
+        if (!number) return trees_lost_.insert(tree);
+        trees_seen_.resize(repository_.state().index.blob_count());
+        if (trees_seen_[*number]) return false;
+        return trees_seen_[*number] = true;
+    }
+
     void check_file(const format::Node& node, const std::string& path) {
         std::uint64_t size = 0;
         for (const Id& id : node.content) {
@@ -248,9 +265,14 @@ private:
     }
 
     Status read_packs() {
-        if (options_.subset)
-            indexed_ = chosen_packs(indexed_, *options_.subset,
-                                    static_cast<std::uint64_t>(repository_.clock().now().nanoseconds));
+        if (options_.subset) {
+            const std::vector<SizedPack> all(indexed_.begin(), indexed_.end());
+            std::vector<Indexed> chosen;
+            for (const std::size_t at :
+                 chosen_packs(all, *options_.subset, static_cast<std::uint64_t>(repository_.clock().now().nanoseconds)))
+                chosen.push_back(indexed_[at]);
+            indexed_ = std::move(chosen);
+        }
         std::atomic<std::size_t> next = 0;
         std::atomic<std::uint64_t> done = 0, bytes = 0;
         std::vector<std::thread> threads;
@@ -258,7 +280,8 @@ private:
             threads.emplace_back([&] {
                 PackCheck pack_check(repository_);
                 for (std::size_t at = next++; at < indexed_.size() && !os::stop_requested(); at = next++) {
-                    bytes += pack_check.run(indexed_[at], [this](std::string text) { error(std::move(text)); });
+                    bytes +=
+                        pack_check.run(blobs_of(indexed_[at]), [this](std::string text) { error(std::move(text)); });
                     progress(++done, indexed_.size());
                 }
             });
@@ -269,9 +292,10 @@ private:
 
     Repository& repository_;
     const CheckOptions& options_;
-    std::vector<format::IndexPack> indexed_;
+    std::vector<Indexed> indexed_;
     std::unordered_map<Id, std::size_t> packs_;
-    IdSet trees_seen_;
+    std::vector<bool> trees_seen_;    // by their numbers
+    IdSet trees_lost_;    // that no index names
     std::mutex mutex_, progress_mutex_;
     CheckReport report_;
 };

@@ -22,6 +22,8 @@ namespace {
 constexpr unsigned k_walkers_max = 4;
 // Folders that wait for a thread that has nothing to do; beyond it a walk goes down by itself.
 constexpr std::size_t k_folders_waiting_max = 8;
+// The text of a folder with huge files is written twice, piece by piece, instead of being held in memory.
+constexpr std::size_t k_tree_in_pieces = 512u << 10;
 
 Result<std::vector<std::string>> list_names(int folder, const std::string& path) {
     // The descriptor that readdir owns is its own, so that `folder` stays open for openat.
@@ -202,17 +204,23 @@ void DiskWalk::settle(FolderPtr folder, std::size_t place, std::optional<format:
 }
 
 std::optional<format::Node> DiskWalk::store(Folder& folder) {
-    std::string json = "{\"nodes\":[";
-    bool first = true;
-    for (std::optional<format::Node>& node : folder.nodes) {
+    std::vector<const format::Node*> nodes;
+    std::size_t length = 0;
+    for (const std::optional<format::Node>& node : folder.nodes) {
         if (!node) continue;
-        if (!std::exchange(first, false)) json += ',';
-        format::append_node(json, *node);
-        node.reset();
+        nodes.push_back(&*node);
+        length += format::json_length(*node);
     }
-    json += "]}\n";
+    Result<Id> id = Id{};
+    if (length >= k_tree_in_pieces) {
+        id = pipeline_.store_tree([&](const Pipeline::TakePiece& take) { format::write_tree(nodes, take); });
+    } else {
+        std::string json;
+        json.reserve(length);
+        format::write_tree(nodes, [&](std::string_view piece) { json += piece; });
+        id = pipeline_.store_tree(json);
+    }
     folder.nodes.clear();
-    auto id = pipeline_.store_tree(json);
     if (!id) return std::nullopt;    // the pipeline has failed and says so to everybody
     folder.node.subtree = *id;
     auto& counter = !folder.tree_before          ? counters_.dirs_new

@@ -100,6 +100,7 @@ public:
             if (std::ranges::any_of(ids, [&](const std::string& id) { return hex.starts_with(id); }))
                 (tree ? trees_ : data_).insert(at.blob.id);
         }
+        HF_DO(index.status());
         if (data_.size() + trees_.size() == 0)
             return fail(ErrorCode::not_found, fmt::format("nothing in the index begins with {}", ids.front()),
                         "`holdfast list blobs` and `holdfast list packs` show what there is");

@@ -128,9 +128,7 @@ private:
         std::vector<Id> ids;
         HF_DO(repository_.backend().list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
         for (const Id& id : ids) {
-            const auto json = repository_.read_document({FileKind::index, id});
-            const auto packs = json ? format::decode_index(*json, "index " + id.brief())
-                                    : Result<std::vector<format::IndexPack>>(fail(json.error()));
+            const auto packs = repository_.read_index(id);
             if (!packs) continue;
             for (const format::IndexPack& pack : *packs) state.index.add(pack);
             loaded.insert(id);

@@ -240,11 +240,9 @@ Result<std::vector<Id>> remake_packs(Repository& repository, const std::vector<I
 }
 
 Result<std::size_t> index_orphans(Repository& repository) {
-    std::set<Id> named;
-    for (const format::IndexPack& pack : repository.state().index.packs()) named.insert(pack.id);
     std::vector<std::pair<Id, std::uint64_t>> orphans;
     HF_DO(repository.backend().list(FileKind::pack, [&](const Id& id, std::uint64_t size) {
-        if (!named.contains(id)) orphans.emplace_back(id, size);
+        if (!repository.state().index.pack_number(id)) orphans.emplace_back(id, size);
     }));
     std::vector<format::IndexPack> found;
     for (const auto& [id, size] : orphans)

@@ -99,10 +99,9 @@ public:
                 ErrorCode::not_found,
                 fmt::format("the mirror at {} is not there any more (is its disk mounted?)", mirror_.location()),
                 "bring it back; to make a new one there: `holdfast mirror sync --force`");
-        std::set<Id> named;
-        for (const format::IndexPack& pack : repository_.state().index.packs()) named.insert(pack.id);
         MirrorPlan plan = plan_mirror(
-            here, there, memory_, options_.rules, [&](const Id& pack) { return named.contains(pack); },
+            here, there, memory_, options_.rules,
+            [&](const Id& pack) { return repository_.state().index.pack_number(pack).has_value(); },
             repository_.clock().now());
         report_.waiting = plan.waiting;
         report_.lost_at_source = plan.lost_at_source;

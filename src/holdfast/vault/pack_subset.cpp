@@ -52,26 +52,23 @@ Result<PackSubset> parse_pack_subset(std::string_view text) {
     return subset;
 }
 
-std::vector<format::IndexPack> chosen_packs(const std::vector<format::IndexPack>& packs, const PackSubset& subset,
-                                            std::uint64_t seed) {
-    std::vector<format::IndexPack> chosen;
-    if (subset.buckets > 0) {
-        std::ranges::copy_if(packs, std::back_inserter(chosen), [&](const format::IndexPack& pack) {
-            return static_cast<unsigned>(pack.id.bytes[0]) % subset.buckets == subset.bucket - 1;
-        });
-        return chosen;
-    }
+std::vector<std::size_t> chosen_packs(std::span<const SizedPack> packs, const PackSubset& subset, std::uint64_t seed) {
     std::vector<std::size_t> order(packs.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    if (subset.buckets > 0) {
+        std::erase_if(order, [&](std::size_t i) {
+            return static_cast<unsigned>(packs[i].id.bytes[0]) % subset.buckets != subset.bucket - 1;
+        });
+        return order;
+    }
     std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
     const auto count = static_cast<std::size_t>(std::ceil(static_cast<double>(packs.size()) * subset.percent / 100));
     std::uint64_t bytes = 0;
-    for (const std::size_t i : order) {
-        if (subset.bytes > 0 ? bytes >= subset.bytes : chosen.size() >= count) break;
-        bytes += format::pack_size(packs[i].blobs);
-        chosen.push_back(packs[i]);
-    }
-    return chosen;
+    std::size_t chosen = 0;
+    for (; chosen < order.size() && (subset.bytes > 0 ? bytes < subset.bytes : chosen < count); ++chosen)
+        bytes += packs[order[chosen]].size;
+    order.resize(chosen);
+    return order;
 }
 
 }    // namespace holdfast::vault

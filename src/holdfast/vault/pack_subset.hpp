@@ -5,10 +5,13 @@
 //   p%, SIZE packs at random, at least one
 //   errors   usage, saying what would be right
 
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
-#include "holdfast/format/documents.hpp"
+#include "holdfast/base/id.hpp"
+#include "holdfast/base/result.hpp"
 
 namespace holdfast::vault {
 
@@ -21,8 +24,11 @@ struct PackSubset {
 /// "3/7", "2.5%", "50G" (K, M, G, T; powers of 1024).
 Result<PackSubset> parse_pack_subset(std::string_view text);
 
-/// The same choice for the same seed.
-std::vector<format::IndexPack> chosen_packs(const std::vector<format::IndexPack>& packs, const PackSubset& subset,
-                                            std::uint64_t seed);
+struct SizedPack {
+    Id id;
+    std::uint64_t size = 0;
+};
+/// The places in `packs` of those that are read. The same choice for the same seed.
+std::vector<std::size_t> chosen_packs(std::span<const SizedPack> packs, const PackSubset& subset, std::uint64_t seed);
 
 }    // namespace holdfast::vault

@@ -4,14 +4,15 @@
 
 #include <set>
 
+#include "holdfast/format/sha256.hpp"
+
 namespace holdfast::vault {
 namespace {
 
-std::vector<format::IndexPack> some_packs(std::size_t count) {
-    std::vector<format::IndexPack> packs(count);
+std::vector<SizedPack> some_packs(std::size_t count) {
+    std::vector<SizedPack> packs(count);
     for (std::size_t i = 0; i < count; ++i) {
-        packs[i].id = format::sha256(as_bytes(std::to_string(i)));
-        packs[i].blobs.push_back({packs[i].id, format::BlobType::data, 0, 1'000'000, 0});
+        packs[i] = {format::sha256(as_bytes(std::to_string(i))), 1'000'000};
     }
     return packs;
 }
@@ -20,7 +21,8 @@ TEST(PackSubset, AllPartsTogetherReadEveryPackOnce) {
     const auto packs = some_packs(500);
     std::multiset<Id> read;
     for (unsigned bucket = 1; bucket <= 7; ++bucket)
-        for (const auto& pack : chosen_packs(packs, {.bucket = bucket, .buckets = 7}, bucket)) read.insert(pack.id);
+        for (const std::size_t at : chosen_packs(packs, {.bucket = bucket, .buckets = 7}, bucket))
+            read.insert(packs[at].id);
     EXPECT_EQ(read.size(), 500u);
     for (const auto& pack : packs) EXPECT_EQ(read.count(pack.id), 1u);
 }
@@ -33,7 +35,7 @@ TEST(PackSubset, AShareAndAnAmountChooseThatMuch) {
     EXPECT_EQ(chosen_packs(packs, {.bytes = 3'000'000}, 1).size(), 3u);
     EXPECT_EQ(chosen_packs(packs, {.bytes = std::uint64_t(1) << 50}, 1).size(), 200u);
     EXPECT_EQ(chosen_packs(packs, {.bytes = 1}, 1).size(), 1u);
-    EXPECT_NE(chosen_packs(packs, {.percent = 5}, 1)[0].id, chosen_packs(packs, {.percent = 5}, 2)[0].id);
+    EXPECT_NE(chosen_packs(packs, {.percent = 5}, 1)[0], chosen_packs(packs, {.percent = 5}, 2)[0]);
     EXPECT_TRUE(chosen_packs({}, {.percent = 5}, 1).empty());
 }
 

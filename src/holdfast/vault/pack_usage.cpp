@@ -25,6 +25,7 @@ public:
         for (PackStatistics& pack : usage_.packs) pack.table_size += k_table_overhead;
         HF_DO(list_packs());
         for (const auto& [first, entries] : copies_) choose(entries);
+        HF_DO(index_.status());    // else packs could pass for not needed
         HF_DO(refuse_if_damaged());
         return std::move(usage_);
     }
@@ -47,20 +48,21 @@ private:
         // All count as unused until it is known which copy stays.
         ++pack.unused_blobs;
         pack.unused_size += entry.blob.length;
-        if (!needed_.contains(entry.first)) {
+        const std::uint32_t first = index_.first_of(number);
+        if (!needed_.contains(first)) {
             ++usage_.totals.unused.blobs;
             usage_.totals.unused.bytes += entry.blob.length;
-        } else if (entry.first == number) {
+        } else if (first == number) {
             ++usage_.totals.used.blobs;
             usage_.totals.used.bytes += entry.blob.length;
             use(number, entry);
         } else {
             ++usage_.totals.duplicate.blobs;
             usage_.totals.duplicate.bytes += entry.blob.length;
-            auto& entries = copies_[entry.first];
+            auto& entries = copies_[first];
             if (entries.empty()) {
-                entries.push_back(entry.first);
-                disuse(entry.first);    // its copies are looked at together, when all packs are known
+                entries.push_back(first);
+                disuse(first);    // its copies are looked at together, when all packs are known
             }
             entries.push_back(number);
         }

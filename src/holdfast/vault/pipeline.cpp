@@ -259,6 +259,31 @@ Result<Id> Pipeline::store_tree(std::string_view json) {
     return id;
 }
 
+Result<Id> Pipeline::store_tree(const std::function<void(const TakePiece&)>& write) {
+    format::Sha256 sum;
+    std::size_t size = 0;
+    write([&](std::string_view piece) {
+        sum.update(as_bytes(piece));
+        size += piece.size();
+    });
+    const Id id = sum.finish();
+    if (!claim(format::BlobType::tree, id)) return id;
+    counters_.tree_blobs += 1;
+    const std::scoped_lock lock(tree_mutex_);
+    Sealer& sealer = *tree_sealer_;
+    HF_ASSERT(size < std::uint64_t(1) << 31);
+    sealer.compressor.begin(size, sealer.frame);
+    write([&](std::string_view piece) { sealer.compressor.add(as_bytes(piece), sealer.frame); });
+    sealer.compressor.end(sealer.frame);
+    if (auto status = append_stored(sealer, tree_pack_,
+                                    {id, format::BlobType::tree, 0, 0, static_cast<std::uint32_t>(size)}, sealer.frame);
+        !status) {
+        fail_with(status.error());
+        return fail(std::move(status).error());
+    }
+    return id;
+}
+
 Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain) {
     HF_ASSERT(!plain.empty() && plain.size() < std::uint64_t(1) << 31);
     ByteView stored = plain;
@@ -271,16 +296,23 @@ Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type
             uncompressed_length = static_cast<std::uint32_t>(plain.size());
         }
     }
+    return append_stored(sealer, pack, {id, type, 0, 0, uncompressed_length}, stored);
+}
+
+// `blob` without the place and length that it will have.
+Status Pipeline::append_stored(Sealer& sealer, PackBuilder& pack, const format::PackedBlob& blob, ByteView stored) {
     if (verify_writes_) {
         Bytes envelope;
         sealer.cipher.seal(stored, random_nonce(), envelope);
-        const format::PackedBlob blob{id, type, 0, static_cast<std::uint32_t>(envelope.size()), uncompressed_length};
-        if (const auto again = sealer.opener.open(envelope, blob); !again)
+        format::PackedBlob sealed = blob;
+        sealed.length = static_cast<std::uint32_t>(envelope.size());
+        if (const auto again = sealer.opener.open(envelope, sealed); !again)
             return fail(Error(again.error())
                             .within("verifying a blob before it is written (is the memory of this machine sound?)"));
     }
-    counters_.bytes_added += plain.size();
-    HF_TRY(const std::uint32_t length, pack.append(sealer.cipher, type, id, stored, uncompressed_length));
+    counters_.bytes_added += blob.uncompressed_length ? blob.uncompressed_length : stored.size();
+    HF_TRY(const std::uint32_t length,
+           pack.append(sealer.cipher, blob.type, blob.id, stored, blob.uncompressed_length));
     counters_.bytes_stored += length;
     if (sealer.frame.capacity() > k_frame_kept) sealer.frame = {};
     if (!pack.full(pack_size_target_)) return {};

@@ -61,6 +61,10 @@ public:
     Status submit(Chunk chunk);
     /// Hashes and, if it is new, stores a tree at once, in the calling thread.
     Result<Id> store_tree(std::string_view json);
+    /// The same of text that is better not held in memory. `write` hands the same pieces to `take` each time: once for
+    /// the hash, and once more if the tree is new.
+    using TakePiece = std::function<void(std::string_view piece)>;
+    Result<Id> store_tree(const std::function<void(const TakePiece& take)>& write);
 
     /// The repository has it, or this run stores it.
     bool has(format::BlobType type, const Id& id);
@@ -93,6 +97,7 @@ private:
     void drop_indexed_claims();
     /// Appends to `pack`; a full pack goes to the syncer and `pack` becomes a fresh one.
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
+    Status append_stored(Sealer& sealer, PackBuilder& pack, const format::PackedBlob& blob, ByteView stored);
     Status hand_over(PackBuilder pack);
     void sync_loop();
     bool index_is_due();

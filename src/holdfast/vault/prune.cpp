@@ -121,7 +121,7 @@ private:
         Dead dead;
         std::set<Id> of_dead, of_others;
         for (const Id& id : std::set<Id>(repository_.state().index_files)) {
-            HF_TRY(const auto packs, read_index_file(id));
+            HF_TRY(const auto packs, repository_.read_index(id));
             const bool is_dead = !packs.empty() && std::ranges::all_of(packs, [&](const format::IndexPack& pack) {
                 return fate_of(pack.id) == PackFate::remove;
             });
@@ -144,11 +144,6 @@ private:
         return remove(dead.packs, "removing packs");
     }
 
-    Result<std::vector<format::IndexPack>> read_index_file(const Id& id) const {
-        HF_TRY(const std::string json, repository_.read_document({FileKind::index, id}));
-        return format::decode_index(json, "index " + id.brief());
-    }
-
     // The full disk: what helps then depends on what was tried.
     Error explained(Error error) const {
         if (error.code != ErrorCode::disk_full) return error;
@@ -164,24 +159,29 @@ private:
         return error;
     }
 
-    // Blobs of packs to be repacked, by pack. Eight bytes a blob.
+    // Blobs of packs to be repacked, by pack. Twelve bytes a blob.
     Status copy_needed(IndexWriter& index) {
-        std::vector<std::uint32_t> entries;
-        for (std::uint32_t n = 0; n < usage_.used.size(); ++n)
-            if (usage_.used[n] && fates_[index_.at(n).pack] == PackFate::repack) entries.push_back(n);
-        const auto place = [&](std::uint32_t n) {
-            const BlobIndex::Numbered entry = index_.at(n);
-            return std::pair(entry.pack, entry.blob.offset);
+        struct Copied {
+            BlobIndex::PackNumber pack = 0;
+            std::uint32_t offset = 0, number = 0;
         };
-        std::sort(entries.begin(), entries.end(),
-                  [&](std::uint32_t a, std::uint32_t b) { return place(a) < place(b); });
-        std::vector<std::size_t> starts;
+        std::vector<Copied> entries;
         std::uint64_t total = 0;
-        for (std::size_t i = 0; i < entries.size(); ++i) {
-            if (i == 0 || index_.at(entries[i]).pack != index_.at(entries[i - 1]).pack) starts.push_back(i);
-            total += index_.at(entries[i]).blob.length;
+        for (std::uint32_t n = 0; n < usage_.used.size(); ++n) {
+            if (!usage_.used[n]) continue;
+            const BlobIndex::Numbered entry = index_.at(n);
+            if (fates_[entry.pack] != PackFate::repack) continue;
+            entries.push_back({entry.pack, entry.blob.offset, n});
+            total += entry.blob.length;
         }
+        std::sort(entries.begin(), entries.end(), [](const Copied& a, const Copied& b) {
+            return std::pair(a.pack, a.offset) < std::pair(b.pack, b.offset);
+        });
+        std::vector<std::size_t> starts;
+        for (std::size_t i = 0; i < entries.size(); ++i)
+            if (i == 0 || entries[i].pack != entries[i - 1].pack) starts.push_back(i);
         starts.push_back(entries.size());
+        HF_DO(index_.status());
         RepackOptions repacking;
         repacking.pack_size_target = static_cast<std::uint32_t>(options_.limits.pack_size_target);
         repacking.compress_plain = options_.limits.uncompressed;
@@ -192,9 +192,9 @@ private:
                                       repository_, starts.size() - 1,
                                       [&](std::size_t number) {
                                           format::IndexPack pack;
-                                          pack.id = index_.pack_id(index_.at(entries[starts[number]]).pack);
+                                          pack.id = index_.pack_id(entries[starts[number]].pack);
                                           for (std::size_t i = starts[number]; i < starts[number + 1]; ++i)
-                                              pack.blobs.push_back(index_.at(entries[i]).blob);
+                                              pack.blobs.push_back(index_.at(entries[i].number).blob);
                                           return pack;
                                       },
                                       index, repacking));
@@ -211,7 +211,7 @@ private:
         std::atomic<std::size_t> done = 0, small_count = 0;
         std::mutex mutex;
         HF_DO(for_each_of(ids.size(), worker_count(), [&](std::size_t at) -> Status {
-            HF_TRY(auto packs, read_index_file(ids[at]));
+            HF_TRY(auto packs, repository_.read_index(ids[at]));
             std::size_t blobs = 0;
             for (const format::IndexPack& pack : packs) blobs += pack.blobs.size();
             const std::size_t removed =
@@ -246,7 +246,7 @@ private:
     // One after the other, each in the room of the old one.
     Status rewrite_index_in_its_room() {
         for (const Id& id : std::set<Id>(repository_.state().index_files)) {
-            HF_TRY(auto packs, read_index_file(id));
+            HF_TRY(auto packs, repository_.read_index(id));
             const std::size_t gone = std::erase_if(packs, [&](const format::IndexPack& pack) { return goes(pack.id); });
             if (gone == 0 && !packs.empty()) continue;
             HF_DO(remove({{FileKind::index, id}}, "writing the index"));

@@ -52,6 +52,7 @@ public:
             threads.emplace_back([this] { work(); });
         for (std::thread& thread : threads) thread.join();
         if (error_) return fail(*std::move(error_));
+        HF_DO(repository_.state().index.status());
         std::sort(reachable_.missing_.begin(), reachable_.missing_.end(),
                   [](const auto& a, const auto& b) { return std::tie(a.type, a.id) < std::tie(b.type, b.id); });
         const auto same = std::unique(reachable_.missing_.begin(), reachable_.missing_.end(),

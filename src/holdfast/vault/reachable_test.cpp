@@ -87,7 +87,7 @@ TEST_F(ReachableTest, ACopyOfABlobCountsOnceAndUnderEitherPlace) {
     const auto copy_number = static_cast<std::uint32_t>(index.blob_count());
     repository_->state().index.add(copy);
     EXPECT_EQ(index.number(first.blob.type, first.blob.id), 0u);
-    EXPECT_EQ(index.at(copy_number).first, 0u);
+    EXPECT_EQ(index.first_of(copy_number), 0u);
     const auto found = find_reachable(*repository_, roots());
     HF_OK(found);
     EXPECT_EQ(found->tree_count() + found->data_count(), index.blob_count() - 1);

@@ -33,7 +33,9 @@ Result<RecoverReport> recover(Repository& repository, const BackupOptions& stori
     // In the order of the packs, so that reads go forward through them.
     std::vector<Id> trees;
     for (std::uint32_t i = 0; i < index.blob_count(); ++i)
-        if (const auto at = index.at(i); at.blob.type == BlobType::tree && at.first == i) trees.push_back(at.blob.id);
+        if (const auto at = index.at(i); at.blob.type == BlobType::tree && index.first_of(i) == i)
+            trees.push_back(at.blob.id);
+    HF_DO(index.status());
     RecoverReport report;
     IdSet named;
     for (const SnapshotEntry& entry : snapshots) named.insert(entry.snapshot.tree);

@@ -39,9 +39,7 @@ private:
         std::vector<Id> ids;
         HF_DO(repository_.backend().list(FileKind::index, [&](const Id& id, std::uint64_t) { ids.push_back(id); }));
         for (const Id& id : ids) {
-            auto json = repository_.read_document({FileKind::index, id});
-            auto packs = json ? format::decode_index(*json, "index " + id.brief())
-                              : Result<std::vector<format::IndexPack>>(fail(std::move(json).error()));
+            auto packs = repository_.read_index(id);
             if (!packs) {
                 // A storage that does not answer says nothing about the file.
                 if (packs.error().code != ErrorCode::corrupt) return fail(std::move(packs).error());

@@ -17,8 +17,8 @@ using storage::FileKind;
 using storage::FileName;
 
 constexpr unsigned k_index_threads_max = 4;
-// A tree that is longer comes once, and its buffers are not kept: it is that of a folder with huge files.
-constexpr std::size_t k_long = 256u << 10;
+// What a blob takes of an index file: half of it is the ID. Plain ones, of other programs, take three times as much.
+constexpr std::size_t k_indexed_bytes = 46;
 
 format::Polynomial random_polynomial() {
     for (;;) {
@@ -64,16 +64,14 @@ std::string what(const FileName& name) {
     }
 }
 
-// An unpacked file, checked against its name, as JSON.
-Result<Bytes> read_json(Repository::State& state, const FileName& name) {
+// An unpacked file, checked against its name.
+Result<Bytes> read_envelope(Repository::State& state, const FileName& name) {
     auto envelope = state.backend->read(name);
     if (!envelope) return fail(std::move(envelope).error().within("reading " + what(name)));
     if (format::sha256(*envelope) != name.id)
         return fail(ErrorCode::corrupt, fmt::format("{} is damaged: its content does not match its name", what(name)),
                     "bring the file back from a mirror");
-    auto json = state.openers.get()->open_document(*envelope);
-    if (!json) return fail(std::move(json).error().within(what(name)));
-    return json;
+    return envelope;
 }
 
 }    // namespace
@@ -154,7 +152,11 @@ Result<std::unique_ptr<RepositoryLock>> Repository::lock(LockMode mode, Duration
 Status Repository::load_index(bool reload) {
     if (state_->index_loaded && !reload) return {};
     std::set<Id> there, known;
-    HF_DO(state_->backend->list(FileKind::index, [&](const Id& id, std::uint64_t) { there.insert(id); }));
+    std::uint64_t bytes = 0;
+    HF_DO(state_->backend->list(FileKind::index, [&](const Id& id, std::uint64_t size) {
+        there.insert(id);
+        bytes += size;
+    }));
     {
         const std::scoped_lock lock(state_->index_files_mutex);
         // A file that is gone was replaced by a prune: what it named may be gone, too. Else only what is new is read.
@@ -167,20 +169,19 @@ Status Repository::load_index(bool reload) {
     state_->index_loaded = false;
     std::vector<Id> unread;
     std::set_difference(there.begin(), there.end(), known.begin(), known.end(), std::back_inserter(unread));
+    state_->index.expect(bytes / k_indexed_bytes);
     // Decrypting and parsing outweigh the insertions, which take turns. A file of 20,000 blobs takes some 10 MiB
     // while it is in work, one of 50,000 (restic's) 25.
     HF_DO(for_each_of(unread.size(), std::min(worker_count(), k_index_threads_max), [&](std::size_t i) -> Status {
         const Id& id = unread[i];
-        auto json = read_json(*state_, {FileKind::index, id});
-        if (!json) {
-            Error error = std::move(json).error();
+        const auto packs = read_index(id);
+        if (!packs) {
+            Error error = packs.error();
             if (error.code == ErrorCode::corrupt)
                 error.hint = "run `holdfast repair index`: all index files can be made anew from the packs";
             return fail(std::move(error));
         }
-        HF_TRY(const auto packs, format::decode_index(as_text(*json), "index " + id.brief()));
-        Bytes().swap(*json);    // megabytes, before the table grows
-        for (const format::IndexPack& pack : packs) state_->index.add(pack);
+        for (const format::IndexPack& pack : *packs) state_->index.add(pack);
         const std::scoped_lock lock(state_->index_files_mutex);
         state_->index_files.insert(id);
         return {};
@@ -197,9 +198,10 @@ std::vector<BlobPlace> Repository::places(format::BlobType type, const Id& id) c
 
 namespace {
 
-// `use(content)` with the blob as it lies in a buffer that others use afterwards, or the error of the last copy.
-template <class Use>
-auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Use use) -> decltype(use(ByteView())) {
+// What `open(opener, envelope, blob)` gives of the first good copy, or the error of the last.
+template <class Open>
+auto open_blob(Repository::State& state, format::BlobType type, const Id& id, Open open)
+    -> decltype(open(std::declval<BlobOpener&>(), ByteSpan(), format::PackedBlob())) {
     const char* kind = type == format::BlobType::tree ? "tree" : "data";
     Error error{ErrorCode::corrupt, fmt::format("{} blob {} is in no index", kind, id.brief()),
                 "run `holdfast check`; if packs are there that no index names, `holdfast repair index` finds them"};
@@ -208,15 +210,15 @@ auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Us
         Bytes& envelope = opener->scratch();
         envelope.resize(place.blob.length);
         auto read = state.backend->read_at({FileKind::pack, place.pack}, place.blob.offset, envelope);
-        auto plain = read ? opener->open(envelope, place.blob) : Result<ByteView>(fail(std::move(read).error()));
-        if (plain) {
-            if (type == format::BlobType::tree && place.blob.uncompressed_length > k_long)
-                Bytes().swap(envelope);    // the content lies elsewhere
-            auto used = use(*plain);
-            if (type == format::BlobType::tree) opener->shrink(k_long);
-            return used;
+        if (read) {
+            auto opened = open(*opener, ByteSpan(envelope), place.blob);
+            // The tree of a folder with huge files is megabytes, and comes once.
+            if (type == format::BlobType::tree) opener->shrink(256u << 10);
+            if (opened) return opened;
+            error = std::move(opened).error().within("pack " + place.pack.brief());
+        } else {
+            error = std::move(read).error().within("pack " + place.pack.brief());
         }
-        error = std::move(plain).error().within("pack " + place.pack.brief());
         if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;    // the index promised it
     }
     return fail(std::move(error));
@@ -225,13 +227,19 @@ auto with_blob(Repository::State& state, format::BlobType type, const Id& id, Us
 }    // namespace
 
 Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
-    return with_blob(*state_, type, id,
-                     [](ByteView plain) -> Result<Bytes> { return Bytes(plain.begin(), plain.end()); });
+    return open_blob(*state_, type, id,
+                     [](BlobOpener& opener, ByteSpan envelope, const format::PackedBlob& blob) -> Result<Bytes> {
+                         HF_TRY(const ByteView plain, opener.open(envelope, blob));
+                         return Bytes(plain.begin(), plain.end());
+                     });
 }
 
 Result<format::Tree> Repository::read_tree(const Id& id) const {
-    return with_blob(*state_, format::BlobType::tree, id,
-                     [&](ByteView json) { return format::decode_tree(as_text(json), "tree " + id.brief()); });
+    HF_TRY(auto tree, open_blob(*state_, format::BlobType::tree, id,
+                                [](BlobOpener& opener, ByteSpan envelope, const format::PackedBlob& blob) {
+                                    return opener.open_tree(envelope, blob);
+                                }));
+    return tree;
 }
 
 Result<Id> Repository::write_document(FileKind kind, std::string_view json) {
@@ -248,8 +256,20 @@ Result<Id> Repository::write_document(FileKind kind, std::string_view json) {
 }
 
 Result<std::string> Repository::read_document(const FileName& name) const {
-    HF_TRY(const Bytes json, read_json(*state_, name));
-    return std::string(as_text(json));
+    HF_TRY(Bytes envelope, read_envelope(*state_, name));
+    auto json = state_->openers.get()->open_document(envelope);
+    if (!json) return fail(std::move(json).error().within(what(name)));
+    return std::string(as_text(*json));
+}
+
+Result<std::vector<format::IndexPack>> Repository::read_index(const Id& id) const {
+    const FileName name{FileKind::index, id};
+    HF_TRY(Bytes envelope, read_envelope(*state_, name));
+    auto packs = state_->openers.get()->open_index(envelope, what(name));
+    // What decode_index says names the file already.
+    if (!packs && !packs.error().message.starts_with(what(name)))
+        return fail(std::move(packs).error().within(what(name)));
+    return packs;
 }
 
 }    // namespace holdfast::vault

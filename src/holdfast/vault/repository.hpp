@@ -95,6 +95,7 @@ public:
     /// An unpacked file (index, snapshot, lock): encrypt, name, write; and back.
     Result<Id> write_document(storage::FileKind kind, std::string_view json);
     Result<std::string> read_document(const storage::FileName& name) const;
+    Result<std::vector<format::IndexPack>> read_index(const Id& id) const;
 
     struct State;
     State& state() const { return *state_; }    // for the rest of vault/
