@@ -265,6 +265,7 @@ TEST_F(BlobIndexTest, PruneRemovesNothingWhenTheTemporaryFileCannotBeRead) {
     lock = repository_->lock(LockMode::exclusive);
     HF_OK(lock);
     HF_OK(prune(*repository_, **lock));
+    lock->reset();
     EXPECT_TRUE(checked().ok());
 }
 
