@@ -227,17 +227,14 @@ bool Pipeline::has(format::BlobType type, const Id& id) {
            (type == format::BlobType::tree ? claimed_trees_ : claimed_data_).contains(id);
 }
 
-// Of what an index names nothing else needs to be kept.
-void Pipeline::drop_indexed_claims() {
+// Of what an index names nothing else needs to be kept. Told by who has written it: the index would read each entry.
+void Pipeline::drop_claims(IdSet& claimed, const IdSet& indexed) {
     const std::scoped_lock lock(claim_mutex_);
-    for (const auto type : {format::BlobType::data, format::BlobType::tree}) {
-        IdSet& claimed = type == format::BlobType::tree ? claimed_trees_ : claimed_data_;
-        IdSet open;
-        claimed.for_each([&](const Id& id) {
-            if (!repository_.has_blob(type, id)) open.insert(id);
-        });
-        claimed = std::move(open);
-    }
+    IdSet open;
+    claimed.for_each([&](const Id& id) {
+        if (!indexed.contains(id)) open.insert(id);
+    });
+    claimed = std::move(open);
 }
 
 Result<std::uint64_t> Pipeline::store(Worker& worker, const Chunk& chunk, const Id& id) {
@@ -398,6 +395,7 @@ Status Pipeline::write_index_of(std::vector<format::IndexPack>& sealed) {
     os::crash_point("backup.packs_written");
     HF_DO(repository_.backend().sync());
     os::crash_point("backup.packs_synced");
+    IdSet data, trees;
     while (!sealed.empty()) {
         std::size_t blobs = 0, packs = 0;
         while (packs < sealed.size() && (packs == 0 || blobs + sealed[packs].blobs.size() <= k_index_blobs_max))
@@ -409,11 +407,16 @@ Status Pipeline::write_index_of(std::vector<format::IndexPack>& sealed) {
         HF_TRY(const Id id, repository_.write_document(storage::FileKind::index, format::encode_index(part)));
         os::crash_point("backup.index_written");
         log_debug("wrote an index", {{"index", id.brief()}, {"packs", std::to_string(packs)}});
-        for (const format::IndexPack& pack : part) repository_.state().index.add(pack);
+        for (const format::IndexPack& pack : part) {
+            repository_.state().index.add(pack);
+            for (const format::PackedBlob& blob : pack.blobs)
+                (blob.type == format::BlobType::tree ? trees : data).insert(blob.id);
+        }
         const std::scoped_lock lock(repository_.state().index_files_mutex);
         repository_.state().index_files.insert(id);
     }
-    drop_indexed_claims();
+    drop_claims(claimed_data_, data);
+    drop_claims(claimed_trees_, trees);
     return {};
 }
 

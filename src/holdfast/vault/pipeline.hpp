@@ -94,7 +94,7 @@ private:
     /// Returns how much of it is new to the repository.
     Result<std::uint64_t> store(Worker& worker, const Chunk& chunk, const Id& id);
     bool claim(format::BlobType type, const Id& id);
-    void drop_indexed_claims();
+    void drop_claims(IdSet& claimed, const IdSet& indexed);
     /// Appends to `pack`; a full pack goes to the syncer and `pack` becomes a fresh one.
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
     Status append_stored(Sealer& sealer, PackBuilder& pack, const format::PackedBlob& blob, ByteView stored);
