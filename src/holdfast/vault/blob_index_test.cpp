@@ -214,7 +214,10 @@ TEST_F(BlobIndexTest, IsReadByManyThreadsWhileItGrows) {
     for (unsigned t = 0; t < 4; ++t)
         readers.emplace_back([&, t] {
             std::mt19937_64 random(t);
-            while (added < packs.size()) {
+            std::size_t looks = 0;
+            for (std::size_t seen = 0; (seen = added) < packs.size();) {
+                // A writer has to get its turn: some looks for each pack that comes.
+                if (seen == 0 || ++looks % 64 == 0) added.wait(seen);
                 if (added == 0) continue;
                 const format::IndexPack& pack = packs[random() % added];
                 const format::PackedBlob& blob = pack.blobs[random() % pack.blobs.size()];
@@ -228,6 +231,7 @@ TEST_F(BlobIndexTest, IsReadByManyThreadsWhileItGrows) {
     for (const format::IndexPack& pack : packs) {
         index.add(pack);
         ++added;
+        added.notify_all();
     }
     for (std::thread& reader : readers) reader.join();
     EXPECT_EQ(wrong, 0u);
