@@ -26,14 +26,17 @@ Result<Frozen> back_up_by_server(db::clickhouse::Client& client, const Table& ta
                                  const std::string& backups) {
     remove_leftovers(backups + "/");
     const std::string name = unused_link_name(), folder = backups + "/" + name;
-    Frozen laid_out(folder, fmt::format("{}/data/{}/{}", folder, server_folder_of(table.database), server_folder_of(table.name)));
+    Frozen laid_out(
+        folder, fmt::format("{}/data/{}/{}", folder, server_folder_of(table.database), server_folder_of(table.name)));
     std::set<std::string> partitions;
     for (const Part& part : parts) partitions.insert(part.partition);
     std::string chosen;
-    for (const std::string& partition : partitions) chosen += (chosen.empty() ? "ID " : ", ID ") + quoted_text(partition);
+    for (const std::string& partition : partitions)
+        chosen += (chosen.empty() ? "ID " : ", ID ") + quoted_text(partition);
     // A materialized view stands for its inner table. Without deduplicate_files=0 a file that another part has too would be left out.
-    const Status done = client.execute(fmt::format("BACKUP TABLE {} PARTITIONS {} TO File({}) SETTINGS deduplicate_files = 0",
-                                                   quoted_name(table.database, table.name), chosen, quoted_text(folder)));
+    const Status done =
+        client.execute(fmt::format("BACKUP TABLE {} PARTITIONS {} TO File({}) SETTINGS deduplicate_files = 0",
+                                   quoted_name(table.database, table.name), chosen, quoted_text(folder)));
     if (!done) {
         switch (done.error().code) {
             case ErrorCode::unreachable:

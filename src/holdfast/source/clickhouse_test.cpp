@@ -62,9 +62,14 @@ protected:
     }
     Result<clickhouse::TakenRows> take(std::function<void()> after_listing, const std::string& engine = "MergeTree") {
         HF_TRY(const auto columns, clickhouse::list_columns(*client_, "d", "t"));
-        return clickhouse::take_rows(
-            *client_, *backup_, {"d", "t", engine, ""}, engine, columns,
-            {policy::Proof::digest, "clickhouse", "d/t", nullptr, false, std::move(after_listing)});
+        return clickhouse::take_rows(*client_, *backup_, {"d", "t", engine, ""}, engine, columns,
+                                     {policy::Proof::digest,
+                                      "clickhouse",
+                                      "d/t",
+                                      nullptr,
+                                      policy::ClickHouseMethod::http,
+                                      {},
+                                      std::move(after_listing)});
     }
     Result<json::Value> capture(std::optional<EarlierCopy> earlier = {}) {
         CaptureContext context{*backup_, clock_, "clickhouse", folder_.path()};
