@@ -1,36 +1,14 @@
 // Any text is an index that survives being written and read, or a clear refusal.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "holdfast/format/documents.hpp"
+#include "holdfast/format/in_pieces_fuzz.hpp"
 
 using namespace holdfast;
 using namespace holdfast::format;
-
-namespace {
-
-// What is left over is handed back with twice as much behind it.
-class InPieces final : public TextPieces {
-public:
-    explicit InPieces(std::string_view text) : text_(text) {}
-    std::string_view more(std::string_view rest) override {
-        const std::size_t step = std::min(text_.size() - at_, 2 * rest.size() + 1);
-        window_ = std::string(rest) + std::string(text_.substr(at_, step));
-        at_ += step;
-        return window_;
-    }
-    std::size_t left() const override { return text_.size() - at_; }
-
-private:
-    std::string_view text_;
-    std::size_t at_ = 0;
-    std::string window_;
-};
-
-}    // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
