@@ -11,6 +11,7 @@
 #include "holdfast/cli/mirrors.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
+#include "holdfast/cli/restore.hpp"
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/cli/trade_desk.hpp"
 #include "holdfast/os/file.hpp"
@@ -102,6 +103,7 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
     // NS-18
     HF_TRY(auto left_out, left_out_by_guide("BACKUP", components_of(loaded.config), arguments.only));
     left_out.insert(left_out.end(), arguments.without.begin(), arguments.without.end());
+    const std::size_t made_room = make_room(session, loaded.config);
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
     const Instant started = session.clock.instant();
     ProgressLine progress(session.clock, session.people() && is_terminal(2));
@@ -121,6 +123,7 @@ Result<int> backup_configured(const Session& session, const BackupArguments& arg
     tell_engines(loaded.config, *report);
     const Onward onward = send_onward(session, &loaded.config, *repository, arguments.no_mirror);
     json::Value document = stack_json(*report);
+    if (made_room > 0) document.set("restores_without_undo", made_room);    // removed, for the disk was short
     onward.add_to(document);
     if (session.global.json)
         print_json(document);

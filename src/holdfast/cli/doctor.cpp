@@ -225,7 +225,7 @@ private:
     void examine_room_beside(const recovery::RestoreRun& run) {
         for (const recovery::RunPart& part : run.parts)
             for (const recovery::Replacement& one : part.replaced) {
-                if (one.stage == recovery::ReplacementStage::gone || !one.kept_as().starts_with('/')) continue;
+                if (!one.keeps_files()) continue;
                 const auto room = os::free_space(one.kept_as());
                 if (!room || *room >= std::uint64_t(config_.doctor.repository_free_min_mib) << 20) continue;
                 return say(Severity::trouble, part.name,

@@ -12,6 +12,7 @@
 #include "holdfast/cli/commands.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/progress.hpp"
+#include "holdfast/cli/restore.hpp"
 #include "holdfast/cli/time_argument.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -99,6 +100,7 @@ Examples
             HF_TRY(Watched one, find_watched(session, database_));
             all.push_back(std::move(one));
         }
+        if (const auto loaded = load_config(session.global)) make_room(session, loaded->config);
         std::vector<std::unique_ptr<DuckDbKeeper>> keepers;
         for (const Watched& one : all) {
             HF_TRY(auto keeper, DuckDbKeeper::open({.path = one.config.path,

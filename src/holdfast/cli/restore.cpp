@@ -355,7 +355,8 @@ class RestoreCommand final : public Command {
   holdfast restore latest --only redis --yes       no question (needed where there is no terminal)
   holdfast restore latest --yes --replace          live stores are put aside and replaced; the old ones are kept
   holdfast restore --status                        where it is; after an interruption: --resume
-  holdfast restore --undo                          the replaced data back into its places
+  holdfast restore --undo                          the replaced data back into its places; it is kept until --commit,
+                                                   or until its disk is short (keep_free_mib in [restore])
   holdfast restore --commit                        the replaced data removed for good
   holdfast restore latest --only redis --keys 'session:*' --conflict keep --yes
                                                    keys that the running server lacks; its others stay

@@ -47,6 +47,9 @@ Result<int> undo_restore(const Session& session, const RestoreArguments& argumen
 Result<int> commit_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config);
 Result<int> restore_status(const Session& session, const policy::Config& config);
 
+/// Where the disk is short by [restore] keep_free_mib, what passed restores kept there goes. How many; what fails is only a warning.
+std::size_t make_room(const Session& session, const policy::Config& config);
+
 /// --table, --schema, --role: a part of a database into the one that runs.
 Result<int> restore_tables(const Session& session, const RestoreArguments& arguments, const policy::Config& config,
                            const policy::PostgresConfig* postgres, const vault::Repository& repository,

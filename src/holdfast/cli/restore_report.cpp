@@ -174,7 +174,8 @@ std::string run_text(const RestoreRun& run, const policy::RestoreConfig& config,
     }
     for (const RunPart& part : run.parts) {
         // What the store says was kept is truer than what was going to be: an empty database, or table, was dropped.
-        if (part.state == PartState::restored && (run.state == RunState::passed || run.state == RunState::failed))
+        if (part.state == PartState::restored && !run.room &&
+            (run.state == RunState::passed || run.state == RunState::failed))
             for (const std::string& kept : outcome_text(part.result).kept)
                 text += fmt::format("the old {} is kept: {}\n", part.name, printable(kept));
         else
@@ -228,6 +229,9 @@ json::Value run_json(const RestoreRun& run, const policy::RestoreConfig& config,
                                       {"rto", objective(took, config.rto_whole_seconds)},
                                       {"seconds", took}});
     if (run.trouble) value.set("error", error_json(*run.trouble));
+    if (run.room)
+        value.set("room",
+                  json::Value::object({{"time", to_rfc3339(run.room->time)}, {"free_bytes", run.room->free_bytes}}));
     return value;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
 #include "holdfast/cli/restore_report.hpp"
@@ -14,6 +15,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/guided.hpp"
+#include "holdfast/recovery/make_room.hpp"
 #include "holdfast/source/stack.hpp"
 #include "holdfast/vault/mirror_memory_file.hpp"
 
@@ -86,6 +88,7 @@ int exit_of(const RestoreRun& run) {
 std::string next_step(const RestoreRun& run) {
     switch (run.state) {
         case RunState::passed:
+            if (run.room) return run.keeps() ? "remove what is still kept: holdfast restore --commit\n" : "";
             return run.keeps() ? "undo it: holdfast restore --undo; remove what is kept: holdfast restore --commit\n"
                                : "";
         case RunState::running:
@@ -139,6 +142,20 @@ Result<int> report(const Session& session, const policy::Config& config, const R
     // Printed already as part of the document.
     if (session.global.json) return facts(done.error().code).exit_status;
     return fail(done.error());
+}
+
+std::size_t make_room(const Session& session, const policy::Config& config, const RunFolder& folder) {
+    const auto made = recovery::make_room(config, folder, session.clock, [&session](std::string_view event) {
+        if (session.people())
+            print_note(fmt::format("restore: {}\n", event));
+        else
+            log_warning(event);
+    });
+    if (made) return *made;
+    if (made.error().code != ErrorCode::cancelled)
+        log_warning("what earlier restores kept could not be removed, though the disk may be short",
+                    {{"why", made.error().message}, {"next", "holdfast restore --commit"}});
+    return 0;
 }
 
 RestoreRun new_run(const policy::Config& config, const vault::SnapshotEntry& entry, const StackPlan& plan,
@@ -228,6 +245,7 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
                             "nothing was changed; mend that, or choose the others with --only");
     }
     if (!arguments.yes) HF_DO(confirm(question, "add --yes; --dry-run shows the plan"));
+    make_room(session, config, folder);
     // The time that a person took to read does not count.
     if (runs.empty() || file != runs.back().file) run.started = session.clock.now();
 
@@ -244,6 +262,19 @@ Result<int> restore_stores(const Session& session, const RestoreArguments& argum
     GuidedRestore guided(config, folder, file, std::move(run), session.clock, options_of(session, config));
     const Status done = guided.go_on(repository, entry);
     return report(session, config, folder, guided, done);
+}
+
+std::size_t make_room(const Session& session, const policy::Config& config) {
+    const std::string stack = source::stack_name(config);
+    const auto known = RunFolder::look(state_folder(config), stack).list();
+    if (known && std::ranges::none_of(*known, [](const RunFolder::Entry& entry) { return entry.run.keeps_files(); }))
+        return 0;
+    const auto folder = RunFolder::enter(state_folder(config), stack);
+    if (!folder) {    // another process is at a restore
+        log_debug("no room is made", {{"why", folder.error().message}});
+        return 0;
+    }
+    return make_room(session, config, *folder);
 }
 
 Result<int> resume_restore(const Session& session, const RestoreArguments& arguments, const policy::Config& config) {
@@ -273,6 +304,16 @@ Result<int> undo_restore(const Session& session, const RestoreArguments& argumen
     const auto last = std::find_if(runs.rbegin(), runs.rend(), [](const RunFolder::Entry& entry) {
         return entry.run.state != RunState::undone && entry.run.state != RunState::committed;
     });
+    // Those before it are not to be undone across one that cannot be.
+    const auto newest = std::find_if(runs.rbegin(), runs.rend(),
+                                     [](const RunFolder::Entry& entry) { return entry.run.state != RunState::undone; });
+    if (newest != runs.rend() && newest->run.room)
+        return fail(
+            ErrorCode::not_found,
+            fmt::format("what the restore of {} replaced was {}", local_time(newest->run.started),
+                        newest->run.room->text()),
+            fmt::format("{}restore an earlier snapshot; keep_free_mib in [restore] says how much stays free",
+                        newest->run.keeps() ? "`holdfast restore --status` names what servers still keep; " : ""));
     if (last == runs.rend())
         return fail(ErrorCode::not_found, "there is no restore of this stack that can be undone",
                     "`holdfast restore --status` lists them");

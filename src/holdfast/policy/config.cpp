@@ -493,6 +493,7 @@ void read(Reader& in, RestoreConfig& to) {
     in.text("recent_trades_database", to.recent_trades_database);
     in.text("recent_trades_postgres", to.recent_trades_postgres);
     in.number("check_wait_seconds", to.check_wait_seconds, 0, 3600);
+    in.number("keep_free_mib", to.keep_free_mib, 0, 1 << 30);
     in.number("rto_database_seconds", to.rto_database_seconds, 1, 604'800);
     in.number("rto_redis_seconds", to.rto_redis_seconds, 1, 604'800);
     in.number("rto_config_seconds", to.rto_config_seconds, 1, 604'800);

@@ -225,6 +225,7 @@ struct RestoreConfig {
     std::string recent_trades_query, recent_trades_database;    // one number, larger than 0
     std::string recent_trades_postgres;    // of [[postgres]]; empty: the first
     std::uint32_t check_wait_seconds = 60;    // what was just started may need some time until it answers
+    std::uint32_t keep_free_mib = 1024;    // with less, files that restores have kept aside go; 0: never
     // NS-11
     std::uint32_t rto_database_seconds = 900, rto_redis_seconds = 300, rto_config_seconds = 300,
                   rto_whole_seconds = 1800;

@@ -356,10 +356,12 @@ backup_age_max_hours = 2
     EXPECT_EQ(good->restore.rto_whole_seconds, 60u);
     EXPECT_EQ(good->restore.rto_database_seconds, 900u);
     EXPECT_EQ(good->restore.rto_redis_seconds, 300u);
+    EXPECT_EQ(good->restore.keep_free_mib, 1024u);
     EXPECT_EQ(good->doctor.backup_age_max_hours, 2u);
     for (const char* bad :
          {"pause_command = [\"x\"]", "stop_commands = [[\"x\"]]", "check_commands = [\"x\"]", "check_commands = [[]]",
-          "trading_flag_redis = \"other\"", "recent_trades_query = \"SELECT 1\"", "stop_command = [\"x\"]"})
+          "trading_flag_redis = \"other\"", "recent_trades_query = \"SELECT 1\"", "stop_command = [\"x\"]",
+          "keep_free_mib = -1", "keep_free_mib = 1073741825", "keep_free_mib = \"1G\""})
         EXPECT_FALSE(parse_config(std::string("[restore]\n") + bad + "\n", "h.toml")) << bad;
 }
 

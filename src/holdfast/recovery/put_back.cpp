@@ -144,9 +144,11 @@ Status put_back(RunPart& part, const PutBackContext& context, const std::functio
     return {};
 }
 
-Status remove_kept(RunPart& part, const PutBackContext& context, const std::function<Status()>& changed) {
+Status remove_kept(RunPart& part, const PutBackContext& context, const std::function<Status()>& changed,
+                   KeptWhere where) {
     for (Replacement& one : part.replaced) {
         if (one.stage == ReplacementStage::gone) continue;
+        if (where == KeptWhere::files && !one.keeps_files()) continue;
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped before " + one.kept_as() + " was removed");
         if (!one.kept_as().empty()) context.say("removing " + one.kept_as());
         if (auto removed = remove_one(part, one, context); !removed)
@@ -172,10 +174,11 @@ std::uint64_t bytes_below(const std::string& path) {
 
 }    // namespace
 
+std::uint64_t kept_bytes(const Replacement& one) { return one.keeps_files() ? bytes_below(one.kept_as()) : 0; }
+
 std::uint64_t kept_bytes(const RunPart& part) {
     std::uint64_t bytes = 0;
-    for (const Replacement& one : part.replaced)
-        if (one.stage != ReplacementStage::gone && one.kept_as().starts_with('/')) bytes += bytes_below(one.kept_as());
+    for (const Replacement& one : part.replaced) bytes += kept_bytes(one);
     return bytes;
 }
 

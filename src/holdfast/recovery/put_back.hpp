@@ -25,11 +25,14 @@ void choose_undone_names(RunPart& part, Timestamp now);
 /// What is put back has the stage `back` then; `changed` is called after each, to make that durable.
 Status put_back(RunPart& part, const PutBackContext& context, const std::function<Status()>& changed);
 
-/// Removes what is not in use: the old data or, after an undo, the restored.
-Status remove_kept(RunPart& part, const PutBackContext& context, const std::function<Status()>& changed);
+enum class KeptWhere { anywhere, files };
+/// Removes what is not in use: the old data or, after an undo, the restored. Of files alone it asks no server.
+Status remove_kept(RunPart& part, const PutBackContext& context, const std::function<Status()>& changed,
+                   KeptWhere where = KeptWhere::anywhere);
 
 /// Bytes of what lies aside in files; 0 for what lies in servers.
 std::uint64_t kept_bytes(const RunPart& part);
+std::uint64_t kept_bytes(const Replacement& one);
 
 // One store each.
 Status put_back_path(const Replacement& one);

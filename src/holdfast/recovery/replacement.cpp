@@ -33,7 +33,7 @@ Result<Replacement> replacement_from(const json::Value& value) {
     const std::string stage = value["stage"].text();
     const auto kind = std::ranges::find(k_kinds, one.what);
     const auto at = std::ranges::find(k_stages, stage);
-    const bool is_path = one.what == "path" || one.what == "cluster" || one.what == "duckdb" || one.what == "redis";
+    const bool is_path = one.is_path();
     const auto absolute = [](const std::string& path) { return path.empty() || path.starts_with('/'); };
     if (kind == k_kinds.end() || at == k_stages.end() || one.place.empty() ||
         (is_path == !one.database.empty() && one.what != "database") ||

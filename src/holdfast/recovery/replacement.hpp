@@ -27,6 +27,9 @@ struct Replacement {
     ReplacementStage stage = ReplacementStage::aside;
 
     const std::string& kept_as() const { return stage == ReplacementStage::back ? undone : aside; }
+    bool is_path() const { return what == "path" || what == "cluster" || what == "duckdb" || what == "redis"; }
+    /// Something lies aside in a file or folder, not in a server.
+    bool keeps_files() const { return is_path() && stage != ReplacementStage::gone && !kept_as().empty(); }
 };
 
 /// Makes it durable; an error stops the restore before anything changed.

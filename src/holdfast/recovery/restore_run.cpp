@@ -121,6 +121,11 @@ Result<RestoreRun> run_from(const json::Value& value) {
         run.checks.push_back(std::move(check));
     }
     run.trouble = error_from(value["trouble"]);
+    if (!value["room"].is_null()) {
+        MadeRoom& room = run.room.emplace();
+        HF_TRY(room.time, parse_rfc3339(value["room"]["time"].text()));
+        room.free_bytes = value["room"]["free_bytes"].natural();
+    }
     return run;
 }
 
@@ -132,6 +137,16 @@ std::string_view to_text(RunState state) { return k_states[static_cast<std::size
 std::string_view to_text(RunStep step) { return k_steps[static_cast<std::size_t>(step)]; }
 std::string_view to_text(PartState state) { return k_part_states[static_cast<std::size_t>(state)]; }
 std::string_view to_text(RunCheck::State state) { return k_check_states[static_cast<std::size_t>(state)]; }
+
+std::string MadeRoom::text() const {
+    return fmt::format("removed on {}Z because only {} was free", to_rfc3339(time).substr(0, 19),
+                       human_size(free_bytes));
+}
+
+bool RestoreRun::keeps_files() const {
+    return std::ranges::any_of(
+        parts, [](const RunPart& part) { return std::ranges::any_of(part.replaced, &Replacement::keeps_files); });
+}
 
 bool RestoreRun::keeps() const {
     return std::ranges::any_of(parts, [](const RunPart& part) {
@@ -146,7 +161,8 @@ std::string RestoreRun::where() const {
     std::string now;
     switch (state) {
         case RunState::passed:
-            return fmt::format("restored {} components, all checks passed", restored);
+            return fmt::format("restored {} components, all checks passed{}", restored,
+                               room ? "; the files that it replaced were " + room->text() : "");
         case RunState::failed:
         case RunState::running:
             now = std::string(step == RunStep::pause    ? "pausing trading"
@@ -168,7 +184,8 @@ std::string RestoreRun::where() const {
             now = "removing what was kept aside";
             break;
         case RunState::committed:
-            return "committed: what was replaced is removed";
+            return room ? "committed: what was replaced was " + room->text()
+                        : "committed: what was replaced is removed";
     }
     return fmt::format("{} ({} of {} components are restored)", now, restored, parts.size());
 }
@@ -205,6 +222,9 @@ std::string encode(const RestoreRun& run) {
     if (run.expiry != Expiry::as_now) value.set("expiry", k_expiries[static_cast<std::size_t>(run.expiry)]);
     if (run.time) value.set("time", to_rfc3339(*run.time));
     if (run.trouble) value.set("trouble", error_value(*run.trouble));
+    if (run.room)
+        value.set("room",
+                  json::Value::object({{"time", to_rfc3339(run.room->time)}, {"free_bytes", run.room->free_bytes}}));
     return json::dump(value, 2) + "\n";
 }
 

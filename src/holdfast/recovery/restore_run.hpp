@@ -52,6 +52,14 @@ struct RunCheck {
 };
 std::string_view to_text(RunCheck::State state);
 
+/// What was kept aside in files is, or is being, removed because its disk was short.
+struct MadeRoom {
+    Timestamp time;
+    std::uint64_t free_bytes = 0;    // at that time
+    /// "removed on 2026-11-28T01:50:00Z because only 312.0 MiB was free"
+    std::string text() const;
+};
+
 struct RestoreRun {
     std::string stack, snapshot;    // hexadecimal
     Timestamp snapshot_time, started, changed;
@@ -66,12 +74,14 @@ struct RestoreRun {
     std::vector<std::string> stopped;    // numbers of the stop_commands that have run
     std::vector<RunCheck> checks;
     std::optional<Error> trouble;    // of a step that is no component's
+    std::optional<MadeRoom> room;    // no undo since then
 
     bool is_over() const {
         return state != RunState::running && state != RunState::undoing && state != RunState::committing;
     }
     /// Something lies aside that nobody uses.
     bool keeps() const;
+    bool keeps_files() const;
     /// "restoring redis (2 of 4 components are restored)"
     std::string where() const;
 };
