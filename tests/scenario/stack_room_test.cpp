@@ -108,7 +108,8 @@ TEST_F(ShortDisk, TakesTheOldestFirstAndAnUndoSaysWhy) {
     configure("keep_free_mib = 32");
     const Answer saved = configured({"backup"});
     ASSERT_EQ(saved.exit, 0) << saved.errors;
-    EXPECT_THAT(saved.errors, AllOf(HasSubstr("only 28.0 MiB is free: removing what the restore of"), HasSubstr("8.00 MiB")));
+    EXPECT_THAT(saved.errors,
+                AllOf(HasSubstr("only 28.0 MiB is free: removing what the restore of"), HasSubstr("8.00 MiB")));
     EXPECT_EQ(kept(), 1u);
     EXPECT_EQ(desk(), "A=old\n");
     EXPECT_EQ(run(0)["state"].text(), "committed");
@@ -215,7 +216,8 @@ TEST_F(ShortDisk, OfAWholeStackTakesFilesOnly) {
     const std::string duckdb = at("small/ticks.duckdb");
     const auto fill = [&](const char* word) {
         write_desk(word);
-        ASSERT_TRUE(postgres->sql("trading", fmt::format("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT '{}' AS word", word)));
+        ASSERT_TRUE(postgres->sql("trading",
+                                  fmt::format("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT '{}' AS word", word)));
         ASSERT_TRUE(redis->talk({{"SET", "word", word}}));
         auto open = testing::TradesDuckDb::open(duckdb);
         ASSERT_TRUE(open) << open.error().message;
@@ -227,7 +229,8 @@ TEST_F(ShortDisk, OfAWholeStackTakesFilesOnly) {
     ASSERT_TRUE(postgres->sql("postgres", "CREATE DATABASE trading"));
     fill("old");
     const std::string stores = fmt::format(
-        "[[postgres]]\nhost = \"{}\"\nport = {}\ndatabases = [\"trading\"]\n[[redis]]\nport = {}\ndata_folder = \"{}\"\n"
+        "[[postgres]]\nhost = \"{}\"\nport = {}\ndatabases = [\"trading\"]\n[[redis]]\nport = {}\ndata_folder = "
+        "\"{}\"\n"
         "start_command = [\"redis-server\", \"{}\", \"--daemonize\", \"yes\"]\n[[duckdb]]\npath = \"{}\"\n",
         postgres->socket_folder(), postgres->port(), redis->port(), redis->data_folder(), redis->config_file(), duckdb);
     configure("", stores);

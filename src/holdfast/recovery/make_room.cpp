@@ -70,7 +70,8 @@ Result<std::size_t> make_room(const policy::Config& config, const RunFolder& fol
             if (found.bytes < k_worth_it || !is_in_place(run)) continue;
             if (blocking != runs.end()) {
                 log_warning("the disk is short, but nothing that restores kept is removed while one has not passed",
-                            {{"began", to_rfc3339(blocking->run.started)}, {"state", std::string(to_text(blocking->run.state))}});
+                            {{"began", to_rfc3339(blocking->run.started)},
+                             {"state", std::string(to_text(blocking->run.state))}});
                 return made;
             }
             run.room = MadeRoom{clock.now(), found.free};

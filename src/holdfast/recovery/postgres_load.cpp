@@ -42,10 +42,7 @@ Status prove(const PostgresLoad& load, const std::optional<PostgresArchive>& arc
     if (facts["format"].text() == "plain" && !facts["tables"].is_array()) return {};
     HF_DO(source::pin_text_form(connection));
     HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-    std::map<TableName, db::CopyDigest> digests;
-    if (archive) {
-        HF_TRY(digests, digest_tables(load, *archive, facts, beside));
-    }
+    HF_TRY(auto digests, digest_tables(load, archive ? &*archive : nullptr, facts, beside));
     const policy::Proof proof = proof_of(facts);
     HF_TRY(auto tables, source::describe_tables(
                             connection, proof, nullptr, [&](const source::PostgresTable& table, json::Value& to) {

@@ -132,7 +132,7 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
 
     std::vector<const PostgresRowsPart*> parts;
     for (const PostgresRowsPart& part : archive.parts()) parts.push_back(&part);
-    std::ranges::stable_sort(parts, [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
+    std::ranges::stable_sort(asked, std::greater(), &Asked::bytes);
     HF_DO(by_connections(
         load, beside, facts["encoding"].text(), parts.size(),
         [&](db::PostgresConnection& connection, std::size_t i) { return load_rows(connection, archive, *parts[i]); }));
@@ -147,25 +147,34 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
     return restorer.run("indexes and constraints", lists.others, {fmt::format("--jobs={}", load.jobs), head});
 }
 
-Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive& archive,
+Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive* archive,
                                                           const json::Value& facts, const std::string& beside) {
-    std::vector<const PostgresRowsPart*> parts;
+    struct Asked {
+        TableName name;
+        std::string what;    // "public.trades (id, symbol)"
+        std::uint64_t bytes = 0;
+    };
+    std::vector<Asked> asked;
     for (const json::Value& table : facts["tables"].items()) {
         if (!db::is_copy_digest(table["digest"].text())) continue;
-        const PostgresRowsPart* const part = archive.find(table["schema"].text(), table["name"].text());
+        const std::string schema = table["schema"].text(), name = table["name"].text();
+        if (archive == nullptr) {
+            asked.push_back({{schema, name}, db::quote_identifier(schema) + "." + db::quote_identifier(name), 0});
+            continue;
+        }
+        const PostgresRowsPart* const part = archive->find(schema, name);
         if (!part)
-            return fail(ErrorCode::corrupt, fmt::format("the manifest tells the digest of {}.{}, but not its place",
-                                                        table["schema"].text(), table["name"].text()));
-        parts.push_back(part);
+            return fail(ErrorCode::corrupt,
+                        fmt::format("the manifest tells the digest of {}.{}, but not its place", schema, name));
+        asked.push_back({{schema, name}, part->copy.table + " " + part->copy.columns, part->bytes});
     }
     std::ranges::stable_sort(parts, [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
-    std::vector<std::optional<db::CopyDigest>> digests(parts.size());
-    HF_DO(by_connections(load, beside, facts["encoding"].text(), parts.size(),
+    std::vector<std::optional<db::CopyDigest>> digests(asked.size());
+    HF_DO(by_connections(load, beside, facts["encoding"].text(), asked.size(),
                          [&](db::PostgresConnection& connection, std::size_t i) -> Status {
                              db::CopyDigest digest;
-                             const auto told = connection.copy_out(
-                                 fmt::format("COPY {} {} TO STDOUT", parts[i]->copy.table, parts[i]->copy.columns),
-                                 [&](ByteView bytes) { digest.add(bytes); });
+                             const auto told = connection.copy_out("COPY " + asked[i].what + " TO STDOUT",
+                                                                   [&](ByteView bytes) { digest.add(bytes); });
                              // No such table, no such column: a difference, and no failure.
                              const std::string& state = connection.sql_state();
                              if (!told && (state == "42P01" || state == "42703")) return {};
@@ -174,8 +183,8 @@ Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& lo
                              return {};
                          }));
     std::map<TableName, db::CopyDigest> by_name;
-    for (std::size_t i = 0; i < parts.size(); ++i)
-        if (digests[i]) by_name.emplace(TableName(parts[i]->schema, parts[i]->name), *std::move(digests[i]));
+    for (std::size_t i = 0; i < asked.size(); ++i)
+        if (digests[i]) by_name.emplace(asked[i].name, *std::move(digests[i]));
     return by_name;
 }
 

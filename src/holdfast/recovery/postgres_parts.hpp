@@ -26,7 +26,8 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
 
 using TableName = std::pair<std::string, std::string>;    // schema, name
 /// What the tables of `beside` hold whose facts have a digest of that kind. A table that is not there is left out.
-Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive& archive,
+/// `archive` is null for a script (an imported export): its tables have their columns in the order of the dump.
+Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive* archive,
                                                           const json::Value& facts, const std::string& beside);
 
 }    // namespace holdfast::recovery
