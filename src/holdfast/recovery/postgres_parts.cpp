@@ -132,7 +132,7 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
 
     std::vector<const PostgresRowsPart*> parts;
     for (const PostgresRowsPart& part : archive.parts()) parts.push_back(&part);
-    std::ranges::stable_sort(asked, std::greater(), &Asked::bytes);
+    std::ranges::stable_sort(parts, [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
     HF_DO(by_connections(
         load, beside, facts["encoding"].text(), parts.size(),
         [&](db::PostgresConnection& connection, std::size_t i) { return load_rows(connection, archive, *parts[i]); }));
@@ -168,7 +168,7 @@ Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& lo
                         fmt::format("the manifest tells the digest of {}.{}, but not its place", schema, name));
         asked.push_back({{schema, name}, part->copy.table + " " + part->copy.columns, part->bytes});
     }
-    std::ranges::stable_sort(parts, [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
+    std::ranges::stable_sort(asked, std::greater(), &Asked::bytes);
     std::vector<std::optional<db::CopyDigest>> digests(asked.size());
     HF_DO(by_connections(load, beside, facts["encoding"].text(), asked.size(),
                          [&](db::PostgresConnection& connection, std::size_t i) -> Status {
