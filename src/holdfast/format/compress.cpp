@@ -170,7 +170,7 @@ std::string_view FramePieces::more(std::string_view rest) {
     if (ended_ || failed_) return rest;
     if (window_.empty()) window_.resize(2 * k_piece);
     HF_ASSERT(rest.size() <= k_piece);
-    std::memmove(window_.data(), rest.data(), rest.size());
+    if (!rest.empty()) std::memmove(window_.data(), rest.data(), rest.size());
     ZSTD_inBuffer in{frames_.data(), frames_.size(), taken_};
     ZSTD_outBuffer out{window_.data(), window_.size(), rest.size()};
     while (out.pos < out.size && !ended_ && !failed_) {
