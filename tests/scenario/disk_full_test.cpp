@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "scenario.hpp"
+#include "small_disk.hpp"
 
 namespace holdfast::scenario {
 namespace {
@@ -14,16 +14,11 @@ using testing::HasSubstr;
 
 class DiskFull : public Scenario {
 protected:
-    void SetUp() override {
-        ASSERT_TRUE(os::make_folders(at("small")).has_value());
-        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=24m"), 0)
-            << "the suite mounts: it runs as root";
-    }
-    void TearDown() override { EXPECT_EQ(::umount2(at("small").c_str(), MNT_DETACH), 0); }
-
     Answer on_small(std::vector<std::string> arguments) const {
         return holdfast(std::move(arguments), {{"HOLDFAST_REPOSITORY", at("small/repository")}});
     }
+
+    const SmallDisk disk_{at("small"), 24 * k_mib};
 };
 
 TEST_F(DiskFull, InABackupTheRepositoryStaysGood) {
@@ -39,7 +34,7 @@ TEST_F(DiskFull, InABackupTheRepositoryStaysGood) {
     const Answer restored = on_small({"restore", "latest", "--target", at("back")});
     EXPECT_EQ(restored.exit, 0) << restored.errors;
     // With more room the same run goes through, and the repository checks.
-    ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", MS_REMOUNT, "size=120m"), 0);
+    disk_.resize(120 * k_mib);
     EXPECT_EQ(on_small({"backup", at("source")}).exit, 0);
     const Answer checked = on_small({"check", "--read-data"});
     EXPECT_EQ(checked.exit, 0) << checked.errors;

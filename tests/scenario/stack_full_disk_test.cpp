@@ -3,8 +3,6 @@
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
-#include <sys/mount.h>
-#include <sys/statvfs.h>
 
 #include <filesystem>
 #include <functional>
@@ -15,27 +13,22 @@
 #include "holdfast/testing/redis_server.hpp"
 #include "holdfast/testing/trades_duckdb.hpp"
 #include "scenario.hpp"
+#include "small_disk.hpp"
 
 namespace holdfast::scenario {
 namespace {
 
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
-
-constexpr std::uint64_t k_mib = 1 << 20;
 
 class StackFullDisk : public Scenario {
 protected:
+    const SmallDisk disk_{at("small"), 1024 * k_mib};
+
     void SetUp() override {
-        ASSERT_TRUE(os::make_folders(at("small"), 0755));
-        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=1g"), 0)
-            << "the suite mounts: it runs as root";
         // The user postgres has to come through.
         std::filesystem::permissions(at("."), std::filesystem::perms(0711));
-        std::filesystem::permissions(at("small"), std::filesystem::perms(0777));
         make_repository();
     }
-    void TearDown() override { EXPECT_EQ(::umount2(at("small").c_str(), MNT_DETACH), 0); }
 
     // What a server makes meanwhile lies on the small disk.
     template <class Start>
@@ -49,15 +42,6 @@ protected:
         else
             ::unsetenv("TMPDIR");
         return started;
-    }
-    /// So many bytes are free on the small disk from now on.
-    void leave(std::uint64_t bytes) const {
-        struct statvfs now{};
-        ASSERT_EQ(::statvfs(at("small").c_str(), &now), 0);
-        const std::uint64_t used = (now.f_blocks - now.f_bfree) * now.f_frsize;
-        ASSERT_EQ(
-            ::mount("tmpfs", at("small").c_str(), "tmpfs", MS_REMOUNT, fmt::format("size={}", used + bytes).c_str()),
-            0);
     }
     Answer configured(std::vector<std::string> arguments) const {
         return holdfast(std::move(arguments), {{"HOLDFAST_CONFIG", at("holdfast.toml")}});
@@ -89,11 +73,11 @@ protected:
         const std::string changed = story.content();
         ASSERT_NE(changed, saved);
         story.before_restore();
-        leave(story.room);
+        disk_.leave(story.room);
         const Answer full = configured({"restore", "latest", "--replace", "--yes", "--json"});
         EXPECT_EQ(full.exit, 1) << full.output << full.errors;
         EXPECT_THAT(full.output, HasSubstr("disk_full"));
-        leave(512 * k_mib);
+        disk_.leave(512 * k_mib);
         EXPECT_EQ(story.content(), changed) << full.output << full.errors;
         story.before_restore();
         const Answer restored = configured({"restore", "latest", "--replace", "--yes"});
@@ -229,7 +213,7 @@ TEST_F(StackFullDisk, OfTheVaultFailsTheBackupAndKeepsTheEarlierOne) {
     ASSERT_EQ(first.exit, 0) << first.errors;
     fill(2);
     for (const std::uint64_t room : {0, 3, 7, 11}) {
-        leave(room * k_mib);
+        disk_.leave(room * k_mib);
         const Answer full = in_vault({"backup", "--json"});
         EXPECT_EQ(full.exit, 1) << room << full.output << full.errors;
         EXPECT_THAT(full.output, HasSubstr("disk_full")) << room;
@@ -237,7 +221,7 @@ TEST_F(StackFullDisk, OfTheVaultFailsTheBackupAndKeepsTheEarlierOne) {
         const Answer readable = in_vault({"dump", "latest", "/duckdb/ticks.duckdb", "--no-lock"});
         EXPECT_EQ(readable.exit, 0) << room << readable.errors;
     }
-    leave(512 * k_mib);
+    disk_.leave(512 * k_mib);
     const Answer whole = in_vault({"backup"});
     EXPECT_EQ(whole.exit, 0) << whole.errors;
     const Answer checked = in_vault({"check", "--read-data"});

@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
-#include <sys/mount.h>
-#include <sys/statvfs.h>
 
 #include <filesystem>
 
@@ -11,6 +9,7 @@
 #include "holdfast/testing/redis_server.hpp"
 #include "holdfast/testing/trades_duckdb.hpp"
 #include "scenario.hpp"
+#include "small_disk.hpp"
 
 namespace holdfast::scenario {
 namespace {
@@ -19,21 +18,16 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr std::uint64_t k_mib = 1 << 20;
-
 class ShortDisk : public Scenario {
 protected:
+    const SmallDisk disk_{at("small"), 4096 * k_mib};
+
     void SetUp() override {
-        ASSERT_TRUE(os::make_folders(at("small"), 0755));
-        ASSERT_EQ(::mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=4g"), 0)
-            << "the suite mounts: it runs as root";
         std::filesystem::permissions(at("."), std::filesystem::perms(0711));
-        std::filesystem::permissions(at("small"), std::filesystem::perms(0777));
         make_cheap_repository();
         write_desk("old");
         configure("");
     }
-    void TearDown() override { EXPECT_EQ(::umount2(at("small").c_str(), MNT_DETACH), 0); }
 
     // 8 MiB of configuration.
     void write_desk(std::string_view state) const {
@@ -46,15 +40,6 @@ protected:
               fmt::format("stack = \"desk\"\nstate_folder = \"{}\"\n[restore]\ncheck_wait_seconds = 0\n{}\n"
                           "[[files]]\npaths = [\"{}\"]\n{}",
                           at("state"), restore, at("small/config"), more));
-    }
-    /// So many bytes are free on the small disk from now on.
-    void leave(std::uint64_t bytes) const {
-        struct statvfs now{};
-        ASSERT_EQ(::statvfs(at("small").c_str(), &now), 0);
-        const std::uint64_t used = (now.f_blocks - now.f_bfree) * now.f_frsize;
-        ASSERT_EQ(
-            ::mount("tmpfs", at("small").c_str(), "tmpfs", MS_REMOUNT, fmt::format("size={}", used + bytes).c_str()),
-            0);
     }
     Answer configured(std::vector<std::string> arguments, const Environment& more = {}) const {
         Environment environment{{"HOLDFAST_CONFIG", at("holdfast.toml")}};
@@ -93,10 +78,10 @@ TEST_F(ShortDisk, TakesTheOldestFirstAndAnUndoSaysWhy) {
     ASSERT_EQ(kept(), 2u);
 
     configure("keep_free_mib = 32");
-    leave(33 * k_mib);
+    disk_.leave(33 * k_mib);
     back_up();
     EXPECT_EQ(kept(), 2u) << "there is room";
-    leave(28 * k_mib);
+    disk_.leave(28 * k_mib);
     EXPECT_EQ(configured({"restore", "latest", "--replace", "--dry-run"}).exit, 0);
     EXPECT_EQ(configured({"restore", "latest", "--replace"}).exit, 2) << "nobody said yes";
     EXPECT_EQ(configured({"restore", "--status"}).exit, 0);
@@ -141,7 +126,7 @@ TEST_F(ShortDisk, NeverTakesWhatDidNotPass) {
     EXPECT_NE(configured({"restore", "latest", "--replace", "--yes"}).exit, 0);
     ASSERT_EQ(run(1)["state"].text(), "failed");
     ASSERT_EQ(kept(), 2u);
-    leave(16 * k_mib);
+    disk_.leave(16 * k_mib);
     configure("keep_free_mib = 1000");
     const Answer saved = configured({"backup"});
     EXPECT_EQ(saved.exit, 0) << saved.errors;
@@ -166,7 +151,7 @@ TEST_F(ShortDisk, NeverTakesTheOnlyOneNorWhatHelpsNobody) {
     write_desk("first");
     restore();
     configure("keep_free_mib = 1000");
-    leave(16 * k_mib);
+    disk_.leave(16 * k_mib);
     std::filesystem::rename(at("small/config"), at("small/elsewhere"));
     EXPECT_NE(configured({"backup"}).exit, 0);
     EXPECT_EQ(kept(), 1u);
@@ -175,7 +160,7 @@ TEST_F(ShortDisk, NeverTakesTheOnlyOneNorWhatHelpsNobody) {
     EXPECT_EQ(kept(), 0u);
 
     std::filesystem::remove(at("small/config/symbols"));
-    leave(32 * k_mib);
+    disk_.leave(32 * k_mib);
     restore();
     ASSERT_EQ(kept(), 1u);
     back_up();
@@ -187,7 +172,7 @@ TEST_F(ShortDisk, KilledInTheMiddleItGoesOn) {
     back_up();
     for (const char* point : {"room.noted:1", "commit.removed:1"}) {
         SCOPED_TRACE(point);
-        leave(64 * k_mib);
+        disk_.leave(64 * k_mib);
         write_desk("first");
         restore();
         const std::size_t number = configured({"restore", "--status", "--json"}).json()["restores"].items().size() - 1;
@@ -240,7 +225,7 @@ TEST_F(ShortDisk, OfAWholeStackTakesFilesOnly) {
     ASSERT_EQ(kept(), 3u);
     ASSERT_THAT(aside(), HasSubstr("1"));
 
-    leave(24 * k_mib);
+    disk_.leave(24 * k_mib);
     configure("keep_free_mib = 32", stores);
     const Answer watched = configured({"duckdb", "watch", "--once"});
     EXPECT_EQ(watched.exit, 0) << watched.output << watched.errors;
@@ -257,9 +242,9 @@ TEST_F(ShortDisk, OfAWholeStackTakesFilesOnly) {
 
     // A restore makes room as well, and says so where nobody reads notes.
     fill("newer");
-    leave(40 * k_mib);
+    disk_.leave(40 * k_mib);
     restore();
-    leave(24 * k_mib);
+    disk_.leave(24 * k_mib);
     const Answer third = configured({"restore", "latest", "--replace", "--yes", "--json"});
     EXPECT_EQ(third.exit, 0) << third.output << third.errors;
     EXPECT_THAT(third.errors, HasSubstr("removing what the restore of"));

@@ -89,6 +89,12 @@ hfd_code publish(const std::string& made, const std::string& to) {
 }
 
 hfd_code copy(const hfd_owner& owner, const std::string& database, const std::string& to) {
+    if (os::exists(to + ".wal"))
+        return failed(
+            HFD_IO,
+            fmt::format(
+                "{0}.wal is there, and would be replayed into the new copy: close what has {0} open, or remove it",
+                to));
     const std::string made = to + ".holdfast-copy";
     // Of one that was killed.
     for (const char* suffix : {"", ".wal"})

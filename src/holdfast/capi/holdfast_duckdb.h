@@ -68,7 +68,8 @@ HFD_API hfd_code hfd_after_checkpoint(const hfd_owner* owner, unsigned timeout_m
 HFD_API hfd_code hfd_checkpoint(const hfd_owner* owner, unsigned timeout_ms);
 
 /* COPY FROM DATABASE `database` (its name in SQL: the file's without its end, "memory" for one in memory) to the file `to`, in one
- * transaction of the owner's connection, which must not be in one already. What stood at `to` is replaced by rename. Costs a read
+ * transaction of the owner's connection, which must not be in one already. What stood at `to` is replaced by rename. A log beside
+ * it is an error: it would be replayed into the new one. Costs a read
  * of all rows in the owner's process, and does not block its other connections. */
 HFD_API hfd_code hfd_copy(const hfd_owner* owner, const char* database, const char* to);
 

@@ -152,6 +152,11 @@ TEST_F(DuckDbOwner, AFailedCopyLeavesTheOneThatWasThere) {
     ASSERT_TRUE(os::write_file(folder_.path() + "/it's.duckdb.holdfast-copy", as_bytes("half a copy")));
     EXPECT_EQ(hfd_copy(&self, "live", (folder_.path() + "/it's.duckdb").c_str()), HFD_OK) << hfd_last_error();
     EXPECT_EQ(hfd_copy(&self, "live", "relative.duckdb"), HFD_USAGE);
+    // A log that lies beside the old copy would be replayed into the new one.
+    ASSERT_TRUE(os::write_file(copy_ + ".wal", as_bytes("left")));
+    EXPECT_EQ(hfd_copy(&self, "live", copy_.c_str()), HFD_IO);
+    EXPECT_THAT(hfd_last_error(), ::testing::HasSubstr(copy_ + ".wal is there"));
+    ASSERT_TRUE(os::remove_tree(copy_ + ".wal"));
     EXPECT_EQ(hfd_copy(nullptr, "live", copy_.c_str()), HFD_USAGE);
     hfd_owner old = self;
     old.size = 8;

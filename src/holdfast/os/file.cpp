@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/host.hpp"
@@ -326,6 +327,21 @@ TempFolder& TempFolder::operator=(TempFolder&& other) noexcept {
 TempFolder::~TempFolder() {
     // Nothing can be done about a failure here; the folder is private and in the place for such things.
     if (!path_.empty()) static_cast<void>(remove_tree(path_).has_value());
+}
+
+std::vector<std::string> names_of_gone_processes(const std::string& folder, std::string_view prefix) {
+    std::vector<std::string> gone;
+    const auto names = list_folder(folder);
+    if (!names) return gone;
+    for (const std::string& name : *names) {
+        if (!name.starts_with(prefix)) continue;
+        pid_t pid = 0;
+        const char* const end_of_name = name.data() + name.size();
+        const auto [end, error] = std::from_chars(name.data() + prefix.size(), end_of_name, pid);
+        if (error != std::errc() || end == end_of_name || (*end != '-' && *end != '_') || pid <= 0) continue;
+        if (!process_exists(pid)) gone.push_back(name);
+    }
+    return gone;
 }
 
 }    // namespace holdfast::os

@@ -93,4 +93,8 @@ private:
     std::string path_;
 };
 
+/// Names in `folder` that are `prefix`, the number of a process, then '-' or '_', where no process of that number exists here any more.
+/// Numbers of another container or machine mean nothing here: where the folder may be shared, the prefix says whose they are.
+std::vector<std::string> names_of_gone_processes(const std::string& folder, std::string_view prefix);
+
 }    // namespace holdfast::os

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace holdfast::os {
@@ -99,6 +100,21 @@ TEST(WriteAll, SaysThatTheDiskIsFull) {    // NS-17
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().code, ErrorCode::disk_full);
     EXPECT_FALSE(status.error().hint.empty());
+}
+
+TEST(GoneProcesses, AreKnownByTheNumberInTheName) {
+    const TempFolder folder = TempFolder::create("hf-gone-").value();
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    const std::string gone = std::to_string(child), here = std::to_string(::getpid());
+    for (const std::string& name :
+         {"x_" + gone + "_1", "x_" + gone + "-AbC", "x_" + here + "_1", "x_" + gone, "y_" + gone + "_1",
+          std::string("x_"), std::string("x_-3_1"), std::string("x_99999999999_1")})
+        ASSERT_TRUE(make_folders(folder.path() + "/" + name));
+    EXPECT_THAT(names_of_gone_processes(folder.path(), "x_"),
+                ::testing::UnorderedElementsAre("x_" + gone + "_1", "x_" + gone + "-AbC"));
+    EXPECT_THAT(names_of_gone_processes(folder.path() + "/none", "x_"), ::testing::IsEmpty());
 }
 
 }    // namespace

@@ -12,7 +12,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/clickhouse_engine.hpp"
 
 namespace holdfast::recovery {
@@ -26,12 +26,8 @@ protected:
         auto engine = ClickHouseEngine::start(GetParam(), HF_BIN_DIR "/hf-chdb-front");
         ASSERT_TRUE(engine) << engine.error().message;
         engine_.emplace(*std::move(engine));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.url = engine_->url();
         connect();
         run("CREATE DATABASE d");
@@ -60,18 +56,17 @@ protected:
     std::string content(const std::string& table, const std::string& columns = "*") {
         return value(fmt::format("SELECT count(), sum(sipHash64(toString(tuple({})))) FROM {}", columns, table));
     }
-    void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "clickhouse", folder_.path()};
-        auto facts = source::capture_clickhouse(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
+    void back_up() { back_up({}); }
+    /// As the next run of a stack does it: parts of the one before are not read again.
+    void back_up_on_top() { back_up(earlier_); }
+    void back_up(const std::optional<source::EarlierCopy>& earlier) {
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "clickhouse", folder_.path(),
+            [&](source::CaptureContext& context) { return source::capture_clickhouse(config_, context); }, earlier);
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
+        earlier_ = captured->as_earlier();
     }
     void lose_the_disk() {
         ASSERT_TRUE(engine_->wipe());
@@ -104,6 +99,7 @@ protected:
     std::unique_ptr<vault::Repository> repository_;
     vault::SnapshotEntry snapshot_;
     json::Value facts_, result_;
+    std::optional<source::EarlierCopy> earlier_;
     policy::ClickHouseConfig config_;
     std::string said_;
 };

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "holdfast/recovery/clickhouse_fixture_test.hpp"
+#include "holdfast/source/clickhouse_freeze.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -21,21 +22,6 @@ protected:
         config_.databases = {"d"};
         config_.method = policy::ClickHouseMethod::freeze;
     }
-    void back_up_on_top() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "clickhouse", folder_.path()};
-        if (earlier_) context.earlier = [this] { return earlier_; };
-        auto facts = source::capture_clickhouse(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        earlier_ = source::EarlierCopy{snapshot_.snapshot.tree, facts_};
-        ASSERT_TRUE(repository_->load_index(true));
-    }
     std::string root() {
         std::string path = value("SELECT path FROM system.parts WHERE active LIMIT 1");
         for (int i = 0; i < 5; ++i) path.resize(path.rfind('/'));
@@ -46,7 +32,6 @@ protected:
         if (!names) return;
         for (const std::string& name : *names) EXPECT_FALSE(name.starts_with("holdfast_")) << name;
     }
-    std::optional<source::EarlierCopy> earlier_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseFreeze,
@@ -177,15 +162,17 @@ TEST_P(ClickHouseFreeze, RemovesWhatAKilledBackupFroze) {
         ::waitpid(child, nullptr, 0);
         return child;
     }();
-    run(fmt::format("ALTER TABLE d.t FREEZE WITH NAME 'holdfast_{}_1'", gone));
-    run(fmt::format("ALTER TABLE d.t FREEZE WITH NAME 'holdfast_{}_1'", ::getppid()));    // alive
+    run(fmt::format("ALTER TABLE d.t FREEZE WITH NAME '{}{}_1'", source::clickhouse::link_prefix(), gone));
+    run(fmt::format("ALTER TABLE d.t FREEZE WITH NAME '{}{}_1'", source::clickhouse::link_prefix(),
+                    ::getppid()));    // alive
     run("ALTER TABLE d.t FREEZE WITH NAME 'mine'");
     back_up_on_top();
     const auto names = os::list_folder(root() + "/shadow");
     ASSERT_TRUE(names);
     EXPECT_THAT(*names, ::testing::Contains("mine"));
-    EXPECT_THAT(*names, ::testing::Contains(fmt::format("holdfast_{}_1", ::getppid())));
-    EXPECT_THAT(*names, ::testing::Not(::testing::Contains(fmt::format("holdfast_{}_1", gone))));
+    EXPECT_THAT(*names, ::testing::Contains(fmt::format("{}{}_1", source::clickhouse::link_prefix(), ::getppid())));
+    EXPECT_THAT(*names,
+                ::testing::Not(::testing::Contains(fmt::format("{}{}_1", source::clickhouse::link_prefix(), gone))));
 }
 
 // A table whose files cannot be reached is read as rows, and that is told.
@@ -364,8 +351,9 @@ TEST_P(ClickHouseOwnBackup, RemovesWhatAKilledBackupLeft) {
     const pid_t gone = ::fork();
     if (gone == 0) ::_exit(0);
     ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
-    const std::string dead = fmt::format("{}/holdfast_{}_1", engine_->backups(), gone);
-    const std::string alive = fmt::format("{}/holdfast_{}_77", engine_->backups(), ::getpid());
+    const std::string dead = fmt::format("{}/{}{}_1", engine_->backups(), source::clickhouse::link_prefix(), gone);
+    const std::string alive =
+        fmt::format("{}/{}{}_77", engine_->backups(), source::clickhouse::link_prefix(), ::getpid());
     ASSERT_TRUE(os::make_folders(dead + "/data"));
     ASSERT_TRUE(os::make_folders(alive));
     back_up_on_top();

@@ -17,23 +17,6 @@ protected:
         server.url = engine_->url();
         return db::clickhouse::Client::connect(std::move(server)).value();
     }
-    /// As the next run of a stack does it: parts of the one before are not read again.
-    void back_up_on_top() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "clickhouse", folder_.path()};
-        if (earlier_) context.earlier = [this] { return earlier_; };
-        auto facts = source::capture_clickhouse(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        earlier_ = source::EarlierCopy{snapshot_.snapshot.tree, facts_};
-        ASSERT_TRUE(repository_->load_index(true));
-    }
-    std::optional<source::EarlierCopy> earlier_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Generations, ClickHouseMerging,

@@ -74,6 +74,9 @@ Status lay_out(const RestoreContext& context, const RowsFile& part, const std::s
 Status list_files(const std::string& folder, const std::string& below, std::string& list) {
     HF_TRY(const auto names, os::list_folder(folder + "/" + below));
     for (const std::string& name : names) {
+        // The server escapes these in its names; in a list that it reads they would be something else.
+        if (name.find_first_of("<>&") != name.npos)
+            return fail(ErrorCode::corrupt, "the snapshot has a part with a file that no server writes: " + name);
         const std::string path = below + "/" + name;
         HF_TRY(const auto status, os::status_of(folder + "/" + path, false));
         if (S_ISDIR(status.st_mode)) {

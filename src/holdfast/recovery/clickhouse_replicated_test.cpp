@@ -10,7 +10,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/clickhouse_server.hpp"
 #include "holdfast/testing/zookeeper_server.hpp"
 
@@ -33,12 +33,8 @@ protected:
             connect(servers_.size() - 1);
             run(servers_.size() - 1, "CREATE DATABASE d");
         }
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.url = servers_[0].url();
     }
     void connect(std::size_t which) {
@@ -75,17 +71,12 @@ protected:
     }
     void sync(std::size_t which) { run(which, "SYSTEM SYNC REPLICA d.t"); }
     void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "clickhouse", folder_.path()};
-        auto facts = source::capture_clickhouse(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "clickhouse", folder_.path(),
+            [&](source::CaptureContext& context) { return source::capture_clickhouse(config_, context); });
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
     }
     Result<json::Value> restore(WhenExisting existing = WhenExisting::refuse, const TableChoice* tables = nullptr) {
         return restore_clickhouse(

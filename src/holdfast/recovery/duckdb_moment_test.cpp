@@ -8,7 +8,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/source/duckdb_keeper.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 
@@ -23,31 +23,20 @@ using ::testing::HasSubstr;
 class DuckDbMoments : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.name = "live";
         config_.path = file_;
     }
     void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "duckdb", folder_.path() + "/scratch"};
-        context.earlier = [&]() -> std::optional<source::EarlierCopy> {
-            if (facts_.is_null()) return std::nullopt;
-            return source::EarlierCopy{snapshot_.snapshot.tree, facts_};
-        };
-        auto facts = source::capture_duckdb(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
+        std::optional<source::EarlierCopy> earlier;
+        if (!facts_.is_null()) earlier = source::EarlierCopy{snapshot_.snapshot.tree, facts_};
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "duckdb", folder_.path() + "/scratch",
+            [&](source::CaptureContext& context) { return source::capture_duckdb(config_, context); }, earlier);
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
     }
     // Into a place of its own; what the writer's lanes hold then.
     Result<std::map<int, std::int64_t>> lanes_at(Timestamp time) {

@@ -14,7 +14,7 @@
 #include "holdfast/os/process.hpp"
 #include "holdfast/recovery/duckdb_switch.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 
 namespace holdfast::recovery {
@@ -29,12 +29,8 @@ using testing::run_duckdb;
 class DuckDbRestore : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.name = "live";
         config_.path = file_;
         ASSERT_TRUE(os::make_folders(data_));
@@ -49,17 +45,12 @@ protected:
         ASSERT_GT(facts_["wal_bytes"].natural(), 0u);    // the log's part of the test is not empty
     }
     void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "duckdb", folder_.path() + "/scratch"};
-        auto facts = source::capture_duckdb(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "duckdb", folder_.path() + "/scratch",
+            [&](source::CaptureContext& context) { return source::capture_duckdb(config_, context); });
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
     }
     void wipe() {
         ASSERT_TRUE(os::remove_tree(data_));

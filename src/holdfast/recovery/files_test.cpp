@@ -9,7 +9,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -20,10 +20,8 @@ using ::testing::SizeIs;
 class FilesRestore : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto made = vault::Repository::init(storage::open_backend(folder_.path() + "/vault").value(), Secret("pw"),
-                                            clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         put("desk/a.conf", "limit = 5\n");
         put("desk/deep/b.conf", "x");
         put("single.toml", "one file\n");
@@ -40,16 +38,12 @@ protected:
     std::string text(const std::string& name) const { return os::read_text(path(name)).value_or("(nothing)"); }
 
     void back_up() {
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "config", folder_.path()};
-        auto facts = source::capture_files(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        ASSERT_TRUE((*backup)->commit());
-        backup->reset();
-        snapshot_ = repository_->find_snapshot("latest").value();
-        ASSERT_TRUE(repository_->load_index(true));
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "config", folder_.path(),
+            [&](source::CaptureContext& context) { return source::capture_files(config_, context); });
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
     }
     RestoreContext context(WhenExisting existing = WhenExisting::refuse) const {
         return {*repository_, snapshot_, facts_, clock_, "config", folder_.path(), existing, [](std::string_view) {}};

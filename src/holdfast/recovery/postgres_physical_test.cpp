@@ -17,7 +17,7 @@
 #include "holdfast/recovery/postgres_folder.hpp"
 #include "holdfast/recovery/postgres_proof.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -27,10 +27,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Captured {
-    json::Value facts;
-    vault::SnapshotEntry snapshot;
-};
+using Captured = source::CapturedAlone;
 
 class PostgresPhysicalRestore : public ::testing::Test {
 protected:
@@ -39,12 +36,8 @@ protected:
         auto started = testing::PostgresServer::start();
         ASSERT_TRUE(started) << started.error().message;
         server_.emplace(*std::move(started));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.method = policy::PostgresMethod::physical;
         config_.host = server_->socket_folder();
         config_.port = server_->port();
@@ -69,14 +62,9 @@ protected:
         return text;
     }
     Result<Captured> capture() {
-        HF_DO(repository_->load_index(true));
-        HF_TRY(auto backup, vault::Backup::start(*repository_, {}));
-        source::CaptureContext context{*backup, clock_, "postgres", folder_.path() + "/scratch"};
-        HF_TRY(auto facts, source::capture_postgres(config_, context));
-        HF_TRY([[maybe_unused]] const auto outcome, backup->commit());
-        HF_TRY(auto snapshot, repository_->find_snapshot("latest"));
-        HF_DO(repository_->load_index(true));
-        return Captured{*json::parse(dump(facts), "facts"), std::move(snapshot)};    // as it comes out of a manifest
+        return source::capture_alone(
+            *repository_, clock_, "postgres", folder_.path() + "/scratch",
+            [&](source::CaptureContext& context) { return source::capture_postgres(config_, context); });
     }
     RestoreContext context(const Captured& captured, WhenExisting existing) {
         return {*repository_,   captured.snapshot,

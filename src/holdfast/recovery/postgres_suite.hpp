@@ -7,15 +7,12 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 
 namespace holdfast::recovery {
 
-struct CapturedPostgres {
-    json::Value facts;
-    vault::SnapshotEntry snapshot;
-};
+using CapturedPostgres = source::CapturedAlone;
 
 class PostgresRestore : public ::testing::Test {
 protected:
@@ -24,12 +21,8 @@ protected:
         auto started = testing::PostgresServer::start();
         ASSERT_TRUE(started) << started.error().message;
         server_.emplace(*std::move(started));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         ASSERT_TRUE(os::write_file(folder_.path() + "/password", as_bytes(server_->password() + "\n")));
         config_.host = "127.0.0.1";
         config_.port = server_->port();
@@ -43,16 +36,9 @@ protected:
         return text;
     }
     Result<CapturedPostgres> capture() {
-        HF_DO(repository_->load_index(true));
-        HF_TRY(auto backup, vault::Backup::start(*repository_, {}));
-        source::CaptureContext context{*backup, clock_, "postgres", folder_.path() + "/scratch"};
-        HF_TRY(auto facts, source::capture_postgres(config_, context));
-        HF_TRY([[maybe_unused]] const auto outcome, backup->commit());
-        HF_TRY(auto snapshot, repository_->find_snapshot("latest"));
-        HF_DO(repository_->load_index(true));
-        // As the manifest stores them.
-        HF_TRY(auto stored, json::parse(dump(facts), "facts"));
-        return CapturedPostgres{std::move(stored), std::move(snapshot)};
+        return source::capture_alone(
+            *repository_, clock_, "postgres", folder_.path() + "/scratch",
+            [&](source::CaptureContext& context) { return source::capture_postgres(config_, context); });
     }
     RestoreContext context(const CapturedPostgres& captured, WhenExisting existing) {
         return {*repository_,   captured.snapshot,

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 
 #include "holdfast/recovery/redis_compare.hpp"
 
@@ -21,18 +19,10 @@ constexpr std::string_view k_prefix = "holdfast-redis-";
 
 // Of a process that is gone, and whose lock nobody holds.
 void remove_dead_folders(const std::string& in) {
-    const auto names = os::list_folder(in);
-    if (!names) return;
-    for (const std::string& name : *names) {
-        if (!name.starts_with(k_prefix)) continue;
+    for (const std::string& name : os::names_of_gone_processes(in, k_prefix)) {
         const std::string path = in + "/" + name;
         const auto status = os::status_of(path, false);
         if (!status || !S_ISDIR(status->st_mode) || status->st_uid != ::geteuid()) continue;
-        pid_t pid = 0;
-        const char* const end_of_name = name.data() + name.size();
-        const auto [end, error] = std::from_chars(name.data() + k_prefix.size(), end_of_name, pid);
-        if (error != std::errc() || end == end_of_name || *end != '-') continue;    // not made by us
-        if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
         const auto folder = os::open_file(path, O_RDONLY | O_DIRECTORY);
         if (folder && ::flock(folder->get(), LOCK_EX | LOCK_NB) == 0) static_cast<void>(os::remove_tree(path));
     }

@@ -13,7 +13,7 @@
 #include "holdfast/recovery/redis_compare.hpp"
 #include "holdfast/recovery/redis_settings.hpp"
 #include "holdfast/recovery/restore_store.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/redis_data.hpp"
 #include "holdfast/testing/redis_server.hpp"
 #include "holdfast/vault/restore.hpp"
@@ -29,12 +29,8 @@ using testing::RedisServer;
 class RedisRestore : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = source::make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         ASSERT_TRUE(os::make_folders(scratch_));
     }
     // A server that a start_command has started is not our child.
@@ -61,24 +57,19 @@ protected:
             .value_or("nothing");
     }
     void back_up() {
-        ASSERT_TRUE(repository_->load_index(true));
-        auto backup = vault::Backup::start(*repository_, {});
-        ASSERT_TRUE(backup) << backup.error().message;
-        source::CaptureContext context{**backup, clock_, "redis", scratch_};
-        auto facts = source::capture_redis(config_, context);
-        ASSERT_TRUE(facts) << facts.error().message;
-        facts_ = *std::move(facts);
-        commit(**backup);
+        const auto captured = source::capture_alone(
+            *repository_, clock_, "redis", scratch_,
+            [&](source::CaptureContext& context) { return source::capture_redis(config_, context); });
+        ASSERT_TRUE(captured) << captured.error().message;
+        facts_ = captured->facts;
+        snapshot_ = captured->snapshot;
     }
     // A snapshot with these bytes as its RDB, under the facts of the last one.
     void back_up_bytes(ByteView rdb) {
         auto backup = vault::Backup::start(*repository_, {});
         ASSERT_TRUE(backup);
         ASSERT_TRUE((*backup)->add_file("redis/dump.rdb", rdb));
-        commit(**backup);
-    }
-    void commit(vault::Backup& backup) {
-        ASSERT_TRUE(backup.commit());
+        ASSERT_TRUE((*backup)->commit());
         snapshot_ = repository_->find_snapshot("latest").value();
         ASSERT_TRUE(repository_->load_index(true));
     }

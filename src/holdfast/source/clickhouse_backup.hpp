@@ -3,7 +3,7 @@
 // FREEZE it needs no sight of the server's data folder and takes parts from whatever disks they lie on, S3 too; but the server
 // copies them. It is only a way for the bytes: what a part holds is counted and digested as for the other ways.
 //
-//   leftovers   folders of a backup that was killed are named holdfast_<pid>_…; the next one removes those whose process is gone
+//   leftovers   folders of a backup that was killed are named holdfast_<machine>_<pid>_…; the next one removes those of this machine whose process is gone
 //   source      26.5: <folder>/<name>/data/<database>/<table>/<part>, names as server_folder_of() gives them
 
 #include <vector>

@@ -1,7 +1,6 @@
 #include "holdfast/source/clickhouse_freeze.hpp"
 
 #include <fmt/core.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,9 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
+#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
 
 namespace holdfast::source::clickhouse {
 
@@ -18,8 +19,6 @@ using db::clickhouse::quoted_name;
 using db::clickhouse::quoted_text;
 
 namespace {
-
-constexpr std::string_view k_prefix = "holdfast_";
 
 // "/root/data/db/table/part/" is {"/root/", "data/db/table"}.
 struct Place {
@@ -45,21 +44,17 @@ Error out_of_reach(const std::string& why) {
 
 }    // namespace
 
+// Without the machine another host's backup into a shared folder would seem to be a dead one's. Letters and digits only: the server
+// writes others otherwise in names of folders.
+std::string link_prefix() { return "holdfast_" + format::sha256(as_bytes(os::host_name())).brief() + "_"; }
+
 std::string unused_link_name() {
     static std::atomic<unsigned> counter = 0;
-    return fmt::format("{}{}_{}", k_prefix, ::getpid(), ++counter);
+    return fmt::format("{}{}_{}", link_prefix(), ::getpid(), ++counter);
 }
 
 void remove_leftovers(const std::string& folder) {
-    const auto names = os::list_folder(folder);
-    if (!names) return;
-    for (const std::string& name : *names) {
-        if (!name.starts_with(k_prefix)) continue;
-        pid_t pid = 0;
-        const char* begin = name.data() + k_prefix.size();
-        const auto [end, error] = std::from_chars(begin, name.data() + name.size(), pid);
-        if (error != std::errc() || end == begin || *end != '_' || pid <= 0) continue;
-        if (::kill(pid, 0) == 0 || errno != ESRCH) continue;    // it may still be at work
+    for (const std::string& name : os::names_of_gone_processes(folder, link_prefix())) {
         log_info("removing what a killed backup left", {{"folder", folder + name}});
         (void)os::remove_tree(folder + name);
     }

@@ -2,7 +2,7 @@
 // The parts of a table as files: ALTER TABLE … FREEZE makes hard links of all that are active at one instant; they are read, then
 // removed. Only where the server's data folder is this machine's and may be read (and written, to remove the links).
 //
-//   leftovers   links of a backup that was killed are named holdfast_<pid>_…; the next one removes those whose process is gone
+//   leftovers   links of a backup that was killed are named holdfast_<machine>_<pid>_…; the next one removes those of this machine whose process is gone
 //   source      18.16 and 26.5: <root>/shadow/<name>/(data/<db>/<table>|store/<3 digits>/<uuid>)/<part>
 
 #include <string>
@@ -29,8 +29,9 @@ private:
 /// or lie on several disks: read it over HTTP then.
 Result<Frozen> freeze(db::clickhouse::Client& client, const Table& table, const std::vector<Part>& parts);
 
-/// A name for the folder of one such set: "holdfast_<pid>_<n>".
+/// A name for the folder of one such set, <prefix><pid>_<n>; the prefix is "holdfast_<machine>_".
 std::string unused_link_name();
+std::string link_prefix();
 /// Removes what killed backups left below `folder` (ends with '/').
 void remove_leftovers(const std::string& folder);
 

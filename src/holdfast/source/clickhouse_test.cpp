@@ -9,7 +9,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/socket.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/source/clickhouse_table.hpp"
 #include "holdfast/testing/clickhouse_engine.hpp"
 #include "holdfast/vault/restore.hpp"
@@ -27,12 +27,8 @@ protected:
         auto engine = ClickHouseEngine::start(GetParam(), HF_BIN_DIR "/hf-chdb-front");
         ASSERT_TRUE(engine) << engine.error().message;
         engine_.emplace(*std::move(engine));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         db::clickhouse::Server server;
         server.url = engine_->url();
         auto client = db::clickhouse::Client::connect(std::move(server));

@@ -173,10 +173,8 @@ Result<json::Value> set_aside(const policy::DuckDbConfig& config, CaptureContext
     DuckDbCopy copy;
     json::Value logs = json::Value::array(), files = json::Value::array();
     const std::string below = fmt::format("{}.damaged/{}.duckdb", config.name, config.name);
-    const auto add = [&](const std::string& suffix, const vault::StreamOptions& options) -> Result<std::uint64_t> {
-        HF_TRY(const auto writer,
-               stream_file(context.backup, config.path + suffix, context.folder + "/" + below + suffix, options));
-        HF_TRY(const auto stored, writer->finish());
+    const auto finish = [&](vault::StreamWriter& writer, const std::string& suffix) -> Result<std::uint64_t> {
+        HF_TRY(const auto stored, writer.finish());
         files.push(below + suffix);
         return stored.size;
     };
@@ -187,18 +185,21 @@ Result<json::Value> set_aside(const policy::DuckDbConfig& config, CaptureContext
     }
     HF_TRY(copy.headers, db::parse_duckdb_headers(head, config.path));
     vault::StreamOptions options = options_of(file);
+    // The logs first: what is checkpointed meanwhile is in the file then.
     for (const std::string suffix : {".wal", ".wal.checkpoint"}) {
-        // The logs first: what is checkpointed meanwhile is in the file then.
         const auto bytes = os::read_file(config.path + suffix, k_log_max);
         if (!bytes && bytes.error().code == ErrorCode::not_found) continue;
         if (!bytes) return fail(bytes.error());
-        HF_TRY(const std::uint64_t size, add(suffix, options));
+        HF_TRY(const auto writer, context.backup.start_stream(context.folder + "/" + below + suffix, options));
+        HF_DO(writer->write(*bytes));    // the very bytes that are described
+        HF_TRY(const std::uint64_t size, finish(*writer, suffix));
         json::Value one = describe_log(*bytes, copy.headers, config.path + suffix);
         one.set("file", below + suffix).set("size", size);
         logs.push(std::move(one));
     }
     options.cut = vault::Cut::blocks(copy.headers.block_size, db::k_duckdb_headers_size);
-    HF_TRY(copy.file_bytes, add("", options));
+    HF_TRY(const auto writer, stream_file(context.backup, config.path, context.folder + "/" + below, options));
+    HF_TRY(copy.file_bytes, finish(*writer, ""));
     json::Value facts = make_facts(config, copy, file);
     facts.set("proof", "none");
     facts.set("damaged", json::Value::object({{"why", damage.message},

@@ -418,36 +418,22 @@ Result<DuckDbKeeper::Taken> DuckDbKeeper::take_blocks(Timestamp at) {
                  .tries = *tries};
 }
 
-// A generation's states end when the next one begins; they expire when that is long enough ago and no count keeps them.
-void DuckDbKeeper::expire(Timestamp now, const Rules& rules) {
-    std::set<std::uint32_t> needed;
-    std::optional<Timestamp> next;    // when the states of this one ended
-    std::uint64_t newer_moments = 0, newer_verified = 0;
-    std::vector<std::uint32_t> expired;
-    for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
-        auto& [number, states] = *kept;
-        if (!states.restorable) continue;
-        const bool stays = !next || number == pinned_ || now - *next < rules.keep || newer_moments < rules.last ||
-                           (states.verified && newer_verified < rules.verified);
-        next = states.at;
-        newer_moments += states.moments;
-        newer_verified += states.verified;
-        if (stays) {
-            for (const auto& [generation, count] : states.needs) needed.insert(generation);
-            continue;
-        }
-        expired.push_back(number);
-    }
-    for (auto number = expired.rbegin(); number != expired.rend(); ++number) {
+void DuckDbKeeper::expire(Timestamp now, const policy::KeepStatesRule& rule) {
+    std::vector<policy::KeptStates> states;
+    for (const auto& [number, kept] : kept_)
+        if (kept.restorable) states.push_back({number, kept.at, kept.moments, kept.verified});
+    for (const std::uint32_t number : policy::expired_states(states, now, rule)) {
+        if (number == pinned_) continue;
         // First the log: without it the rest is no state any more.
-        if (::unlink(generation_file(options_.folder, *number, ".log").c_str()) != 0 && errno != ENOENT) {
-            for (const auto& [generation, count] : kept_[*number].needs) needed.insert(generation);
-            continue;
-        }
+        if (::unlink(generation_file(options_.folder, number, ".log").c_str()) != 0 && errno != ENOENT) continue;
         os::crash_point("duckdb_keeper.log_expired");
-        ::unlink(generation_file(options_.folder, *number, ".verified").c_str());
-        kept_[*number].restorable = false;
+        ::unlink(generation_file(options_.folder, number, ".verified").c_str());
+        kept_[number].restorable = false;
     }
+    std::set<std::uint32_t> needed;
+    for (const auto& [number, kept] : kept_)
+        if (kept.restorable)
+            for (const auto& [generation, count] : kept.needs) needed.insert(generation);
     retiring_.clear();
     const auto& newest_needs = kept_[newest_].needs;
     for (auto kept = kept_.begin(); kept != kept_.end();) {

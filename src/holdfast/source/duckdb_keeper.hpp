@@ -19,6 +19,7 @@
 
 #include "holdfast/db/duckdb_check.hpp"
 #include "holdfast/os/fd.hpp"
+#include "holdfast/policy/kept_states.hpp"
 #include "holdfast/source/duckdb_states.hpp"
 
 namespace holdfast::source {
@@ -74,11 +75,7 @@ private:
     Result<bool> store_blocks(int file, const DuckDbHeaderBytes& start, std::uint64_t size);
     Result<Taken> append(Timestamp at, const std::vector<ByteView>& pieces, std::uint64_t commits);
     void remember_end(const LiveDuckDb::Log& log);
-    struct Rules {
-        Duration keep;
-        std::uint32_t last, verified;
-    };
-    void expire(Timestamp now, const Rules& rules);
+    void expire(Timestamp now, const policy::KeepStatesRule& rule);
     Result<Taken> take_anew(Timestamp at);
     bool is_retiring(std::uint32_t generation) const { return retiring_.contains(generation); }
 

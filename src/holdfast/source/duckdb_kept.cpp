@@ -12,6 +12,7 @@
 #include "holdfast/base/xxh64.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/policy/kept_states.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -19,7 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration k_look_again = 50ms, k_patience = 5s;
-constexpr Duration k_verified_lately = 15min;    // or three times verify_every_minutes
 // Each generation in a snapshot costs its list of blobs, some 70 bytes a block: of more than this much, some are left out.
 constexpr std::uint64_t k_lists_max = std::uint64_t(64) << 20, k_list_entry = 70;
 
@@ -96,9 +96,9 @@ std::optional<json::Value> KeptDuckDb::fresh_verification() {
             if (!next || next->empty()) break;
             unknown_since = next->front().at;
         }
-        const Duration lately =
-            std::max<Duration>(k_verified_lately, 3 * std::chrono::minutes(config_.verify_every_minutes));
-        if (unknown_since && context_.clock.now() - *unknown_since > lately) break;
+        if (unknown_since &&
+            context_.clock.now() - *unknown_since > policy::trust_after_verification(config_.verify_every_minutes))
+            break;
         return *std::move(said);
     }
     why_ = "no kept state was read through by libduckdb lately";

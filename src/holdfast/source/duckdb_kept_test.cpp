@@ -13,6 +13,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/source/duckdb_keeper.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 #include "holdfast/vault/restore.hpp"
@@ -51,12 +52,7 @@ protected:
         config_.path = file_;
     }
     std::unique_ptr<vault::Repository> make_repository(const std::string& name) {
-        auto backend = storage::open_backend(folder_.path() + "/" + name);
-        EXPECT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        EXPECT_TRUE(made) << made.error().message;
-        return *std::move(made);
+        return make_test_repository(folder_.path() + "/" + name, clock_);
     }
     std::unique_ptr<DuckDbKeeper> keeper() {
         auto made = DuckDbKeeper::open({.path = file_, .folder = states_, .scratch = {}}, clock_);

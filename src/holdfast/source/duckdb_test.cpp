@@ -7,7 +7,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/duckdb_writer.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -27,12 +27,8 @@ struct Captured {
 class DuckDbCapture : public ::testing::Test {
 protected:
     void SetUp() override {
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         config_.name = "live";
         config_.path = file_;
     }

@@ -11,6 +11,7 @@
 #include "holdfast/db/postgres.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/vault/restore.hpp"
 
@@ -31,12 +32,8 @@ protected:
         auto started = testing::PostgresServer::start({.settings = {"autovacuum=off", "max_wal_size=64MB"}});
         ASSERT_TRUE(started) << started.error().message;
         server_.emplace(*std::move(started));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         ASSERT_TRUE(os::write_file(password_file_, as_bytes(server_->password() + "\n")));
         config_.method = policy::PostgresMethod::physical;
         config_.host = "127.0.0.1";

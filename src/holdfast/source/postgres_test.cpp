@@ -7,7 +7,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
-#include "holdfast/source/capture.hpp"
+#include "holdfast/source/capture_fixture_test.hpp"
 #include "holdfast/source/postgres_dump.hpp"
 #include "holdfast/testing/postgres_server.hpp"
 #include "holdfast/vault/restore.hpp"
@@ -40,12 +40,8 @@ protected:
         auto started = testing::PostgresServer::start();
         ASSERT_TRUE(started) << started.error().message;
         server_.emplace(*std::move(started));
-        auto backend = storage::open_backend(folder_.path() + "/vault");
-        ASSERT_TRUE(backend);
-        auto made =
-            vault::Repository::init(*std::move(backend), Secret("pw"), clock_, {{1024, 8, 1}, {}});    // a cheap key
-        ASSERT_TRUE(made) << made.error().message;
-        repository_ = *std::move(made);
+        repository_ = make_test_repository(folder_.path() + "/vault", clock_);
+        ASSERT_TRUE(repository_);
         ASSERT_TRUE(os::write_file(password_file_, as_bytes(server_->password() + "\n")));
         config_.host = "127.0.0.1";
         config_.port = server_->port();

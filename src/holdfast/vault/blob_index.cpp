@@ -8,6 +8,7 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t k_slots_min = 1024;
+constexpr std::size_t k_expected_max = 4 << 20;    // blobs; beyond it the table grows as they come
 
 format::BlobType type_of(const BlobEntry& entry) {
     return entry.pack_and_type & 1 ? format::BlobType::tree : format::BlobType::data;
@@ -54,7 +55,10 @@ void BlobIndex::resize(std::size_t slots) {
 
 void BlobIndex::expect(std::size_t blobs) {
     const std::unique_lock lock(mutex_);
-    if (const std::size_t wanted = blobs / 2 * 3; wanted > std::max(slots_.size(), k_slots_min)) resize(wanted);
+    // Told by sizes that a storage lists: nothing is to be believed beyond what memory can bear.
+    if (const std::size_t wanted = std::min(blobs, k_expected_max) / 2 * 3;
+        wanted > std::max(slots_.size(), k_slots_min))
+        resize(wanted);
 }
 
 std::size_t BlobIndex::add(const format::IndexPack& pack) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -271,6 +272,17 @@ TEST_F(BlobIndexTest, PruneRemovesNothingWhenTheTemporaryFileCannotBeRead) {
     HF_OK(prune(*repository_, **lock));
     lock->reset();
     EXPECT_TRUE(checked().ok());
+}
+
+// A hostile storage may list index files of any size.
+TEST(BlobIndex, BelievesNoAbsurdNumberOfBlobsToCome) {
+    BlobIndex index;
+    index.expect(std::numeric_limits<std::size_t>::max());
+    Id id;
+    id.bytes[0] = std::byte{7};
+    index.add({id, {{id, format::BlobType::data, 0, 100, 0}}});
+    EXPECT_TRUE(index.has(format::BlobType::data, id));
+    EXPECT_FALSE(index.has(format::BlobType::tree, id));
 }
 
 }    // namespace
