@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "holdfast/cli/commands.hpp"
@@ -18,6 +17,16 @@ namespace holdfast::cli {
 namespace {
 
 // The parser's view of one command.
+// CLI11's own range would name the largest 64-bit number.
+CLI::Validator at_least(std::int64_t least) {
+    return {[least](std::string& text) -> std::string {
+                std::int64_t value = 0;
+                if (CLI::detail::lexical_cast(text, value) && value >= least) return {};
+                return fmt::format("{} is no whole number of at least {}", text, least);
+            },
+            ""};
+}
+
 class ParsedOptions final : public Options {
 public:
     explicit ParsedOptions(CLI::App& app) : app_(app) {}
@@ -30,9 +39,7 @@ public:
         app_.add_option(names, to, help)->type_name(type)->allow_extra_args(false);
     }
     void number(const char* names, std::int64_t& to, std::int64_t least, const char* type, const char* help) override {
-        app_.add_option(names, to, help)
-            ->check(CLI::Range(least, std::numeric_limits<std::int64_t>::max()).description(""))
-            ->type_name(type);
+        app_.add_option(names, to, help)->check(at_least(least))->type_name(type);
     }
     void choice(const char* names, std::string& to, const std::vector<std::string>& words, const char* help) override {
         std::string type;
@@ -72,10 +79,10 @@ void add_globals(CLI::App& app, GlobalOptions& global) {
               ->allow_extra_args(false));
     group(app.add_option("--limit-upload", global.limit_upload_kib, "at most so many KiB a second to the repository")
               ->type_name("KIB")
-              ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description("")));
+              ->check(at_least(0)));
     group(app.add_option("--limit-download", global.limit_download_kib, "at most so many KiB a second from it")
               ->type_name("KIB")
-              ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description("")));
+              ->check(at_least(0)));
     group(app.add_option("--first-contact-max", global.first_contact_max_seconds,
                          "give a storage up that has not answered once in so many seconds (25)")
               ->type_name("SECONDS")

@@ -222,6 +222,8 @@ Result<int> run_after_restore(const Session& session, const RestoreArguments& ar
     return restore_status(session, loaded.config);
 }
 
+constexpr std::int64_t k_jobs_max = 64;    // as restore_jobs
+
 // --time is about one component, and nothing but that.
 Status check_time(const RestoreArguments& arguments) {
     if (arguments.time.empty()) return {};
@@ -286,6 +288,9 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     if (!arguments.keys.empty() && (!arguments.target.empty() || arguments.replace))
         return fail(ErrorCode::usage, "--keys writes into a server that runs: --target and --replace do not go with it",
                     "--conflict says what happens to keys that are there");
+    if (arguments.jobs > k_jobs_max)
+        return fail(ErrorCode::usage, fmt::format("--jobs takes at most {}", k_jobs_max),
+                    "more connections than processors do not make it faster");
     if (arguments.jobs > 0 && !arguments.target.empty())
         return fail(ErrorCode::usage, "--jobs is about a PostgreSQL that is restored: --target does not go with it",
                     "leave one of them out");
@@ -314,8 +319,7 @@ Result<int> run_restore(const Session& session, RestoreArguments& arguments) {
     }
     HF_TRY(LoadedConfig loaded, load_config(session.global));
     for (policy::PostgresConfig& postgres : loaded.config.postgres)
-        if (arguments.jobs > 0)
-            postgres.restore_jobs = static_cast<std::uint32_t>(std::min<std::int64_t>(arguments.jobs, 64));
+        if (arguments.jobs > 0) postgres.restore_jobs = static_cast<std::uint32_t>(arguments.jobs);
     HF_TRY(const auto repository, open_repository(session, &loaded.config));
     HF_TRY(auto lock, lock_for_reading(*repository, arguments.no_lock));
     vault::SnapshotFilter filter = snapshot_filter(arguments.filter);
