@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 
 namespace holdfast::db {
@@ -78,7 +79,12 @@ ArchiveEntry read_entry(Fields& fields, int minor, unsigned offset_bytes) {
     if (minor >= 16) fields.integer();    // kind of relation
     fields.string();    // owner
     fields.string();    // "with OIDs"
-    while (!fields.ended_early() && fields.string()) {    // what it depends on
+    while (!fields.ended_early()) {
+        const auto need = fields.string();
+        if (!need) break;
+        std::int64_t id = 0;
+        std::from_chars(need->data(), need->data() + need->size(), id);
+        entry.needs.push_back(id);
     }
     fields.take(1 + offset_bytes);    // where its data is; not known to who writes into a pipe
     return entry;

@@ -29,6 +29,7 @@ struct ArchiveEntry {
     std::string schema, name;    // in the encoding of the dump
     std::string copy;    // of rows: "COPY public.users (id, name) FROM stdin;\n"
     Section section = Section::none;
+    std::vector<std::int64_t> needs;    // entries that come before it
 };
 
 struct ArchiveHead {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "holdfast/os/file.hpp"
@@ -68,22 +69,43 @@ Status load_rows(db::PostgresConnection& connection, const PostgresArchive& arch
     return connection.end_copy();
 }
 
-// What each run of pg_restore takes: numbers of entries, in the archive's order.
+// What each run of pg_restore takes: numbers of entries, in the archive's order. Runs by several connections take only
+// what cannot deadlock: pg_restore keeps apart what locks the same table, but knows nothing of partitions.
 struct Lists {
-    std::string definitions, large_objects, others;
+    std::string definitions, large_objects;
+    std::string indexes;    // side by side: each locks its own table
+    std::string others;    // one by one
+    std::string checked;    // side by side: foreign keys, whose rows are checked, and views to fill; after the rights
 };
 
 Lists split_entries(const PostgresArchive& archive) {
+    constexpr std::string_view k_indexes[] = {"INDEX", "CONSTRAINT"};
+    constexpr std::string_view k_checked[] = {"FK CONSTRAINT", "MATERIALIZED VIEW DATA", "EVENT TRIGGER"};
     Lists lists;
+    std::set<std::int64_t> one_by_one, last;    // of what comes behind the rows
     for (const db::ArchiveEntry& entry : archive.entries()) {
         if (entry.kind == "TABLE DATA") continue;
+        const auto is_one_of = [&](const auto& kinds) {
+            return std::ranges::find(kinds, entry.kind) != std::end(kinds);
+        };
+        const auto needs_of = [&](const std::set<std::int64_t>& ids) {
+            return std::ranges::any_of(entry.needs, [&](std::int64_t need) { return ids.contains(need); });
+        };
         const bool data = entry.section == Section::data;
         // Rights come last, as pg_restore has it: they may take the right to load from the owner.
         const bool rights = entry.kind.find("ACL") != entry.kind.npos;
-        std::string& list = data && entry.kind.starts_with("BLOB")          ? lists.large_objects
-                            : entry.section == Section::pre_data && !rights ? lists.definitions
-                                                                            : lists.others;
-        list += fmt::format("{};\n", entry.id);
+        std::string* list = &lists.others;
+        if (data && entry.kind.starts_with("BLOB"))
+            list = &lists.large_objects;
+        else if (entry.section == Section::pre_data && !rights)
+            list = &lists.definitions;
+        else if (is_one_of(k_checked) || needs_of(last))
+            list = &lists.checked;
+        else if (is_one_of(k_indexes) && !needs_of(one_by_one))
+            list = &lists.indexes;
+        if (list == &lists.checked) last.insert(entry.id);
+        if (list == &lists.others) one_by_one.insert(entry.id);
+        *list += fmt::format("{};\n", entry.id);
     }
     return lists;
 }
@@ -105,6 +127,7 @@ public:
             fmt::format("pg_restore of {} into {}", what, beside_));
     }
     Status run(const std::string& what, const std::string& list, std::vector<std::string> more) {
+        if (list.empty()) return {};
         HF_TRY(auto feed, start(what, list, std::move(more)));
         return feed.finish();
     }
@@ -144,7 +167,13 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
         HF_DO(feed.finish());
         HF_DO(fed);
     }
-    return restorer.run("indexes and constraints", lists.others, {fmt::format("--jobs={}", load.jobs), head});
+    const std::vector<std::string> side_by_side = {fmt::format("--jobs={}", load.jobs), head};
+    const std::vector<std::string> one_by_one = {"--single-transaction", head};
+    HF_DO(restorer.run("indexes", lists.indexes, side_by_side));
+    HF_DO(restorer.run("other definitions", lists.others, one_by_one));
+    // Keys between partitions of one table and another may still deadlock; made again one by one they cannot.
+    if (restorer.run("foreign keys", lists.checked, side_by_side)) return {};
+    return restorer.run("foreign keys", lists.checked, {"--clean", "--if-exists", "--single-transaction", head});
 }
 
 Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive* archive,

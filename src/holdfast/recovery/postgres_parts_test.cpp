@@ -172,6 +172,51 @@ TEST_F(PostgresParts, ManyConnectionsBringTheSameAsOne) {
     }
 }
 
+// Indexes of partitions lock the tables of others: made side by side, one waits for the other for ever.
+TEST_F(PostgresParts, PartitionedTablesWithKeysBetweenThemComeBackByManyConnections) {
+    sql("trading",
+        "CREATE TABLE days (day date PRIMARY KEY); "
+        "CREATE TABLE orders (day date REFERENCES days, id int, t text, PRIMARY KEY (day, id)) PARTITION BY RANGE "
+        "(day); CREATE INDEX ON orders (t); CREATE INDEX ON orders (id, t); "
+        "CREATE TABLE fills (day date, id int, n int, PRIMARY KEY (day, id, n), "
+        "FOREIGN KEY (day, id) REFERENCES orders) PARTITION BY RANGE (day); CREATE INDEX ON fills (n); "
+        "ALTER TABLE orders ADD COLUMN n int, ADD CONSTRAINT last_fill FOREIGN KEY (day, id, n) REFERENCES fills; "
+        "COMMENT ON CONSTRAINT last_fill ON orders IS 'the last one'; "
+        "CREATE MATERIALIZED VIEW per_day AS SELECT d.day, count(*) FROM days d JOIN orders o USING (day) GROUP BY "
+        "d.day; CREATE UNIQUE INDEX ON per_day (day); "
+        "CREATE VIEW by_key AS SELECT d.day, d.*::text AS whole, count(*) FROM days d JOIN orders o USING (day) GROUP "
+        "BY d.day; CREATE MATERIALIZED VIEW by_key_kept AS TABLE by_key; CREATE INDEX ON by_key_kept (whole)");
+    std::string parts;
+    for (int year = 2000; year < 2006; ++year)
+        for (const char* table : {"orders", "fills"}) {
+            parts += fmt::format(
+                "CREATE TABLE {0}_{1} PARTITION OF {0} FOR VALUES FROM ('{1}-01-01') TO ('{2}-01-01') "
+                "PARTITION BY RANGE (day);",
+                table, year, year + 1);
+            parts += fmt::format(
+                "CREATE TABLE {0}_{1}a PARTITION OF {0}_{1} FOR VALUES FROM ('{1}-01-01') TO ('{1}-07-01');"
+                "CREATE TABLE {0}_{1}b PARTITION OF {0}_{1} FOR VALUES FROM ('{1}-07-01') TO (MAXVALUE);",
+                table, year);
+        }
+    sql("trading", parts +
+                       "INSERT INTO days SELECT '2000-01-01'::date + 36 * n FROM generate_series(0, 60) n; "
+                       "INSERT INTO orders SELECT day, 1, 'x' FROM days; INSERT INTO fills SELECT day, 1, 1 FROM days; "
+                       "UPDATE orders SET n = 1; REFRESH MATERIALIZED VIEW per_day; "
+                       "REFRESH MATERIALIZED VIEW by_key_kept");
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    for (const std::uint32_t jobs : {2u, 8u}) {
+        config_.restore_jobs = jobs;
+        const auto restored = restore(*captured, WhenExisting::switch_over);
+        ASSERT_TRUE(restored) << restored.error().message;
+        EXPECT_EQ(sql("trading",
+                      "SELECT count(*) FILTER (WHERE convalidated AND conparentid = 0 AND contype = 'f'), "
+                      "(SELECT count(*) FROM pg_index WHERE NOT indisvalid), (SELECT count(*) FROM per_day), "
+                      "(SELECT count(*) FROM by_key_kept) FROM pg_constraint"),
+                  "3|0|61|61");
+    }
+}
+
 // Names and values of a database that is not in UTF-8.
 TEST_F(PostgresParts, AnotherEncodingIsNoDifference) {
     sql("postgres", "DROP DATABASE trading; CREATE DATABASE trading ENCODING LATIN1 LOCALE 'C' TEMPLATE template0");
