@@ -140,10 +140,17 @@ TEST_F(ParityTest, BeyondTheShareTheLossIsToldExactly) {
         if (os::read_file(pack).value().size() > 1'000'000) large.push_back(pack);
     ASSERT_GE(large.size(), 4u);
     for (const std::string& pack : large) ASSERT_TRUE(sh("rm \"$1\"", {pack}).ok);
-    EXPECT_GE(verify().beyond_repair.size(), large.size());
+    // One that is alone in its group (about one size) comes back; how many there are is the pipeline's timing.
+    const std::string beyond = all_of(verify().beyond_repair);
     const HealReport report = repair();
     EXPECT_FALSE(report.well());
-    EXPECT_EQ(report.not_healed.size(), large.size());
+    EXPECT_GE(report.not_healed.size(), 2u);
+    const std::string told = all_of(report.not_healed);
+    for (const std::string& pack : large) {
+        const std::string id = pack.substr(pack.rfind('/') + 1, 8);
+        EXPECT_NE(told.find(id) == told.npos, !os::exists(pack)) << pack << '\n' << told;
+        EXPECT_NE(beyond.find(id) == beyond.npos, !os::exists(pack)) << pack << '\n' << beyond;
+    }
     EXPECT_FALSE(report.lost_files.empty());
 }
 
@@ -187,7 +194,7 @@ TEST_F(ParityTest, ADamagedPackIsNeverTakenForGood) {
     const std::string before = content(repo_path());
     const auto packs = files_of(FileKind::pack);
     flip_byte(packs.at(0));
-    options_.percent = 40;    // so that every group is made anew
+    options_.percent = 250;    // so that every group is made anew, also one of a single file
     const ParityReport report = update();
     EXPECT_EQ(report.damaged.size(), 1u);
     const Bytes bad = os::read_file(packs.at(0)).value();
