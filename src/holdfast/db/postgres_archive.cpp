@@ -62,6 +62,7 @@ private:
 
 ArchiveEntry read_entry(Fields& fields, int minor, unsigned offset_bytes) {
     ArchiveEntry entry;
+    entry.at = fields.taken();
     entry.id = fields.integer();
     fields.integer();    // whether it had a dumper
     fields.string();    // the catalogue
@@ -77,7 +78,7 @@ ArchiveEntry read_entry(Fields& fields, int minor, unsigned offset_bytes) {
     fields.string();    // tablespace
     if (minor >= 14) fields.string();    // access method
     if (minor >= 16) fields.integer();    // kind of relation
-    fields.string();    // owner
+    entry.owner = fields.text();
     fields.string();    // "with OIDs"
     while (!fields.ended_early()) {
         const auto need = fields.string();
@@ -122,8 +123,11 @@ Result<std::optional<ArchiveHead>> parse_archive_head(ByteView bytes) {
     if (compression != 0) return unsupported("a compressed archive");
     for (int i = 0; i < 7; ++i) fields.integer();    // the time
     for (int i = 0; i < 3; ++i) fields.string();    // database, its server's version, pg_dump's
-    const std::int64_t count = fields.integer();
     ArchiveHead head;
+    head.minor = minor;
+    head.offset_bytes = static_cast<unsigned>(offset_bytes);
+    head.count_at = fields.taken();
+    const std::int64_t count = fields.integer();
     head.int_bytes = static_cast<unsigned>(int_bytes);
     for (std::int64_t i = 0; i < count && !fields.ended_early(); ++i)
         head.entries.push_back(read_entry(fields, minor, static_cast<unsigned>(offset_bytes)));

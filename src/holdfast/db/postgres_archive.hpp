@@ -24,9 +24,10 @@ namespace holdfast::db {
 struct ArchiveEntry {
     enum class Section { none = 1, pre_data, data, post_data };
     std::int64_t id = 0;    // by which pg_restore's lists and the blocks name it
+    std::size_t at = 0;    // where it begins in the head
     std::string oid;    // of rows: the table's
     std::string kind;    // "TABLE DATA"
-    std::string schema, name;    // in the encoding of the dump
+    std::string schema, name, owner;    // in the encoding of the dump
     std::string copy;    // of rows: "COPY public.users (id, name) FROM stdin;\n"
     Section section = Section::none;
     std::vector<std::int64_t> needs;    // entries that come before it
@@ -34,7 +35,9 @@ struct ArchiveEntry {
 
 struct ArchiveHead {
     std::size_t bytes = 0;    // where the first block begins
-    unsigned int_bytes = 4;
+    int minor = 0;    // of the version 1.x
+    unsigned int_bytes = 4, offset_bytes = 8;
+    std::size_t count_at = 0;    // where the number of entries stands
     std::vector<ArchiveEntry> entries;
 };
 /// nullopt: it goes on behind these bytes.

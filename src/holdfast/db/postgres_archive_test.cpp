@@ -1,4 +1,4 @@
-#include "holdfast/db/postgres_archive.hpp"
+#include "holdfast/db/postgres_archive_rows.hpp"
 
 #include <gmock/gmock.h>
 
@@ -23,8 +23,8 @@ public:
         for (const char* name : {"trading", "15.1", "15.1"}) string(name);
     }
     Archive& count(std::int64_t n) { return integer(n); }
-    Archive& entry(std::int64_t id, const char* kind, const char* name, const char* copy) {
-        integer(id).integer(1).string("0").string("4711").string(name).string(kind).integer(3);
+    Archive& entry(std::int64_t id, const char* kind, const char* name, const char* copy, int section = 3) {
+        integer(id).integer(1).string("0").string("4711").string(name).string(kind).integer(section);
         string("").string("").string(copy).string("public").string("");
         if (minor_ >= 14) string("heap");
         if (minor_ >= 16) integer('r');
@@ -130,6 +130,53 @@ TEST(PostgresArchive, AWrongBlockIsCorrupt) {
     ASSERT_TRUE(lengths.take(archive.bytes().subspan(head, 6)));
     EXPECT_FALSE(lengths.between());
     EXPECT_EQ(lengths.take(as_bytes(std::string_view("\1\1\0\0\0", 5))).error().code, ErrorCode::corrupt);
+}
+
+TEST(PostgresArchive, RowsAreAddedBehindWhatTheyNeedAndReadLikeOthers) {
+    for (const char minor : {12, 14, 15, 16}) {
+        Archive archive(minor);
+        archive.count(3)
+            .entry(7, "TABLE", "odd \"t", "", 2)
+            .entry(8, "SEQUENCE SET", "s", "")
+            .entry(20, "INDEX", "i", "", 4);
+        const auto head = parse_archive_head(archive.bytes());
+        ASSERT_TRUE(head && *head);
+        std::vector<AddedRows> rows = {{"4711", "\"a\", \"b\"", 0, {}}};
+        const auto more = add_entries(archive.bytes(), **head, rows);
+        ASSERT_TRUE(more) << more.error().message;
+        const auto again = parse_archive_head(*more);
+        ASSERT_TRUE(again && *again);
+        EXPECT_EQ((*again)->bytes, more->size());
+        std::vector<std::int64_t> ids;
+        for (const ArchiveEntry& entry : (*again)->entries) ids.push_back(entry.id);
+        EXPECT_THAT(ids, ElementsAre(7, 8, 21, 20));
+        const ArchiveEntry& added = (*again)->entries[2];
+        EXPECT_EQ(added.kind + ' ' + added.oid + ' ' + added.schema + '.' + added.name + ' ' + added.owner,
+                  "TABLE DATA 4711 public.odd \"t desk");
+        EXPECT_EQ(added.section, ArchiveEntry::Section::data);
+        EXPECT_THAT(added.needs, ElementsAre(7));
+        EXPECT_EQ(added.copy, "COPY \"public\".\"odd \"\"t\" (\"a\", \"b\") FROM stdin;\n");
+        EXPECT_EQ(rows[0].copy_out, "COPY \"public\".\"odd \"\"t\" (\"a\", \"b\") TO STDOUT");
+
+        Bytes block;
+        const RowsBlock writer((*again)->int_bytes);
+        writer.begin(block, rows[0].entry);
+        writer.row(block, as_bytes("1\tx\n"));
+        writer.row(block, as_bytes("2\ty\n"));
+        writer.end(block);
+        Archive expected;
+        expected.block(1, 21, {"1\tx\n", "2\ty\n", "\\.\n\n\n"});
+        EXPECT_EQ(as_text(block), as_text(expected.bytes().subspan(Archive().bytes().size())));
+
+        // A second time there is nothing to add; a table that is not there cannot get rows.
+        rows[0].entry = 0;
+        const auto same = add_entries(*more, **again, rows);
+        ASSERT_TRUE(same);
+        EXPECT_EQ(as_text(*same), as_text(*more));
+        EXPECT_EQ(rows[0].entry, 0);
+        rows[0].oid = "4712";
+        EXPECT_EQ(add_entries(*more, **again, rows).error().code, ErrorCode::corrupt);
+    }
 }
 
 TEST(PostgresArchive, CopyIsSplitIntoTableAndColumns) {

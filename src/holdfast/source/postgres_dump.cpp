@@ -12,6 +12,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/source/dump_tally.hpp"
 #include "holdfast/source/postgres_content.hpp"
+#include "holdfast/source/postgres_rows.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -123,10 +124,53 @@ std::vector<std::string> scope_arguments(const PostgresChoice& choice) {
     return arguments;
 }
 
+// The file in the snapshot: what pg_dump writes, with the rows that we bring ourselves.
+class DumpFile {
+public:
+    DumpFile(vault::StreamWriter& writer, LargeTables* large) : writer_(writer), large_(large) {}
+    /// Of pg_dump, as it comes.
+    Status take(ByteView bytes) {
+        if (!large_ || changed_) return write(bytes);
+        append(head_, bytes);
+        if (head_.size() < next_try_) return {};
+        next_try_ = head_.size() * 2;
+        HF_TRY(const auto head, db::parse_archive_head(head_));
+        if (!head) return {};
+        HF_TRY(const Bytes more, large_->add_to(head_, *head));
+        changed_ = true;
+        HF_DO(write(more));
+        return write(ByteView(head_).subspan(head->bytes));
+    }
+    /// pg_dump has ended well.
+    Status end() {
+        if (large_) {
+            next_try_ = 0;
+            HF_DO(take({}));
+            if (!changed_) return fail(ErrorCode::unsupported, "the head of an archive that goes on behind its end");
+            HF_DO(large_->copy([this](ByteView bytes) { return write(bytes); }));
+        }
+        tally_.end();
+        return {};
+    }
+    const DumpTally& tally() const { return tally_; }
+
+private:
+    Status write(ByteView bytes) {
+        tally_.take(bytes);
+        return writer_.write(bytes);
+    }
+    vault::StreamWriter& writer_;
+    LargeTables* const large_;    // null: none
+    DumpTally tally_;
+    Bytes head_;    // as pg_dump wrote it, until all of it has come
+    std::size_t next_try_ = std::size_t(16) << 10;
+    bool changed_ = false;
+};
+
 // Everything that pg_dump writes, until it closes its end.
 // pg_dump writes 4 KiB at a time. Taken as they come, each would wake us, and be searched for cuts alone: we rather sleep a moment
 // while the pipe fills, and go on with what is there.
-Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& writer, DumpTally& tally) {
+Result<std::uint64_t> stream(const os::Process& process, DumpFile& to) {
     Bytes buffer(k_batch);
     std::size_t filled = 0, head = 0;
     std::uint64_t size = 0;
@@ -145,12 +189,10 @@ Result<std::uint64_t> stream(const os::Process& process, vault::StreamWriter& wr
         for (std::size_t i = 0; i < filled && head < k_magic.size(); ++i, ++head)
             if (static_cast<char>(batch[i]) != k_magic[head])
                 return fail(ErrorCode::store, "pg_dump wrote something that is no archive");
-        tally.take(batch);
-        HF_DO(writer.write(batch));
+        HF_DO(to.take(batch));
         size += filled;
         filled = 0;
     }
-    tally.end();
     return size;    // whether that was all of it only pg_dump's exit status tells
 }
 
@@ -193,7 +235,7 @@ namespace {
 
 Result<json::Value> dump_once(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
                               const std::string& database, const std::string& file, policy::Proof proof,
-                              const PostgresScope& scope, CaptureContext& context) {
+                              const PostgresScope& scope, CaptureContext& context, bool copy_ourselves) {
     const Instant started = context.clock.instant();
     const db::PostgresAddress address = access.to(database);
     HF_TRY(auto connection, access.connect(database));
@@ -227,6 +269,15 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
                                           "--dbname=" + db::database_option(database)};
     arguments.push_back("--encoding=" + form[0].text(1));
     for (std::string& argument : scope_arguments(choice)) arguments.push_back(std::move(argument));
+    std::optional<LargeTables> large;
+    if (copy_ourselves) {
+        auto found = LargeTables::find(access, database, form[0].text(1), moment[0].text(0), choice);
+        if (found && !found->none()) large.emplace(*std::move(found));
+        // One connection more than there may be, say: pg_dump does it all.
+        if (!found) log_info("pg_dump copies all rows", {{"database", database}, {"why", found.error().message}});
+    }
+    if (large)
+        for (std::string& argument : large->arguments()) arguments.push_back(std::move(argument));
     os::Command command = postgres_command(pg_dump, address, access.password, arguments);
     // The rest of what changes how values are written pg_dump sets itself. A connection pool takes PGTZ, and seldom PGOPTIONS.
     command.environment.emplace_back("PGTZ", "UTC");
@@ -234,8 +285,8 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
     HF_TRY(auto process, os::Process::start(command));
     std::optional<Description> description;
     if (!scope.partial()) description.emplace(connection, proof);
-    DumpTally tally;
-    HF_TRY(const std::uint64_t size, stream(process, *writer, tally));
+    DumpFile dump(*writer, large ? &*large : nullptr);
+    HF_TRY(const std::uint64_t size, stream(process, dump));
     HF_TRY(const auto ended, wait_for(process));
     if (!ended.ok()) {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped");
@@ -249,6 +300,8 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
     }
     if (size < k_magic.size())
         return fail(ErrorCode::store, fmt::format("pg_dump of database {} wrote nothing", database));
+    HF_DO(dump.end());
+    const DumpTally& tally = dump.tally();
     auto facts = json::Value::object();
     if (description) {
         HF_TRY(facts, description->take());
@@ -290,9 +343,14 @@ Result<json::Value> dump_once(const db::PostgresAccess& access, const db::Postgr
 Result<json::Value> dump_database(const db::PostgresAccess& access, const db::PostgresTool& pg_dump,
                                   const std::string& database, const std::string& file, policy::Proof proof,
                                   const PostgresScope& scope, CaptureContext& context) {
+    bool copy_ourselves = true;
     for (int attempt = 1;; ++attempt) {
-        auto dumped = dump_once(access, pg_dump, database, file, proof, scope, context);
-        if (dumped || dumped.error().code != ErrorCode::changed || attempt == k_dump_attempts) return dumped;
+        auto dumped = dump_once(access, pg_dump, database, file, proof, scope, context, copy_ourselves);
+        if (dumped || attempt == k_dump_attempts) return dumped;
+        if (dumped.error().code == ErrorCode::unsupported && copy_ourselves)
+            copy_ourselves = false;
+        else if (dumped.error().code != ErrorCode::changed)
+            return dumped;
         log_info("a dump begins again", {{"database", database}, {"why", dumped.error().message}});
     }
 }
