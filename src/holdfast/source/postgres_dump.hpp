@@ -6,6 +6,7 @@
 //   errors    denied (check_rights() asks before), changed (a table was wanted by another for himself, three times),
 //             unreachable, store; the stream is then not finished and the snapshot has no such file
 //   counted   rows and digests are those of the dump itself, while it goes by (dump_tally.hpp): nothing is read twice
+//   rows      of large tables we copy ourselves into its archive (postgres_rows.hpp)
 
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/source/capture.hpp"

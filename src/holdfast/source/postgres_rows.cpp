@@ -11,7 +11,7 @@ namespace holdfast::source {
 namespace {
 
 // Below this a COPY of our own saves less than it costs; so many arguments any system takes.
-constexpr std::uint64_t k_bytes_min = std::uint64_t(4) << 20;
+constexpr std::uint64_t k_bytes_min = std::uint64_t(1) << 20;
 constexpr int k_tables_max = 256;
 // Small enough that the server's next rows still find room in the socket while these are worked on.
 constexpr std::size_t k_batch = std::size_t(256) << 10;
