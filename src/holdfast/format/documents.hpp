@@ -6,6 +6,7 @@
 //   source   docs/formats/vault.md sections 2, 3, 5, 7, 8, 14
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,8 +51,10 @@ struct IndexPack {
 std::string encode_index(const std::vector<IndexPack>& packs);
 /// Fast: index files hold tens of thousands of blobs. rustic's packs_to_delete and `supersedes` are ignored.
 Result<std::vector<IndexPack>> decode_index(std::string_view json, std::string_view what);
-/// As it comes. Nothing: it is of another form, legal or not; decode_index() of the whole text says which.
-std::optional<std::vector<IndexPack>> scan_index(TextPieces& json);
+using EachIndexPack = std::function<void(IndexPack)>;
+/// As it comes, pack by pack. False: it is of another form, legal or not; decode_index() of the whole text says which, and
+/// what came until then counts for nothing.
+bool scan_index(TextPieces& json, const EachIndexPack& each);
 
 struct SnapshotSummary {
     Timestamp backup_start, backup_end;

@@ -96,12 +96,14 @@ bool scan_pack(JsonScan& scan, IndexPack& pack) {
     return read && has_id;
 }
 
-std::optional<std::vector<IndexPack>> scan_index(JsonScan scan) {
-    std::vector<IndexPack> packs;
-    if (scan.take("{\"packs\":") && scan.array([&] { return scan_pack(scan, packs.emplace_back()); }) &&
-        scan.take("}") && scan.done())
-        return packs;
-    return std::nullopt;
+bool scan_index(JsonScan scan, const EachIndexPack& each) {
+    const auto one = [&] {
+        IndexPack pack;
+        if (!scan_pack(scan, pack)) return false;
+        each(std::move(pack));
+        return true;
+    };
+    return scan.take("{\"packs\":") && scan.array(one) && scan.take("}") && scan.done();
 }
 
 }    // namespace
@@ -137,12 +139,13 @@ std::string encode_index(const std::vector<IndexPack>& packs) {
     return json;
 }
 
-std::optional<std::vector<IndexPack>> scan_index(TextPieces& json) { return scan_index(JsonScan(json)); }
+bool scan_index(TextPieces& json, const EachIndexPack& each) { return scan_index(JsonScan(json), each); }
 
 Result<std::vector<IndexPack>> decode_index(std::string_view json, std::string_view what) {
-    if (auto packs = scan_index(JsonScan(json))) return *std::move(packs);
-    HF_TRY(const simdjson::dom::object root, parse_object(json, what));
     std::vector<IndexPack> packs;
+    if (scan_index(JsonScan(json), [&](IndexPack pack) { packs.push_back(std::move(pack)); })) return packs;
+    packs.clear();
+    HF_TRY(const simdjson::dom::object root, parse_object(json, what));
     bool has_packs = false;
     for (const auto [key, value] : root) {
         if (key != "packs") continue;

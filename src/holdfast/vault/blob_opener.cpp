@@ -83,15 +83,18 @@ Result<Result<format::Tree>> BlobOpener::open_tree(ByteSpan envelope, const form
     return format::decode_tree(as_text(json), "tree " + blob.id.brief());
 }
 
-Result<std::vector<format::IndexPack>> BlobOpener::open_index(ByteSpan envelope, std::string_view what) {
+Status BlobOpener::open_index(ByteSpan envelope, std::string_view what, const format::EachIndexPack& each,
+                              const std::function<void()>& again) {
     HF_TRY(const ByteSpan plain, cipher_.open_in_place(envelope));
     if (const auto frames = format::unpacked_frames(plain); frames && frames->second >= k_pieces_min) {
         format::FramePieces pieces(decompressor_, frames->first, frames->second);
-        auto packs = format::scan_index(pieces);
-        if (packs && pieces.whole()) return *std::move(packs);
+        if (format::scan_index(pieces, each) && pieces.whole()) return {};
+        again();
     }
     HF_TRY(const Bytes json, format::decode_unpacked(plain, decompressor_));
-    return format::decode_index(as_text(json), what);
+    HF_TRY(auto packs, format::decode_index(as_text(json), what));
+    for (format::IndexPack& pack : packs) each(std::move(pack));
+    return {};
 }
 
 Result<Bytes> BlobOpener::open_document(ByteSpan envelope) {

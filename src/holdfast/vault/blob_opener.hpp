@@ -5,6 +5,7 @@
 //   errors   corrupt; the message names the blob
 //   threads  one per thread; OpenerPool hands them out
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -37,8 +38,10 @@ public:
     Result<Result<format::Tree>> open_tree(ByteSpan envelope, const format::PackedBlob& blob);
     /// An unpacked file (index, snapshot, lock).
     Result<Bytes> open_document(ByteSpan envelope);
-    /// An index file, as open_tree(). `envelope` is overwritten.
-    Result<std::vector<format::IndexPack>> open_index(ByteSpan envelope, std::string_view what);
+    /// An index file, as open_tree(), but pack by pack. `envelope` is overwritten. After again(), and after an error, what
+    /// came until then counts for nothing.
+    Status open_index(ByteSpan envelope, std::string_view what, const format::EachIndexPack& each,
+                      const std::function<void()>& again);
     /// A scratch buffer for the envelope.
     Bytes& scratch() { return scratch_; }
     /// Buffers of more than `kept` bytes go; what was returned from them with them.

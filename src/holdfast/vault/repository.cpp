@@ -170,22 +170,29 @@ Status Repository::load_index(bool reload) {
     std::vector<Id> unread;
     std::set_difference(there.begin(), there.end(), known.begin(), known.end(), std::back_inserter(unread));
     state_->index.expect(bytes / k_indexed_bytes);
-    // Decrypting and parsing outweigh the insertions, which take turns. A file of 20,000 blobs takes some 10 MiB
-    // while it is in work, one of 50,000 (restic's) 25.
-    HF_DO(for_each_of(unread.size(), std::min(worker_count(), k_index_threads_max), [&](std::size_t i) -> Status {
+    // Decrypting and parsing outweigh the insertions, which take turns. A file in work is there as it lies in the storage
+    // (46 bytes a blob) and as one pack.
+    auto read = for_each_of(unread.size(), std::min(worker_count(), k_index_threads_max), [&](std::size_t i) -> Status {
         const Id& id = unread[i];
-        const auto packs = read_index(id);
-        if (!packs) {
-            Error error = packs.error();
+        // What is added again is known already.
+        auto added = read_index(id, [&](const format::IndexPack& pack) { state_->index.add(pack); }, [] {});
+        if (!added) {
+            Error error = std::move(added).error();
             if (error.code == ErrorCode::corrupt)
                 error.hint = "run `holdfast repair index`: all index files can be made anew from the packs";
             return fail(std::move(error));
         }
-        for (const format::IndexPack& pack : *packs) state_->index.add(pack);
         const std::scoped_lock lock(state_->index_files_mutex);
         state_->index_files.insert(id);
         return {};
-    }));
+    });
+    if (!read) {
+        // A part of a damaged file may be in it.
+        state_->index.clear();
+        const std::scoped_lock lock(state_->index_files_mutex);
+        state_->index_files.clear();
+        return read;
+    }
     state_->index_loaded = true;
     return {};
 }
@@ -263,13 +270,19 @@ Result<std::string> Repository::read_document(const FileName& name) const {
 }
 
 Result<std::vector<format::IndexPack>> Repository::read_index(const Id& id) const {
+    std::vector<format::IndexPack> packs;
+    HF_DO(read_index(id, [&](format::IndexPack pack) { packs.push_back(std::move(pack)); }, [&] { packs.clear(); }));
+    return packs;
+}
+
+Status Repository::read_index(const Id& id, const format::EachIndexPack& each,
+                              const std::function<void()>& again) const {
     const FileName name{FileKind::index, id};
     HF_TRY(Bytes envelope, read_envelope(*state_, name));
-    auto packs = state_->openers.get()->open_index(envelope, what(name));
+    auto read = state_->openers.get()->open_index(envelope, what(name), each, again);
     // What decode_index says names the file already.
-    if (!packs && !packs.error().message.starts_with(what(name)))
-        return fail(std::move(packs).error().within(what(name)));
-    return packs;
+    if (!read && !read.error().message.starts_with(what(name))) return fail(std::move(read).error().within(what(name)));
+    return read;
 }
 
 }    // namespace holdfast::vault

@@ -96,6 +96,9 @@ public:
     Result<Id> write_document(storage::FileKind kind, std::string_view json);
     Result<std::string> read_document(const storage::FileName& name) const;
     Result<std::vector<format::IndexPack>> read_index(const Id& id) const;
+    /// Pack by pack: a whole file of them is a megabyte. After again(), and after an error, what came until then counts for
+    /// nothing.
+    Status read_index(const Id& id, const format::EachIndexPack& each, const std::function<void()>& again) const;
 
     struct State;
     State& state() const { return *state_; }    // for the rest of vault/
