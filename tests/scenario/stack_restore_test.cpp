@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <charconv>
@@ -64,6 +65,7 @@ protected:
     void configure(const std::string& more = {}) const {
         write(at("holdfast.toml"),
               fmt::format(R"(stack = "desk"
+scratch_folder = "{15}"
 [restore]
 pause_command = {0}
 resume_command = {1}
@@ -96,7 +98,7 @@ paths = ["{12}"]
 )",
                           hook("pause"), hook("resume"), hook("stop"), hook("start"), hook("check"), postgres_->port(),
                           at("postgres.password"), redis_->port(), redis_->data_folder(), clickhouse_->url(), duckdb(),
-                          at("config"), at("logs"), more, redis_->config_file()));
+                          at("config"), at("logs"), more, redis_->config_file(), at("scratch")));
     }
 
     void change() {
@@ -145,14 +147,18 @@ paths = ["{12}"]
     std::string trading() { return got(redis_->talk({{"GET", "TRADING_ENABLED"}})); }
     std::string hooks() const { return os::read_text(at("hooks")).value_or(""); }
 
+    // What lies in the scratch place, which may be secret.
+    std::vector<std::string> in_scratch() const {
+        return os::exists(at("scratch")) ? got(os::list_folder(at("scratch"))) : std::vector<std::string>();
+    }
     // Everything that a restore may leave beside what is live.
     std::string leftovers() const {
         std::string found;
+        for (const std::string& name : in_scratch()) found += name + "\n";
         for (const std::string& folder : {at("duckdb"), redis_->data_folder(), at("")})
             for (const auto& entry : std::filesystem::directory_iterator(folder)) {
                 const std::string name = entry.path().filename();
-                for (const char* mark :
-                     {"replaced-", "undone-", ".before-", "holdfast-restore", ".unfinished", ".put-back"})
+                for (const char* mark : {"replaced-", "undone-", ".before-", ".unfinished", ".put-back"})
                     if (name.find(mark) != std::string::npos) found += name + "\n";
             }
         found +=
@@ -279,6 +285,7 @@ TEST_F(GuidedRestore, AHookThatFailsChangesNothingAndNoTerminalIsNoYes) {
     const Answer failed = configured({"restore", "latest", "--replace", "--yes"});
     EXPECT_EQ(failed.exit, 1) << failed.output << failed.errors;
     EXPECT_THAT(failed.errors, AllOf(HasSubstr("stop_commands failed"), HasSubstr("--undo")));
+    EXPECT_THAT(in_scratch(), ::testing::IsEmpty());
     EXPECT_EQ(state(), changed_);
     EXPECT_THAT(trading(), HasSubstr("false"));
     ASSERT_TRUE(os::remove_tree(at("broken-stop")));
@@ -287,6 +294,31 @@ TEST_F(GuidedRestore, AHookThatFailsChangesNothingAndNoTerminalIsNoYes) {
     EXPECT_EQ(state(), changed_);
     EXPECT_THAT(trading(), HasSubstr("true"));
     EXPECT_EQ(leftovers(), "");
+}
+
+// MT-06: whoever stops it finds nothing left that is not encrypted, whichever step it was at.
+TEST_F(GuidedRestore, InterruptedItLeavesNothingInItsScratchPlace) {
+    for (const auto& [hook, signal] : std::vector<std::pair<std::string, int>>{
+             {"pause", SIGINT}, {"stop", SIGTERM}, {"start", SIGINT}, {"check", SIGTERM}}) {
+        SCOPED_TRACE(fmt::format("signal {} while {}", signal, hook));
+        write(at("slow"), "");
+        ASSERT_TRUE(os::remove_tree(at("hooks")));
+        auto running = os::Process::start(
+            command({"restore", "latest", "--replace", "--yes"}, {{"HOLDFAST_CONFIG", at("holdfast.toml")},
+                                                                  {"HOLDFAST_REPOSITORY", repository()},
+                                                                  {"HOLDFAST_PASSWORD_FILE", password_file()}}));
+        ASSERT_TRUE(running) << running.error().message;
+        while (hooks().find(hook) == std::string::npos && !running->wait(std::chrono::milliseconds(2)));
+        EXPECT_THAT(in_scratch(), Not(::testing::IsEmpty()));
+        running->kill(signal);
+        const auto ended = running->wait(std::chrono::minutes(2));
+        ASSERT_TRUE(ended);
+        EXPECT_EQ(ended->signal, 0);
+        ASSERT_TRUE(os::remove_tree(at("slow")));
+        EXPECT_THAT(in_scratch(), ::testing::IsEmpty());
+        ASSERT_EQ(configured({"restore", "--undo", "--yes"}).exit, 0);
+        ASSERT_EQ(configured({"restore", "--commit", "--yes"}).exit, 0);
+    }
 }
 
 // Killed at each step; then it says where it is, and goes on or is put back.
@@ -309,12 +341,13 @@ TEST_F(GuidedRestore, KilledAtAnyStepItGoesOnOrIsUndone) {
                                           "guided.start:1",
                                           "guided.check:1",
                                           "guided.resume:1"};
-    bool undo = false;
+    bool undo = false, left = false;
     for (const std::string& point : points) {
         SCOPED_TRACE(point);
         const Answer killed =
             configured({"restore", "latest", "--replace", "--yes"}, {{"HOLDFAST_CRASH_POINT", point}});
         ASSERT_EQ(killed.exit, -9) << killed.output << killed.errors;
+        if (!in_scratch().empty()) left = true;
         EXPECT_EQ(last_run()["state"].text(), "running");
         EXPECT_THAT(configured({"restore", "--status"}).output, HasSubstr("at work, or interrupted"));
         const Answer other = configured({"restore", "latest", "--only", "logs", "--replace", "--yes"});
@@ -335,12 +368,14 @@ TEST_F(GuidedRestore, KilledAtAnyStepItGoesOnOrIsUndone) {
             ASSERT_EQ(undone.exit, 0) << undone.output << undone.errors;
         }
         ASSERT_EQ(state(), changed_);
+        EXPECT_THAT(in_scratch(), ::testing::IsEmpty());    // swept by the run that followed, MT-06
         EXPECT_THAT(trading(), HasSubstr("true"));
         const Answer committed = configured({"restore", "--commit", "--yes"});
         ASSERT_EQ(committed.exit, 0) << committed.output << committed.errors;
         ASSERT_EQ(leftovers(), "");
         undo = !undo;
     }
+    EXPECT_TRUE(left);    // by a kill, or there was nothing to sweep
 }
 
 TEST_F(GuidedRestore, KilledUndoAndCommitGoOn) {

@@ -11,6 +11,7 @@
 #include "holdfast/cli/snapshot_json.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/plain/layout.hpp"
 #include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/source/stack.hpp"
@@ -87,8 +88,7 @@ Exit code 3: the snapshot lacks a component, or has only a part of it; metadata/
                                     const std::function<Status(const std::string&)>& use) -> Status {
             const std::string where =
                 loaded ? source::scratch_folder(loaded->config) : os::environment("TMPDIR").value_or("/var/tmp");
-            HF_DO(os::make_folders(where));
-            HF_TRY(const os::TempFolder folder, os::TempFolder::create("holdfast-export-", where));
+            HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("export", where));
             const recovery::RestoreContext context{*repository,
                                                    entry,
                                                    facts,

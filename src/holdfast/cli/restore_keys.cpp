@@ -4,7 +4,6 @@
 
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
-#include "holdfast/os/file.hpp"
 #include "holdfast/recovery/redis_keys.hpp"
 #include "holdfast/source/stack.hpp"
 
@@ -44,7 +43,6 @@ Result<int> restore_keys(const Session& session, const RestoreArguments& argumen
         return fail(ErrorCode::usage, "keys are written into a server that is in use: that needs --yes",
                     "--dry-run says how many there are, and how many of them the server has already");
     const std::string where = source::scratch_folder(config);
-    HF_DO(os::make_folders(where));
     const auto say = [&](std::string_view event) {
         if (session.people()) print_note(fmt::format("{}: {}\n", redis->name, event));
     };

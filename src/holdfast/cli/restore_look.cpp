@@ -6,7 +6,6 @@
 
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
-#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_look.hpp"
 #include "holdfast/source/stack.hpp"
@@ -19,7 +18,6 @@ Result<int> restore_look(const Session& session, const RestoreArguments& argumen
     HF_TRY(const policy::RedisConfig* const redis, chosen_redis(config, arguments.only, "--look"));
     HF_TRY(const json::Value facts, redis_facts(repository, entry, redis->name));
     const std::string where = source::scratch_folder(config);
-    HF_DO(os::make_folders(where));
     recovery::RestoreContext context{repository,
                                      entry,
                                      facts,

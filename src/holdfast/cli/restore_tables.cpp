@@ -7,7 +7,6 @@
 
 #include "holdfast/cli/output.hpp"
 #include "holdfast/cli/restore.hpp"
-#include "holdfast/os/file.hpp"
 #include "holdfast/recovery/postgres_tables.hpp"
 #include "holdfast/source/stack.hpp"
 
@@ -112,7 +111,6 @@ Result<int> restore_tables(const Session& session, const RestoreArguments& argum
     pick.roles = arguments.roles;
     for (const std::string& rename : arguments.renames) HF_DO(recovery::add_rename(rename, pick.renames));
     const std::string where = source::scratch_folder(config);
-    HF_DO(os::make_folders(where));
     const recovery::RestoreContext context{
         repository,
         entry,

@@ -78,7 +78,8 @@ std::string absolute_path(std::string_view path);
 std::string parent_folder(std::string_view path);
 std::string file_name(std::string_view path);
 
-/// A private folder (0700) under $TMPDIR or /tmp, removed with all its content at the end.
+/// A private folder (0700) under $TMPDIR or /tmp, removed with all its content at the end; it stays when the process is killed. For
+/// tests and demonstrations: what a run of the program needs is in a ScratchFolder.
 class TempFolder {
 public:
     /// `in`: the folder to make it in; empty: $TMPDIR, else /tmp.
@@ -93,7 +94,8 @@ private:
     std::string path_;
 };
 
-/// Names in `folder` that are `prefix`, the number of a process, then '-' or '_', where no process of that number exists here any more.
+/// Names in `folder` that are `prefix`, the number of a process, then '-' or '_', where no process of that number exists here any more:
+/// for folders that a server makes for us, so that we cannot hold a lock on them. Our own are ScratchFolders (os/scratch_folder.hpp).
 /// Numbers of another container or machine mean nothing here: where the folder may be shared, the prefix says whose they are.
 std::vector<std::string> names_of_gone_processes(const std::string& folder, std::string_view prefix);
 

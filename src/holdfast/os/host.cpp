@@ -19,6 +19,7 @@
 #include <unordered_map>
 
 #include "holdfast/base/result.hpp"
+#include "holdfast/base/xxh64.hpp"
 
 namespace holdfast::os {
 namespace {
@@ -96,6 +97,7 @@ bool process_exists(pid_t pid) {
 }
 
 std::string machine_id() { return first_line_of("/etc/machine-id"); }
+std::string machine_tag() { return fmt::format("{:016x}", xxh64(as_bytes(host_name() + '\n' + machine_id()))); }
 std::string boot_id() { return first_line_of("/proc/sys/kernel/random/boot_id"); }
 Timestamp boot_time() { return {clock_nanoseconds(CLOCK_REALTIME) - clock_nanoseconds(CLOCK_BOOTTIME)}; }
 

@@ -21,6 +21,7 @@ std::string group_name_of(gid_t gid);
 bool process_exists(pid_t pid);    // a process of another user counts, a zombie does not
 /// Where PIDs as ours mean something. Empty and 0 where the system does not say.
 std::string machine_id();
+std::string machine_tag();    // 16 hexadecimal digits made of its name and its id, for names of files in shared places
 std::string boot_id();    // another one after each start of the kernel
 Timestamp boot_time();    // by the wall clock as it goes now
 std::uint64_t pid_namespace();    // every container has its own; numbers of ended ones are used again

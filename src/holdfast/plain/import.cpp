@@ -10,6 +10,7 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/process.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/plain/gzip.hpp"
 #include "holdfast/plain/layout.hpp"
 #include "holdfast/source/stack.hpp"
@@ -294,7 +295,7 @@ private:
 
     Status take_archive(const Piece& piece) {
         Component& to = component(piece);
-        HF_TRY(const os::TempFolder scratch, os::TempFolder::create("holdfast-import", options_.scratch));
+        HF_TRY(const os::ScratchFolder scratch, os::ScratchFolder::create("import", options_.scratch));
         HF_TRY(Unpacked file, Unpacked::open(folder_ + "/" + piece.path));
         HF_DO(unpack_archive(file, scratch.path()));
         vault::PathOptions paths;

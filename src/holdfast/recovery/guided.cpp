@@ -161,9 +161,7 @@ Status GuidedRestore::start() {
 
 Result<std::string> GuidedRestore::scratch_folder() {
     if (!scratch_) {
-        const std::string where = source::scratch_folder(config_);
-        HF_DO(os::make_folders(where));
-        HF_TRY(auto folder, os::TempFolder::create("holdfast-restore-", where));
+        HF_TRY(auto folder, os::ScratchFolder::create("restore", source::scratch_folder(config_)));
         scratch_.emplace(std::move(folder));
     }
     return scratch_->path();

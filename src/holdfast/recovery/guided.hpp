@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "holdfast/os/file.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/policy/config.hpp"
 #include "holdfast/recovery/put_back.hpp"
 #include "holdfast/recovery/restore_run.hpp"
@@ -83,7 +83,7 @@ private:
     RestoreRun run_;
     Clock& clock_;
     const GuidedOptions options_;
-    std::optional<os::TempFolder> scratch_;
+    std::optional<os::ScratchFolder> scratch_;
 };
 
 /// What is to be done about what was configured: for the plan. Empty when [restore] and [[trade]] ask for nothing.

@@ -10,6 +10,7 @@
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/source/postgres_content.hpp"
 
@@ -145,8 +146,7 @@ unsigned restore_jobs(const policy::PostgresConfig& config) {
 
 Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, const json::Value& facts,
                      const std::string& beside) {
-    HF_DO(os::make_folders(load.context.scratch));
-    HF_TRY(const os::TempFolder folder, os::TempFolder::create("postgres-restore-", load.context.scratch));
+    HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("postgres", load.context.scratch));
     const std::string head = folder.path() + "/head";
     HF_DO(os::write_file(head, archive.head()));
     const Lists lists = split_entries(archive);

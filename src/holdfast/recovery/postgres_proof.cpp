@@ -16,6 +16,7 @@
 #include "holdfast/db/postgres_tools.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -137,9 +138,13 @@ public:
                             server.major));
         HF_TRY(auto settings, settings_of(data_folder, server));
         // In /tmp whatever $TMPDIR says: a socket's path has at most 107 bytes.
-        HF_TRY(auto folder, os::TempFolder::create("holdfast-pg-", "/tmp"));
-        OwnServer own(std::move(folder));
-        const std::string at = own.folder_.path();
+        HF_TRY(auto scratch, os::ScratchFolder::create("postgres", "/tmp"));
+        OwnServer own(std::move(scratch));
+        // The outer one stays ours, so that the next run may remove it: its owner is how it knows.
+        const std::string at = own.folder();
+        HF_DO(os::make_folders(at));
+        if (::chmod(own.scratch_.path().c_str(), 0711) != 0)
+            return fail(errno_error(errno, "cannot open " + own.scratch_.path() + " for the server"));
         HF_DO(os::write_file(at + "/postgresql.conf", {}));
         HF_DO(os::write_file(at + "/pg_hba.conf", as_bytes("local all all trust\n")));
         HF_DO(os::write_file(at + "/pg_ident.conf", {}));
@@ -212,7 +217,7 @@ public:
 
     /// Waits while it recovers, however long that takes.
     Result<db::PostgresConnection> connect(const std::string& user, Clock& clock) {
-        const db::PostgresAccess access{{folder_.path(), 5432, user, "postgres"}, Secret()};
+        const db::PostgresAccess access{{folder(), 5432, user, "postgres"}, Secret()};
         for (;;) {
             for (const char* database : {"postgres", "template1"}) {
                 auto connection = access.connect(database);
@@ -226,9 +231,7 @@ public:
             clock.sleep(k_poll);
         }
     }
-    db::PostgresAccess access(const std::string& user) const {
-        return {{folder_.path(), 5432, user, "postgres"}, Secret()};
-    }
+    db::PostgresAccess access(const std::string& user) const { return {{folder(), 5432, user, "postgres"}, Secret()}; }
 
     Status stop() {
         process_->kill(SIGINT);    // fast: a checkpoint, and what was replayed is on disk
@@ -240,9 +243,10 @@ public:
     }
 
 private:
-    explicit OwnServer(os::TempFolder folder) : folder_(std::move(folder)) {}
-    std::string log_path() const { return folder_.path() + "/log"; }
-    os::TempFolder folder_;
+    explicit OwnServer(os::ScratchFolder scratch) : scratch_(std::move(scratch)) {}
+    std::string folder() const { return scratch_.path() + "/s"; }
+    std::string log_path() const { return folder() + "/log"; }
+    os::ScratchFolder scratch_;
     std::unique_ptr<os::Process> process_;
 };
 

@@ -16,6 +16,7 @@
 #include "holdfast/db/secrets.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/recovery/postgres_archive.hpp"
 #include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
@@ -889,8 +890,7 @@ Result<json::Value> restore_postgres_tables(const policy::PostgresConfig& config
     }
     auto databases = json::Value::array();
     for (const Work& work : plan.works) {
-        HF_DO(os::make_folders(context.scratch));
-        HF_TRY(const os::TempFolder folder, os::TempFolder::create("postgres-tables-", context.scratch));
+        HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("postgres", context.scratch));
         auto warnings = json::Value::array();
         if (!work.there) HF_DO(create_database(*plan.home, work.name, (*work.facts)["properties"], warnings));
         if (!work.direct) {

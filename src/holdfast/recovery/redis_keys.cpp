@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <set>
 
-#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/recovery/redis_scratch.hpp"
 #include "holdfast/source/redis_increment.hpp"
@@ -137,7 +137,7 @@ Result<json::Value> restore_redis_keys(const policy::RedisConfig& config, const 
     HF_TRY(db::RedisClient to, db::RedisClient::connect(login));
     HF_DO(to.command({"PING"}));
 
-    HF_TRY(const os::TempFolder folder, os::TempFolder::create("redis-keys-", context.scratch));
+    HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("redis", context.scratch));
     context.say(fmt::format("loading {} in a server of our own", human_size(saved.bytes)));
     HF_DO(make_redis_rdb(context, saved, folder.path(), folder.path() + "/dump.rdb"));
     std::uint64_t databases = 16;

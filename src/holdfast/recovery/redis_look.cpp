@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "holdfast/format/sha256.hpp"
+#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_replay.hpp"
 
@@ -10,7 +11,7 @@ namespace holdfast::recovery {
 
 Result<RedisLook> RedisLook::start(const RestoreContext& context) {
     HF_TRY(const RedisSaved saved, find_redis_saved(context));
-    HF_TRY(ScratchFolder folder, ScratchFolder::create(context.scratch));
+    HF_TRY(os::ScratchFolder folder, os::ScratchFolder::create("redis", context.scratch));
     HF_TRY(const std::uint64_t free, os::free_space(folder.path()));
     if (free < saved.bytes)
         return fail(ErrorCode::disk_full,

@@ -25,9 +25,9 @@ public:
     bool alive() { return server_.alive(); }
 
 private:
-    RedisLook(ScratchFolder folder, ScratchRedis server, std::uint64_t keys)
+    RedisLook(os::ScratchFolder folder, ScratchRedis server, std::uint64_t keys)
         : folder_(std::move(folder)), server_(std::move(server)), keys_(keys) {}
-    ScratchFolder folder_;
+    os::ScratchFolder folder_;
     ScratchRedis server_;
     std::uint64_t keys_;
 };

@@ -1,42 +1,14 @@
 #include "holdfast/recovery/redis_scratch.hpp"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
-
+#include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_compare.hpp"
 
 namespace holdfast::recovery {
 
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr std::string_view k_prefix = "holdfast-redis-";
-
-// Of a process that is gone, and whose lock nobody holds.
-void remove_dead_folders(const std::string& in) {
-    for (const std::string& name : os::names_of_gone_processes(in, k_prefix)) {
-        const std::string path = in + "/" + name;
-        const auto status = os::status_of(path, false);
-        if (!status || !S_ISDIR(status->st_mode) || status->st_uid != ::geteuid()) continue;
-        const auto folder = os::open_file(path, O_RDONLY | O_DIRECTORY);
-        if (folder && ::flock(folder->get(), LOCK_EX | LOCK_NB) == 0) static_cast<void>(os::remove_tree(path));
-    }
-}
-
-}    // namespace
-
-Result<ScratchFolder> ScratchFolder::create(const std::string& in) {
-    remove_dead_folders(in);
-    HF_TRY(os::TempFolder folder, os::TempFolder::create(fmt::format("{}{}", k_prefix, ::getpid()), in));
-    HF_TRY(os::Fd lock, os::open_file(folder.path(), O_RDONLY | O_DIRECTORY));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return fail(errno_error(errno, "cannot lock " + folder.path()));
-    return ScratchFolder(std::move(folder), std::move(lock));
-}
 
 Result<ScratchRedis> ScratchRedis::start(const std::string& settings, Clock& clock, db::RedisLogin as) {
     const std::string program = os::find_program("redis-server", {"/usr/bin", "/usr/local/bin", "/usr/sbin"});
@@ -44,7 +16,7 @@ Result<ScratchRedis> ScratchRedis::start(const std::string& settings, Clock& clo
         return fail(ErrorCode::not_found, "there is no redis-server on this machine that could load the restored files",
                     "install it; it is started for the proof only");
     // A path for the socket that is short enough: 107 bytes is all that the kernel takes.
-    HF_TRY(ScratchFolder sockets, ScratchFolder::create("/tmp"));
+    HF_TRY(os::ScratchFolder sockets, os::ScratchFolder::create("redis", "/tmp"));
     const std::string socket = sockets.path() + "/s", log = sockets.path() + "/log", file = sockets.path() + "/conf";
     HF_DO(
         os::write_file(file, as_bytes(fmt::format("port 0\nunixsocket {}\nunixsocketperm 700\nsave \"\"\nmaxmemory 0\n"

@@ -3,29 +3,16 @@
 // itself. It lasts as long as this object.
 //
 //   errors   not_found: there is no redis-server here; store: it does not take the files, with the end of its log
-//   kill -9  of this process ends the server, too; what lay in folders goes when the next one is made
+//   kill -9  of this process ends the server, too; its folder goes when the next one is made
 
 #include <string>
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/db/redis.hpp"
-#include "holdfast/os/file.hpp"
 #include "holdfast/os/process.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 
 namespace holdfast::recovery {
-
-/// A private folder, gone with this object. Making one removes those of this user whose process was killed: its number is in their
-/// name, and it held a lock on them (which also tells where another container has its own numbers).
-class ScratchFolder {
-public:
-    static Result<ScratchFolder> create(const std::string& in);
-    const std::string& path() const { return folder_.path(); }
-
-private:
-    ScratchFolder(os::TempFolder folder, os::Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
-    os::TempFolder folder_;
-    os::Fd lock_;
-};
 
 class ScratchRedis {
 public:
@@ -37,10 +24,10 @@ public:
     bool alive() { return !process_.wait(Duration::zero()); }
 
 private:
-    ScratchRedis(ScratchFolder sockets, os::Process process, db::RedisLogin login)
+    ScratchRedis(os::ScratchFolder sockets, os::Process process, db::RedisLogin login)
         : sockets_(std::move(sockets)), process_(std::move(process)), login_(std::move(login)) {}
 
-    ScratchFolder sockets_;
+    os::ScratchFolder sockets_;
     os::Process process_;    // killed with this object
     db::RedisLogin login_;
 };

@@ -7,6 +7,7 @@
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/recovery/postgres_tables.hpp"
 #include "holdfast/source/stack.hpp"
 
@@ -170,12 +171,8 @@ public:
         HF_TRY(json::Value manifest, source::read_manifest(repository, snapshot));
         Execution execution(repository, snapshot, options, std::move(manifest));
         HF_TRY(execution.parts_, chosen_parts(config, *execution.manifest_, options));
-        const std::string where = source::scratch_folder(config);
-        HF_DO(os::make_folders(where));
-        HF_TRY(execution.scratch_, [&]() -> Result<std::optional<os::TempFolder>> {
-            HF_TRY(os::TempFolder folder, os::TempFolder::create("holdfast-restore-", where));
-            return std::optional<os::TempFolder>(std::move(folder));
-        }());
+        HF_TRY(auto scratch, os::ScratchFolder::create("restore", source::scratch_folder(config)));
+        execution.scratch_.emplace(std::move(scratch));
         return execution;
     }
 
@@ -216,7 +213,7 @@ private:
     const StackRestoreOptions& options_;
     std::unique_ptr<json::Value> manifest_;    // the parts point into it
     std::vector<Part> parts_;
-    std::optional<os::TempFolder> scratch_;
+    std::optional<os::ScratchFolder> scratch_;
 };
 
 std::string sentence(const Error& error) {

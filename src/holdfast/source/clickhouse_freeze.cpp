@@ -9,7 +9,6 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
-#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
@@ -46,7 +45,7 @@ Error out_of_reach(const std::string& why) {
 
 // Without the machine another host's backup into a shared folder would seem to be a dead one's. Letters and digits only: the server
 // writes others otherwise in names of folders.
-std::string link_prefix() { return "holdfast_" + format::sha256(as_bytes(os::host_name())).brief() + "_"; }
+std::string link_prefix() { return "holdfast_" + os::machine_tag() + "_"; }
 
 std::string unused_link_name() {
     static std::atomic<unsigned> counter = 0;

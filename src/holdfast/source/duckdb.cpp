@@ -10,6 +10,7 @@
 #include "holdfast/db/duckdb_log_damage.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/duckdb_kept.hpp"
 #include "holdfast/source/duckdb_state.hpp"
@@ -91,7 +92,7 @@ json::Value make_facts(const policy::DuckDbConfig& config, const DuckDbCopy& cop
 
 // One copy, checked and stored; the streams are finished only once the child has read the copy to its end.
 Result<json::Value> capture_once(const policy::DuckDbConfig& config, CaptureContext& context, const struct stat& file) {
-    HF_TRY(const os::TempFolder folder, os::TempFolder::create("holdfast-duckdb-", context.scratch));
+    HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("duckdb", context.scratch));
     const std::string copied = folder.path() + "/copy.duckdb";
     HF_TRY(const DuckDbCopy copy, copy_live_duckdb(config.path, copied, context.clock));
     HF_TRY(db::DuckDbChecker checker, db::DuckDbChecker::start(copied, {.depth = depth_of(config.proof)}));

@@ -16,6 +16,7 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 
 namespace holdfast::source {
 namespace {
@@ -77,11 +78,11 @@ Result<std::unique_ptr<DuckDbKeeper>> DuckDbKeeper::open(DuckDbKeeperOptions opt
 
 // What earlier keepers left: what a kill left unfinished goes, the newest whole map says which blocks are known.
 Status DuckDbKeeper::load() {
+    os::ScratchFolder::remove_dead(options_.folder);
     HF_TRY(const auto names, os::list_folder(options_.folder));
     for (const std::string& name : names) {
         const std::string path = options_.folder + "/" + name;
         if (name.find(k_unfinished) != name.npos) ::unlink(path.c_str());
-        if (name.starts_with("verify-")) (void)os::remove_tree(path);
         if (const auto number = generation_number(name, ".log"))
             if (!os::exists(generation_file(options_.folder, *number, ".blocks"))) ::unlink(path.c_str());
         const auto number = generation_number(name, ".blocks");
@@ -465,9 +466,8 @@ Result<json::Value> DuckDbKeeper::verify(db::DuckDbCheck::Depth depth) {
         pinned_ = state.generation;
     }
     const auto check = [&]() -> Result<json::Value> {
-        if (!options_.scratch.empty()) HF_DO(os::make_folders(options_.scratch));
-        HF_TRY(const os::TempFolder folder,
-               os::TempFolder::create("verify-", options_.scratch.empty() ? options_.folder : options_.scratch));
+        HF_TRY(const os::ScratchFolder folder,
+               os::ScratchFolder::create("verify", options_.scratch.empty() ? options_.folder : options_.scratch));
         const std::string copy = folder.path() + "/copy.duckdb";
         HF_TRY([[maybe_unused]] const auto written, DuckDbStates(options_.folder).write(state, copy, false));
         HF_TRY(db::DuckDbChecker checker, db::DuckDbChecker::start(copy, {.depth = depth}));

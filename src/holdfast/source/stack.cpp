@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "holdfast/base/log.hpp"
-#include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/os/scratch_folder.hpp"
 #include "holdfast/source/capture.hpp"
 #include "holdfast/source/stack_manifest.hpp"
 
@@ -273,12 +273,6 @@ Error nothing_saved(const std::vector<ComponentReport>& reports) {
     return error;
 }
 
-Result<os::TempFolder> make_scratch(const policy::Config& config) {
-    const std::string folder = scratch_folder(config);
-    HF_DO(os::make_folders(folder));
-    return os::TempFolder::create("holdfast-run-", folder);
-}
-
 }    // namespace
 
 std::string stack_name(const policy::Config& config) { return config.stack.empty() ? os::host_name() : config.stack; }
@@ -298,7 +292,7 @@ std::string change_path(const policy::Config& config, const std::string& compone
 Result<StackReport> backup_stack(const policy::Config& config, vault::Repository& repository,
                                  const StackOptions& options) {
     HF_TRY(std::vector<Component> components, chosen_components(config, options));
-    HF_TRY(const os::TempFolder scratch, make_scratch(config));
+    HF_TRY(const os::ScratchFolder scratch, os::ScratchFolder::create("run", scratch_folder(config)));
     RunFacts run;
     run.stack = stack_name(config);
     run.host = os::host_name();
