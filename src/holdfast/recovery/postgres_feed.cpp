@@ -74,8 +74,12 @@ Status PostgresFeed::finish() {
     return fail(db::postgres_tool_error(name_, ended, process_.errors()));
 }
 
-Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file, bool may_stop_early) {
-    const auto fed = vault::read_content(context.repository, file, [&](ByteView bytes) { return feed.write(bytes); });
+Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file, bool may_stop_early,
+                 const std::function<void(ByteView)>& seen) {
+    const auto fed = vault::read_content(context.repository, file, [&](ByteView bytes) {
+        if (seen) seen(bytes);
+        return feed.write(bytes);
+    });
     if (!fed && !feed.refused()) return fed;    // ~Process kills it, and its transaction is rolled back
     HF_DO(feed.finish());
     return fed || may_stop_early ? Status() : fed;

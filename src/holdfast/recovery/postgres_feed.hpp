@@ -30,9 +30,9 @@ private:
     bool refused_ = false;
 };
 
-/// All of a file of the snapshot. `may_stop_early`: a tool that has read enough of it is a success.
+/// All of a file of the snapshot. `may_stop_early`: a tool that has read enough of it is a success. `seen` gets all of it, too.
 Status feed_file(PostgresFeed feed, const RestoreContext& context, const format::Node& file,
-                 bool may_stop_early = false);
+                 bool may_stop_early = false, const std::function<void(ByteView)>& seen = {});
 
 Result<os::ExitStatus> wait_for_tool(os::Process& process);
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "holdfast/db/script_copies.hpp"
 #include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/recovery/postgres_parts.hpp"
 #include "holdfast/recovery/postgres_properties.hpp"
@@ -15,7 +16,8 @@ namespace {
 constexpr std::size_t k_name_max = 63;
 
 // An archive goes through pg_restore, a script through psql; a failure of either leaves a database that the caller drops.
-Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script, const std::string& beside) {
+Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script, const std::string& beside,
+                db::ScriptCopies& copies) {
     const db::PostgresTool& tool = script ? load.psql : load.pg_restore;
     std::vector<std::string> arguments = {"--format=custom", "--single-transaction", "--exit-on-error",
                                           "--dbname=" + db::database_option(beside)};
@@ -25,7 +27,9 @@ Status run_tool(const PostgresLoad& load, const format::Node& dump, bool script,
                      "--dbname=" + db::database_option(beside)};
     HF_TRY(auto feed, PostgresFeed::start(postgres_command(tool, load.access.address, load.access.password, arguments),
                                           fmt::format("{} into {}", script ? "psql" : "pg_restore", beside)));
-    return feed_file(std::move(feed), load.context, dump);
+    return feed_file(std::move(feed), load.context, dump, false, [&](ByteView bytes) {
+        if (script) copies.add(bytes);
+    });
 }
 
 policy::Proof proof_of(const json::Value& facts) {
@@ -36,13 +40,13 @@ policy::Proof proof_of(const json::Value& facts) {
     return facts["large_objects"]["digest"].is_null() ? policy::Proof::none : policy::Proof::digest;
 }
 
-Status prove(const PostgresLoad& load, const std::optional<PostgresArchive>& archive,
+Status prove(const PostgresLoad& load, const std::optional<PostgresArchive>& archive, const db::ScriptCopies& copies,
              db::PostgresConnection& connection, const json::Value& facts, const std::string& beside) {
     // An import of what scripts made: nobody counted. (`holdfast import` has seen that the dump is whole.)
     if (facts["format"].text() == "plain" && !facts["tables"].is_array()) return {};
     HF_DO(source::pin_text_form(connection));
     HF_DO(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-    HF_TRY(auto digests, digest_tables(load, archive ? &*archive : nullptr, facts, beside));
+    HF_TRY(auto digests, digest_tables(load, archive ? &*archive : nullptr, copies, facts, beside));
     const policy::Proof proof = proof_of(facts);
     HF_TRY(auto tables, source::describe_tables(
                             connection, proof, nullptr, [&](const source::PostgresTable& table, json::Value& to) {
@@ -76,16 +80,17 @@ Status load_and_prove(const PostgresLoad& load, const format::Node& dump, const 
                       const std::string& beside) {
     const bool script = facts["format"].text() == "plain";
     std::optional<PostgresArchive> archive;
+    db::ScriptCopies copies;
     if (!script) {
         HF_TRY(archive, PostgresArchive::open(load.context.repository, dump, facts));
     }
     if (archive && archive->complete() && load.jobs > 1) {
         HF_DO(load_in_parts(load, *archive, facts, beside));
     } else {
-        HF_DO(run_tool(load, dump, script, beside));
+        HF_DO(run_tool(load, dump, script, beside, copies));
     }
     HF_TRY(auto connection, load.access.connect(beside));
-    HF_DO(prove(load, archive, connection, facts, beside));
+    HF_DO(prove(load, archive, copies, connection, facts, beside));
     return connection.execute("ANALYZE");
 }
 

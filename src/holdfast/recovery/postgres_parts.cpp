@@ -177,7 +177,8 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
 }
 
 Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive* archive,
-                                                          const json::Value& facts, const std::string& beside) {
+                                                          const db::ScriptCopies& script, const json::Value& facts,
+                                                          const std::string& beside) {
     struct Asked {
         TableName name;
         std::string what;    // "public.trades (id, symbol)"
@@ -188,7 +189,12 @@ Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& lo
         if (!db::is_copy_digest(table["digest"].text())) continue;
         const std::string schema = table["schema"].text(), name = table["name"].text();
         if (archive == nullptr) {
-            asked.push_back({{schema, name}, db::quote_identifier(schema) + "." + db::quote_identifier(name), 0});
+            // One that the script does not tell has its columns in the order of the dump, or it is a difference.
+            const auto copy = script.find(schema, name);
+            asked.push_back({{schema, name},
+                             copy ? copy->table + " " + copy->columns
+                                  : db::quote_identifier(schema) + "." + db::quote_identifier(name),
+                             0});
             continue;
         }
         const PostgresRowsPart* const part = archive->find(schema, name);

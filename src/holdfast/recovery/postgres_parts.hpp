@@ -13,6 +13,7 @@
 #include <string>
 
 #include "holdfast/db/copy_digest.hpp"
+#include "holdfast/db/script_copies.hpp"
 #include "holdfast/recovery/postgres_archive.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
 
@@ -26,8 +27,9 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
 
 using TableName = std::pair<std::string, std::string>;    // schema, name
 /// What the tables of `beside` hold whose facts have a digest of that kind. A table that is not there is left out.
-/// `archive` is null for a script (an imported export): its tables have their columns in the order of the dump.
+/// `archive` is null for a script (an imported export): `script` then knows the columns of its rows.
 Result<std::map<TableName, db::CopyDigest>> digest_tables(const PostgresLoad& load, const PostgresArchive* archive,
-                                                          const json::Value& facts, const std::string& beside);
+                                                          const db::ScriptCopies& script, const json::Value& facts,
+                                                          const std::string& beside);
 
 }    // namespace holdfast::recovery

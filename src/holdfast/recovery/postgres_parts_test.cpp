@@ -2,6 +2,8 @@
 
 #include "holdfast/recovery/postgres_parts.hpp"
 
+#include "holdfast/db/postgres_tools.hpp"
+#include "holdfast/os/process.hpp"
 #include "holdfast/recovery/postgres_suite.hpp"
 #include "holdfast/recovery/postgres_tables.hpp"
 #include "holdfast/source/postgres_content.hpp"
@@ -36,6 +38,31 @@ protected:
         changed.snapshot = repository_->find_snapshot("latest").value();
         changed.facts.set("globals", json::Value());
         return changed;
+    }
+    // The snapshot as `export` and `import` make it: the dump is a script, its manifest stays. `from` in it becomes `to`.
+    CapturedPostgres as_script(const CapturedPostgres& captured, std::string_view from = {}, std::string_view to = {}) {
+        const auto node = repository_->find_node(captured.snapshot.snapshot.tree, "/postgres/trading.dump");
+        const std::string archive = folder_.path() + "/trading.dump", file = folder_.path() + "/trading.sql";
+        EXPECT_TRUE(os::write_file(archive, vault::read_small(*repository_, *node).value()));
+        os::Command command;
+        command.arguments = {db::find_postgres_tool("pg_restore", 15, "")->path, "--file=" + file, archive};
+        EXPECT_TRUE(os::run(command)->status.ok());
+        std::string text = os::read_text(file).value();
+        if (const std::size_t at = from.empty() ? text.npos : text.find(from); at != text.npos)
+            text.replace(at, from.size(), to);
+        auto changed = source::capture_alone(
+            *repository_, clock_, "postgres", folder_.path() + "/scratch", [&](source::CaptureContext& context) {
+                EXPECT_TRUE(context.backup.add_file("postgres/trading.sql", as_bytes(text)));
+                json::Value database = trading(captured);
+                database.set("file", "trading.sql").set("format", "plain").set("bytes", text.size());
+                auto databases = json::Value::array();
+                databases.push(std::move(database));
+                json::Value facts = captured.facts;
+                facts.set("databases", std::move(databases)).set("globals", json::Value());
+                return Result<json::Value>(std::move(facts));
+            });
+        EXPECT_TRUE(changed) << changed.error().message;
+        return *changed;
     }
     // The manifest as it was before rows were counted while the dump goes by.
     void make_old(CapturedPostgres& captured) {
@@ -231,6 +258,28 @@ TEST_F(PostgresParts, AnotherEncodingIsNoDifference) {
         const auto restored = restore(*captured, WhenExisting::switch_over);
         ASSERT_TRUE(restored) << restored.error().message;
     }
+}
+
+// pg_dump makes a child table with the columns of its parent first, whatever their order was: the rows of a script are named in the
+// order of the table that was dumped.
+TEST_F(PostgresParts, AScriptWhoseChildrenHaveTheirColumnsInAnotherOrderIsProven) {
+    sql("trading",
+        "CREATE SCHEMA \"Odd \"\"One\"; CREATE TABLE parent (a int, b text); "
+        "CREATE TABLE child (b text, extra int, a int); ALTER TABLE child INHERIT parent; "
+        "CREATE TABLE \"Odd \"\"One\".\"Child\" (b text, \"A b\" int, a int); "
+        "ALTER TABLE \"Odd \"\"One\".\"Child\" INHERIT parent; "
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT '\nCOPY public.child (a) FROM stdin;\n' $$; "
+        "INSERT INTO parent VALUES (1, 'own'); INSERT INTO child VALUES ('COPY public.child (a) FROM stdin;', 2, 3); "
+        "INSERT INTO \"Odd \"\"One\".\"Child\" VALUES ('c', 4, 5)");
+    const auto captured = capture();
+    ASSERT_TRUE(captured) << captured.error().message;
+    const CapturedPostgres script = as_script(*captured);
+    const auto restored = restore(script, WhenExisting::switch_over);
+    ASSERT_TRUE(restored) << restored.error().message;
+    EXPECT_EQ(sql("trading", "SELECT a, b, extra FROM child"), "3|COPY public.child (a) FROM stdin;|2");
+    EXPECT_EQ(sql("trading", "SELECT a, b FROM parent ORDER BY 1"), "1|own\n3|COPY public.child (a) FROM stdin;\n5|c");
+    EXPECT_EQ(restore(as_script(*captured, "own", "OWN"), WhenExisting::switch_over).error().code, ErrorCode::mismatch);
+    EXPECT_EQ(sql("trading", "SELECT b FROM ONLY parent"), "own");
 }
 
 }    // namespace
