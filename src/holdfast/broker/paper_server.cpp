@@ -71,7 +71,7 @@ Result<PaperAddress> parse_paper_address(std::string_view text) {
     const std::size_t colon = text.rfind(':');
     const std::string_view digits = colon == text.npos ? std::string_view() : text.substr(colon + 1);
     const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
-    if (digits.empty() || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size())
+    if (colon == 0 || digits.empty() || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size())
         return fail(ErrorCode::config, fmt::format("\"{}\" is no place of a paper broker", text),
                     "write 127.0.0.1:PORT or the path of a Unix socket");
     address.host = text.substr(0, colon);

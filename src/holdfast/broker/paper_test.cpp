@@ -182,7 +182,7 @@ TEST(PaperServer, HoldsNoExecutionBackForGood) {
 }
 
 TEST(PaperBroker, SaysWhatIsWrongWithAnAddress) {
-    for (const char* bad : {"", "localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999"})
+    for (const char* bad : {"", "localhost", ":17", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999"})
         EXPECT_EQ(PaperBroker::create(bad).error().code, ErrorCode::config) << bad;
     EXPECT_EQ(PaperBroker::create("127.0.0.1:7000").value()->name(), "paper at 127.0.0.1:7000");
 }
