@@ -7,13 +7,13 @@ namespace holdfast::db {
 namespace {
 
 constexpr std::string_view k_rows = "--\n-- Data for Name: x; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n";
-const std::string k_script =
-    fmt::format("SET x = 1;\n\n{0}COPY public.child (b, extra, a) FROM stdin;\nCOPY public.child (q) FROM stdin;\t1\t2\n"
-                "COPY public.other (q) FROM stdin;\n\\.\n\n{0}COPY public.\"select\" (\"A b\") FROM stdin;\n\\.\n"
-                "{0}-- Name: f(); Type: FUNCTION\nCOPY public.other (q) FROM stdin;\n"
-                "{0}COPY \"Odd \"\"One\".\"Child\" (x) FROM stdin;\n1\n\\.\nCOPY public.other (q) FROM stdin;\n"
-                "{0}COPY public.bare () FROM stdin;\n\n\\.\n",
-                k_rows);
+const std::string k_script = fmt::format(
+    "SET x = 1;\n\n{0}COPY public.child (b, extra, a) FROM stdin;\nCOPY public.child (q) FROM stdin;\t1\t2\n"
+    "COPY public.other (q) FROM stdin;\n\\.\n\n{0}COPY public.\"select\" (\"A b\") FROM stdin;\n\\.\n"
+    "{0}-- Name: f(); Type: FUNCTION\nCOPY public.other (q) FROM stdin;\n"
+    "{0}COPY \"Odd \"\"One\".\"Child\" (x) FROM stdin;\n1\n\\.\nCOPY public.other (q) FROM stdin;\n"
+    "{0}COPY public.bare () FROM stdin;\n\n\\.\n",
+    k_rows);
 
 void expect_all(const ScriptCopies& copies) {
     EXPECT_EQ(copies.size(), 4u);
@@ -32,7 +32,8 @@ void expect_all(const ScriptCopies& copies) {
 TEST(ScriptCopies, AreFoundHoweverTheScriptIsCut) {
     for (std::size_t step = 1; step <= k_script.size(); ++step) {
         ScriptCopies copies;
-        for (std::size_t at = 0; at < k_script.size(); at += step) copies.add(as_bytes(std::string_view(k_script).substr(at, step)));
+        for (std::size_t at = 0; at < k_script.size(); at += step)
+            copies.add(as_bytes(std::string_view(k_script).substr(at, step)));
         expect_all(copies);
     }
 }

@@ -325,7 +325,11 @@ TEST_F(PostgresPhysicalRestore, KilledAtAnyMomentLeavesAWholeCluster) {
     for (int i = 0; i < k_kills; ++i) {
         const pid_t child = ::fork();
         ASSERT_GE(child, 0);
-        if (child == 0) ::_exit(restore(*captured, WhenExisting::switch_over) ? 0 : 1);
+        if (child == 0) {
+            const auto done = restore(*captured, WhenExisting::switch_over);
+            if (!done) std::fprintf(stderr, "restore %d: %s\n", i, done.error().message.c_str());
+            ::_exit(done ? 0 : 1);
+        }
         std::this_thread::sleep_for(took * (i + 1) / k_kills);
         ::kill(child, SIGKILL);
         int status = 0;
