@@ -2,8 +2,8 @@
 // The COPY statements of a script that pg_dump or pg_restore wrote, found while it goes by: they name the columns of each table's rows in
 // the order of the table that was dumped, which a child table made again does not have. Pure.
 //
-//   shape    "-- Data for Name: …", then a line "COPY schema.table (columns) FROM stdin;", rows, "\."; other lines that look like it are text
-//            of a function or a row. Of two statements for one table the later one counts
+//   shape    "-- Data for Name: …", then a line "COPY schema.table (columns) FROM stdin;", rows, "\."; other lines that look like it
+//            are text of a function or a row. Of two statements for one table the later one counts
 //   limits   a statement over 256 KiB, or over several lines (a name with a line feed), is not found
 //   source   pg_dump of 15, plain format
 
