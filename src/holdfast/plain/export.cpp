@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/file_lock.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/process.hpp"
 #include "holdfast/plain/gzip.hpp"
@@ -349,9 +349,8 @@ Result<ExportReport> export_snapshot(const vault::Repository& repository, const 
     const std::string provisional = fmt::format("{}/.{}.partial", options.target, options.stamp);
     HF_DO(os::make_folders(provisional));
     HF_TRY(const os::Fd held, os::open_file(provisional, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (::flock(held.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(ErrorCode::locked, fmt::format("the same export runs already ({} is in use)", provisional),
-                    "wait for it");
+    HF_DO(os::lock_alone(held.get(), fmt::format("the same export runs already ({} is in use)", provisional),
+                         "wait for it"));
     auto done = [&]() -> Status {
         // What a killed export left.
         HF_TRY(const auto left, os::list_folder(provisional));

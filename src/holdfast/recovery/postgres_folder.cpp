@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/file_lock.hpp"
 #include "holdfast/os/host.hpp"
 
 namespace holdfast::recovery {
@@ -118,8 +118,7 @@ Result<NewCluster> NewCluster::begin(const std::string& target) {
     HF_TRY(const os::Fd folder, os::open_file(os::parent_folder(target), O_RDONLY | O_DIRECTORY));
     const bool left = os::exists(mark);
     HF_TRY(os::Fd file, os::open_file(mark, O_RDWR | O_CREAT | O_NOFOLLOW));
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(ErrorCode::locked, "another restore is at work on " + target, "wait for it");
+    HF_DO(os::lock_alone(file.get(), "another restore is at work on " + target, "wait for it"));
     if (left) {
         HF_TRY(const std::string names, os::read_text(mark));
         std::istringstream lines(names);

@@ -4,13 +4,13 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "holdfast/db/rdb.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/file_lock.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/recovery/redis_compare.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
@@ -59,8 +59,7 @@ public:
             HF_DO(give_to(folder, owner));
         }
         HF_TRY(os::Fd lock, os::open_file(folder, O_RDONLY | O_DIRECTORY));
-        if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-            return fail(ErrorCode::locked, "another restore is at work in " + folder, "wait for it");
+        HF_DO(os::lock_alone(lock.get(), "another restore is at work in " + folder, "wait for it"));
         // Also what a restore that was killed left behind.
         const std::string staging = fmt::format("{}/{}", folder, k_staging);
         HF_DO(os::remove_tree(staging));

@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
 
 #include <algorithm>
 #include <array>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/file_lock.hpp"
 
 namespace holdfast::recovery {
 namespace {
@@ -256,9 +256,8 @@ Result<RunFolder> RunFolder::enter(const std::string& state_folder, const std::s
         return fail(std::move(error));
     }
     HF_TRY(os::Fd lock, os::open_file(fmt::format("{}/{}", path, k_lock), O_RDWR | O_CREAT));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(ErrorCode::locked, "another restore of this stack is at work",
-                    "wait for it; `holdfast restore --status`");
+    HF_DO(os::lock_alone(lock.get(), "another restore of this stack is at work",
+                         "wait for it; `holdfast restore --status`"));
     return RunFolder(path, std::move(lock));
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "holdfast/base/xxh64.hpp"
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/file_lock.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/scratch_folder.hpp"
 
@@ -29,18 +29,13 @@ constexpr std::size_t k_share = 16;    // blocks that a thread takes at a time
 constexpr std::uint64_t k_tail_max = std::uint64_t(64) << 20;
 constexpr std::string_view k_unfinished = "-tmp";
 constexpr std::string_view k_refused_again = "again ";    // also after every block was stored anew
-constexpr unsigned k_lock_tries = 20;    // a backup looks for 0.1 ms whether it is held
 
 Result<os::Fd> lock_folder(const std::string& folder) {
     HF_TRY(os::Fd fd, os::open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
-    for (unsigned tries = 1;; ++tries) {
-        if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
-        if (errno != EWOULDBLOCK || tries == k_lock_tries) break;
-        ::usleep(10000);
-    }
-    if (errno != EWOULDBLOCK) return fail(errno_error(errno, fmt::format("cannot lock {}/lock", folder)));
-    return fail(ErrorCode::locked, fmt::format("another process keeps states in {}", folder),
-                "one `holdfast duckdb watch` for each database is enough: stop the other one first");
+    // (A backup, too, looks for 0.1 ms whether it is held.)
+    HF_DO(os::lock_alone(fd.get(), fmt::format("another process keeps states in {}", folder),
+                         "one `holdfast duckdb watch` for each database is enough: stop the other one first"));
+    return fd;
 }
 
 Result<std::optional<struct stat>> look(const std::string& path) {
