@@ -74,14 +74,14 @@ Result<Bytes> add_entries(ByteView head_bytes, const ArchiveHead& head, std::spa
         last = std::max(last, entry.id);
     }
     if (last > std::numeric_limits<std::int32_t>::max() - static_cast<std::int64_t>(rows.size()))
-        return fail(ErrorCode::corrupt, "an archive with impossible numbers of entries");
+        return fail(ErrorCode::unsupported, "an archive with impossible numbers of entries");
     Bytes added;
     std::int64_t count = static_cast<std::int64_t>(head.entries.size());
     for (AddedRows& more : rows) {
         if (there.contains(more.oid)) continue;
         const auto table = tables.find(more.oid);
         if (table == tables.end())
-            return fail(ErrorCode::corrupt, fmt::format("an archive without the table with OID {}", more.oid));
+            return fail(ErrorCode::unsupported, fmt::format("an archive without the table with OID {}", more.oid));
         more.entry = ++last;
         ++count;
         const ArchiveEntry& entry = *table->second;

@@ -18,7 +18,7 @@ struct AddedRows {
     std::string copy_out;    // set, too: "COPY "public"."users" ("id", "name") TO STDOUT", in the dump's encoding
 };
 
-/// The head with one entry more for each, behind all that rows need. corrupt: no such table in it.
+/// The head with one entry more for each, behind all that rows need. unsupported: no such table in it.
 Result<Bytes> add_entries(ByteView head_bytes, const ArchiveHead& head, std::span<AddedRows> rows);
 
 /// The block of one table: begins, each row as COPY hands it out, ends.

@@ -6,8 +6,6 @@
 #include <chrono>
 #include <thread>
 
-#include "holdfast/os/file.hpp"
-
 namespace holdfast::os {
 
 Status lock_alone(int file, const std::string& message, const std::string& hint) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 #include "holdfast/os/scratch_folder.hpp"
@@ -172,7 +173,9 @@ Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, c
     HF_DO(restorer.run("indexes", lists.indexes, side_by_side));
     HF_DO(restorer.run("other definitions", lists.others, one_by_one));
     // Keys between partitions of one table and another may still deadlock; made again one by one they cannot.
-    if (restorer.run("foreign keys", lists.checked, side_by_side)) return {};
+    const Status checked = restorer.run("foreign keys", lists.checked, side_by_side);
+    if (checked) return {};
+    log_info("foreign keys are made again one by one", {{"database", beside}, {"why", checked.error().message}});
     return restorer.run("foreign keys", lists.checked, {"--clean", "--if-exists", "--single-transaction", head});
 }
 

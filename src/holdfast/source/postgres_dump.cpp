@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/file.hpp"
@@ -139,7 +140,8 @@ public:
         HF_TRY(const Bytes more, large_->add_to(head_, *head));
         changed_ = true;
         HF_DO(write(more));
-        return write(ByteView(head_).subspan(head->bytes));
+        const Bytes whole = std::exchange(head_, {});
+        return write(ByteView(whole).subspan(head->bytes));
     }
     /// pg_dump has ended well.
     Status end() {
