@@ -9,6 +9,7 @@
 
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/crash_point.hpp"
+#include "holdfast/os/direct_file.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -19,8 +20,10 @@ namespace holdfast::vault {
 namespace {
 
 // One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
-constexpr std::uint32_t k_read_max = 4u << 20;
+constexpr std::uint32_t k_read_max = 3u << 19;
 constexpr std::uint32_t k_gap_max = 64u << 10;
+// More threads than processors: a write past the cache waits for the disk.
+constexpr unsigned k_waiting_max = 2;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
 // A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
@@ -28,7 +31,7 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 // Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
 constexpr std::size_t k_together_max = 31;
 // Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
-constexpr std::size_t k_room_max = 6u << 20;
+constexpr std::size_t k_room_max = 5u << 19;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -56,7 +59,7 @@ public:
             if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
         run_parallel(
             job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); },
-            job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend()));
+            reader_count(job_.repository.backend()) + k_waiting_max);
     }
 
 private:
@@ -126,14 +129,20 @@ private:
         static void fit(Bytes& buffer, std::size_t usual, std::size_t size) {
             if (buffer.capacity() < size) {
                 Bytes().swap(buffer);    // growing would hold both, and copy
-                buffer.reserve(size <= usual ? usual : std::max(size, k_room_max));
+                buffer.reserve(std::max(size, usual));
             }
             buffer.resize(size);
+        }
+        // Room of this size that begins at a block: see gap_before().
+        ByteSpan aligned_room(std::size_t size) {
+            fit(room, k_room_max + os::k_block, size + os::k_block);
+            const std::size_t off = reinterpret_cast<std::uintptr_t>(room.data()) % os::k_block;
+            return ByteSpan(room).subspan(off == 0 ? 0 : os::k_block - off, size);
         }
         // A huge blob's room is not kept for small ones.
         void give_back() {
             for (Bytes* buffer : {&envelopes, &room})
-                if (buffer->capacity() > k_room_max) Bytes().swap(*buffer);
+                if (buffer->capacity() > k_room_max + os::k_block) Bytes().swap(*buffer);
         }
     };
 
@@ -153,17 +162,18 @@ private:
         std::vector<format::HashWork> work;
         for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
             wanted = some_from(i, run.to);
-            Buffers::fit(buffers.room, k_room_max, wanted.back().room + wanted.back().blob.uncompressed_length);
+            const ByteSpan rooms = buffers.aligned_room(wanted.back().room + wanted.back().blob.plain_length());
             work.clear();
             for (Wanted& one : wanted) {
                 if (!read) break;
-                const ByteSpan room = ByteSpan(buffers.room).subspan(one.room, one.blob.uncompressed_length);
-                const auto plain = opener->unpack_in_place(
-                    ByteSpan(buffers.envelopes).subspan(one.blob.offset - first.offset, one.blob.length), one.blob,
-                    room);
-                if (!plain) continue;
-                one.plain = *plain;
-                work.push_back({&buffers.sums[work.size()], *plain});
+                const ByteSpan room = rooms.subspan(one.room, one.blob.plain_length());
+                const ByteSpan envelope =
+                    ByteSpan(buffers.envelopes).subspan(one.blob.offset - first.offset, one.blob.length);
+                if (one.blob.uncompressed_length == 0 ? !opener->unpack(envelope, one.blob, room)
+                                                      : !opener->unpack_in_place(envelope, one.blob, room))
+                    continue;
+                one.plain = room;
+                work.push_back({&buffers.sums[work.size()], *one.plain});
             }
             // Side by side, hashes cost half.
             format::update_together(work);
@@ -189,13 +199,22 @@ private:
             // A length that cannot be true is not given room: unpacking it fails, and another copy is looked for.
             if (!format::Decompressor::may_hold(one.blob.length, one.blob.uncompressed_length))
                 one.blob.uncompressed_length = 0;
-            if (!some.empty() && room + one.blob.uncompressed_length > k_room_max) break;
-            one.room = room;
-            room += one.blob.uncompressed_length;
+            one.room = room + gap_before(one, room);
+            if (!some.empty() && one.room + one.blob.plain_length() > k_room_max) break;
+            room = one.room + one.blob.plain_length();
             at = one.to;
             some.push_back(std::move(one));
         }
         return some;
+    }
+    // What is written past the cache lies in memory as it will in the file, counted from a block's beginning.
+    std::size_t gap_before(const Wanted& wanted, std::size_t room) const {
+        const Piece& piece = pieces_[wanted.from];
+        if (!goes_direct(job_.files[piece.file])) return 0;
+        return (piece.offset - room) % os::k_block;
+    }
+    bool goes_direct(const RestoreJob::File& file) const {
+        return file.how == RestoreJob::How::anew && file.size >= k_allocate_min && !job_.options.sparse;
     }
     Wanted wanted_from(std::size_t from, std::size_t end) const {
         const BlobIndex::Place& place = pieces_[from].place;
@@ -256,10 +275,16 @@ private:
         auto fd = open(piece.file);
         if (!fd) return give_up(piece.file, std::move(fd).error());
         if (!*fd) return;
-        const Status written = job_.options.sparse ? write_with_holes((*fd)->get(), bytes, piece.offset,
-                                                                      file.how == RestoreJob::How::in_place)
-                                                   : os::pwrite_all((*fd)->get(), bytes, piece.offset);
-        if (!written) return give_up(piece.file, written.error());
+        std::size_t cached = bytes.size();
+        if (job_.options.sparse) {
+            const Status written =
+                write_with_holes((*fd)->get(), bytes, piece.offset, file.how == RestoreJob::How::in_place);
+            if (!written) return give_up(piece.file, written.error());
+        } else {
+            const auto written = (*fd)->write(bytes, piece.offset, file.ends.get());
+            if (!written) return give_up(piece.file, written.error());
+            cached = *written;
+        }
         os::crash_point("restore.written");
         job_.add_bytes(bytes.size());
         bool last = false, write_out = false;
@@ -267,7 +292,7 @@ private:
             const std::scoped_lock lock(file.mutex);
             file.open_pieces -= count;
             last = file.open_pieces == 0 && !file.damaged;
-            file.unwritten += bytes.size();
+            file.unwritten += cached;
             if (!last && file.unwritten >= k_writeback_step) {
                 write_out = true;
                 file.unwritten = 0;
@@ -287,7 +312,9 @@ private:
             HF_TRY(os::Fd fd, job_.target.create_file(in, entry.node.name));
             file.created = true;
             if (!job_.options.sparse && file.size >= k_allocate_min &&
-                ::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(file.size)) != 0 && errno == ENOSPC)
+                ::fallocate(fd.get(), goes_direct(file) ? 0 : FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(file.size)) !=
+                    0 &&
+                errno == ENOSPC)
                 return fail(errno_error(ENOSPC, "cannot make room for " + job_.path_of(entry)));
             return fd;
         }
@@ -303,19 +330,23 @@ private:
 
     // Null for a damaged file: it goes anyway. Opened once for most files. Of many files that are written in turns, the
     // ones opened longest ago are closed.
-    Result<std::shared_ptr<os::Fd>> open(std::uint32_t number) {
+    Result<std::shared_ptr<os::DirectFile>> open(std::uint32_t number) {
         RestoreJob::File& file = job_.files[number];
         const auto& entry = job_.plan.files[number];
-        std::shared_ptr<os::Fd> fd;
+        std::shared_ptr<os::DirectFile> fd;
         {
             const std::scoped_lock lock(file.mutex);
             if (file.damaged) return nullptr;
             if (file.fd) return file.fd;
             HF_TRY(os::Fd opened, file.created ? job_.target.reopen_file(job_.folders[entry.in], entry.node.name)
                                                : open_first(number));
-            fd = file.fd = std::make_shared<os::Fd>(std::move(opened));
+            fd = file.fd = std::make_shared<os::DirectFile>(std::move(opened));
+            if (goes_direct(file)) {
+                fd->open_direct();
+                if (!file.ends) file.ends = std::make_unique<os::PartEnds>();
+            }
         }
-        std::shared_ptr<os::Fd> closing;
+        std::shared_ptr<os::DirectFile> closing;
         const std::scoped_lock lock(open_mutex_);
         open_files_.push_back(number);
         if (open_files_.size() > k_files_open_max) {
@@ -343,6 +374,9 @@ private:
         }
         auto fd = open(number);
         if (!fd) return give_up(number, std::move(fd).error());
+        if (file.ends)
+            if (const Status written = file.ends->flush((*fd)->get()); !written)
+                return give_up(number, written.error());
         if (!*fd) return;
         // Holes at the end, and nothing else, leave the file too short.
         if (job_.options.sparse && file.how != How::unchanged &&

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "holdfast/os/fd.hpp"
+#include "holdfast/os/direct_file.hpp"
 #include "holdfast/vault/restore_plan.hpp"
 #include "holdfast/vault/restore_target.hpp"
 
@@ -34,12 +34,13 @@ public:
     };
     struct File {
         std::mutex mutex;
-        std::shared_ptr<os::Fd> fd;    // while open
+        std::shared_ptr<os::DirectFile> fd;    // while open
         How how = How::anew;
         bool created = false, finished = false, damaged = false;    // damaged: by the repository or by the target
         std::uint32_t open_pieces = 0;
         std::uint64_t size = 0;    // of its chunks together
         std::uint64_t unwritten = 0;    // since writing out was last begun
+        std::unique_ptr<os::PartEnds> ends;    // while it is written past the cache
         std::unique_ptr<bool[]> right;    // in_place: chunks that lie there already
     };
 

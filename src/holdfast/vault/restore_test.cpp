@@ -238,6 +238,22 @@ TEST_F(RestoreTest, SmallChunksOfManyPlacesComeBack) {
     EXPECT_EQ(read("out" + path("src/second.rdb")), second);
 }
 
+// Long files are written past the page cache: cut anywhere, packed or plain, some chunks at several places.
+TEST_F(RestoreTest, LongFilesComeBackWhereverTheyAreCut) {
+    std::string text;
+    for (int i = 0; text.size() < 7'000'000; ++i) text += fmt::format("order:{} bought at {}\n", i * 7919, i % 977 * i);
+    const std::string mixed = text + noise(5'000'001, 3) + text.substr(1'234'567) + noise(900'000, 4) + text;
+    write("src/mixed", mixed);
+    write("src/noise", noise(8'388'609, 3));
+    write("src/short", noise(70'000, 5));
+    HF_OK(back_up(path("src")));
+    reopen();
+    HF_OK(restore_latest("out"));
+    EXPECT_TRUE(read("out" + path("src/mixed")) == mixed);
+    EXPECT_TRUE(read("out" + path("src/noise")) == noise(8'388'609, 3));
+    EXPECT_TRUE(read("out" + path("src/short")) == noise(70'000, 5));
+}
+
 TEST_F(RestoreTest, DamageCostsTheFilesThatNeedItAndNoOther) {
     write("src/good", noise(3'000'000, 1));
     write("src/bad", noise(20'000'000, 2));
