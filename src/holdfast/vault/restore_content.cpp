@@ -59,7 +59,8 @@ public:
             if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
         run_parallel(
             job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); },
-            reader_count(job_.repository.backend()) + k_waiting_max);
+            job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend()) + k_waiting_max);
+        if (job_.stopped()) keep_ends();
     }
 
 private:
@@ -111,6 +112,15 @@ private:
             }
             reads_.push_back({from, to});
             from = to;
+        }
+    }
+
+    // Without its ends no chunk that was written counts when the same restore goes on.
+    void keep_ends() {
+        for (std::uint32_t i = 0; i < job_.files.size(); ++i) {
+            RestoreJob::File& file = job_.files[i];
+            if (!file.ends || file.finished) continue;
+            if (const auto fd = open(i); fd && *fd) static_cast<void>(file.ends->flush((*fd)->get()));
         }
     }
 
