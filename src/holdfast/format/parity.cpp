@@ -147,6 +147,7 @@ void ParityCode::recover(std::size_t length, const std::vector<std::size_t>& row
     HF_ASSERT(gf_invert_matrix(part.data(), inverse.data(), static_cast<int>(k_)) == 0);
     ec_init_tables(static_cast<int>(k_), 1, inverse.data() + wanted * k_, tables.data());
     std::vector<unsigned char*> from;
+    from.reserve(blocks.size());
     for (const std::byte* block : blocks) from.push_back(raw(block));
     unsigned char* target = raw(to);
     ec_encode_data(static_cast<int>(length), static_cast<int>(k_), 1, tables.data(), from.data(), &target);

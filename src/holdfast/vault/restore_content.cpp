@@ -213,7 +213,7 @@ private:
             if (!some.empty() && one.room + one.blob.plain_length() > k_room_max) break;
             room = one.room + one.blob.plain_length();
             at = one.to;
-            some.push_back(std::move(one));
+            some.push_back(one);
         }
         return some;
     }
