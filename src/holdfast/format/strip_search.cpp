@@ -55,7 +55,7 @@ HF_GFNI inline __m128i load16(const std::byte* from) { return _mm_loadu_si128(re
 
 // One round interleaves row k with row k+8; four rounds turn the 16x16 bytes in each half of the rows.
 HF_GFNI inline void interleave(const Bytes32 (&from)[16], Bytes32* to) {
-    for (int k = 0; k < 8; ++k) {
+    for (std::ptrdiff_t k = 0; k < 8; ++k) {
         to[2 * k] = _mm256_unpacklo_epi8(from[k], from[k + 8]);
         to[2 * k + 1] = _mm256_unpackhi_epi8(from[k], from[k + 8]);
     }
