@@ -13,7 +13,8 @@ constexpr std::size_t k_unpacked_size_max = std::size_t{1} << 30;
 constexpr std::byte k_unpacked_compressed{0x02};
 // Documents repeat themselves within a few hundred bytes, or are digits of hashes: a longer window makes them no smaller.
 constexpr int k_document_window_log = 17;
-constexpr std::size_t k_piece = 256u << 10;
+// What is unpacked at once, and what may be left over from the piece before (JsonScan::k_ahead).
+constexpr std::size_t k_piece = 64u << 10, k_rest_max = 128u << 10;
 
 struct Free {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -155,7 +156,10 @@ Status Decompressor::decompress_unknown(ByteView frames, std::size_t size_max, B
 }
 
 FramePieces::FramePieces(Decompressor& decompressor, ByteView frames, std::size_t size)
-    : decompressor_(decompressor), frames_(frames), size_(size) {
+    : FramePieces(decompressor, frames, [] { return ByteView(); }, size) {}
+
+FramePieces::FramePieces(Decompressor& decompressor, ByteView first, Next next, std::size_t size)
+    : decompressor_(decompressor), frames_(first), next_(std::move(next)), size_(size) {
     ZSTD_DCtx* context = decompressor_.state_->context.get();
     ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
     HF_ASSERT(!ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, k_document_window_log)));
@@ -168,19 +172,24 @@ FramePieces::~FramePieces() {
 
 std::string_view FramePieces::more(std::string_view rest) {
     if (ended_ || failed_) return rest;
-    if (window_.empty()) window_.resize(2 * k_piece);
-    HF_ASSERT(rest.size() <= k_piece);
+    if (window_.empty()) window_.resize(k_rest_max + k_piece);
+    HF_ASSERT(rest.size() <= k_rest_max);
     if (!rest.empty()) std::memmove(window_.data(), rest.data(), rest.size());
-    ZSTD_inBuffer in{frames_.data(), frames_.size(), taken_};
     ZSTD_outBuffer out{window_.data(), window_.size(), rest.size()};
     while (out.pos < out.size && !ended_ && !failed_) {
+        ZSTD_inBuffer in{frames_.data(), frames_.size(), 0};
         const std::size_t left = ZSTD_decompressStream(decompressor_.state_->context.get(), &out, &in);
         failed_ = ZSTD_isError(left) || produced_ + out.pos - rest.size() > size_;
-        ended_ = left == 0 && in.pos == in.size;
-        if (in.pos == in.size && out.pos < out.size && !ended_) failed_ = true;    // it ends inside a frame
+        frames_ = frames_.subspan(in.pos);
+        if (failed_ || !frames_.empty()) continue;
+        // What it keeps back is asked for before more is read, which may be the end.
+        if (left != 0 && out.pos == out.size) continue;
+        frames_ = next_();
+        if (!frames_.empty()) continue;
+        ended_ = left == 0;
+        failed_ = !ended_;    // it ends inside a frame
     }
     if (failed_) out.pos = rest.size();
-    taken_ = in.pos;
     produced_ += out.pos - rest.size();
     sum_.update(ByteView(window_).subspan(rest.size(), out.pos - rest.size()));
     return as_text(ByteView(window_).first(out.pos));

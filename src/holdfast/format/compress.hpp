@@ -1,6 +1,7 @@
 #pragma once
 // zstd, with contexts that are reused. One Compressor or Decompressor per thread.
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -60,6 +61,9 @@ class FramePieces final : public TextPieces {
 public:
     /// `frames` hold `size` bytes, if they are what they should be. Both must outlive this.
     FramePieces(Decompressor& decompressor, ByteView frames, std::size_t size);
+    /// Frames that come in pieces themselves, `first` and then what `next` gives until that is empty. Each lives until the next.
+    using Next = std::function<ByteView()>;
+    FramePieces(Decompressor& decompressor, ByteView first, Next next, std::size_t size);
     ~FramePieces() override;
     std::string_view more(std::string_view rest) override;
     std::size_t left() const override { return size_ - produced_; }
@@ -69,9 +73,10 @@ public:
 
 private:
     Decompressor& decompressor_;
-    const ByteView frames_;
+    ByteView frames_;    // the piece in work
+    const Next next_;
     const std::size_t size_;
-    std::size_t taken_ = 0, produced_ = 0;
+    std::size_t produced_ = 0;
     bool ended_ = false, failed_ = false;
     Bytes window_;
     Sha256 sum_;

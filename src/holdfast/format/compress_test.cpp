@@ -94,6 +94,30 @@ TEST(FramePieces, GiveBackWhatWasCompressedInPieces) {
     ASSERT_TRUE(decompressor.decompress(frame, text.size(), back));
 }
 
+TEST(FramePieces, TheFramesThemselvesMayComeInPieces) {
+    const std::string text = sample(1'000'000);
+    Bytes frames = frame_of(text.substr(0, 100'000));
+    append(frames, frame_of(text.substr(100'000), 3, false, true, 17));
+    Decompressor decompressor;
+    for (const std::size_t step : {std::size_t{1}, std::size_t{7}, std::size_t{4096}, frames.size() - 1}) {
+        for (const std::size_t lacking : {std::size_t{0}, std::size_t{1}}) {
+            const ByteView there = ByteView(frames).first(frames.size() - lacking);
+            std::size_t at = 0;
+            Bytes piece;    // each goes when the next comes
+            const auto next = [&] {
+                const ByteView some = there.subspan(at, std::min(step, there.size() - at));
+                piece = Bytes(some.begin(), some.end());
+                at += some.size();
+                return ByteView(piece);
+            };
+            const ByteView first = next();
+            FramePieces pieces(decompressor, first, next, text.size());
+            EXPECT_EQ(all_of(pieces, 100'000) == text, lacking == 0) << step;
+            EXPECT_EQ(pieces.whole(), lacking == 0) << step;
+        }
+    }
+}
+
 TEST(FramePieces, NothingCountsOfWhatIsDamagedOrNotWhatWasSaid) {
     const std::string text = sample(1'000'000);
     Compressor compressor(3);

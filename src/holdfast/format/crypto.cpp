@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
+#include "holdfast/format/envelope_pieces.hpp"
 #include "holdfast/format/scrypt.hpp"
 
 namespace holdfast::format {
@@ -53,18 +55,29 @@ Key::~Key() {
     OPENSSL_cleanse(mac_r.data(), mac_r.size());
 }
 
-struct Cipher::State {
+namespace {
+
+// The contexts of one key.
+struct Contexts {
     // The key schedules are set up once; per envelope only the counter changes.
     std::unique_ptr<EVP_CIPHER_CTX, Free> ctr{EVP_CIPHER_CTX_new()};
     std::unique_ptr<EVP_CIPHER_CTX, Free> ecb{EVP_CIPHER_CTX_new()};
     std::unique_ptr<EVP_MAC_CTX, Free> mac{EVP_MAC_CTX_new(poly1305())};
     std::array<std::byte, 32> one_time_key{};    // r | s; r stays, s is made anew for each nonce
 
-    ~State() { OPENSSL_cleanse(one_time_key.data(), one_time_key.size()); }
+    explicit Contexts(const Key& key) {
+        HF_ASSERT(EVP_EncryptInit_ex2(ctr.get(), aes_256_ctr(), data_of(ByteView(key.encrypt)), nullptr, nullptr) == 1);
+        HF_ASSERT(EVP_EncryptInit_ex2(ecb.get(), aes_128_ecb(), data_of(ByteView(key.mac_k)), nullptr, nullptr) == 1);
+        HF_ASSERT(EVP_CIPHER_CTX_set_padding(ecb.get(), 0) == 1);
+        std::copy(key.mac_r.begin(), key.mac_r.end(), one_time_key.begin());
+    }
+    ~Contexts() { OPENSSL_cleanse(one_time_key.data(), one_time_key.size()); }
 
-    // OpenSSL's lengths are int.
-    void apply_keystream(ByteView nonce, ByteView from, std::byte* to) {
+    void begin_keystream(ByteView nonce) {
         HF_ASSERT(EVP_EncryptInit_ex2(ctr.get(), nullptr, nullptr, data_of(nonce), nullptr) == 1);
+    }
+    // OpenSSL's lengths are int.
+    void apply_keystream(ByteView from, std::byte* to) {
         constexpr std::size_t step_max = std::size_t{1} << 30;
         for (std::size_t at = 0; at < from.size();) {
             const std::size_t step = std::min(step_max, from.size() - at);
@@ -75,39 +88,59 @@ struct Cipher::State {
         }
     }
 
-    Block tag(ByteView nonce, ByteView ciphertext) {
+    void begin_tag(ByteView nonce) {
         int done = 0;
         unsigned char* s = data_of(ByteSpan(one_time_key).subspan(16));
         HF_ASSERT(EVP_EncryptUpdate(ecb.get(), s, &done, data_of(nonce), 16) == 1);
         HF_ASSERT(EVP_MAC_init(mac.get(), data_of(ByteView(one_time_key)), one_time_key.size(), nullptr) == 1);
+    }
+    void add_to_tag(ByteView ciphertext) {
         HF_ASSERT(EVP_MAC_update(mac.get(), data_of(ciphertext), ciphertext.size()) == 1);
+    }
+    Block end_tag() {
         Block out;
         std::size_t length = 0;
         HF_ASSERT(EVP_MAC_final(mac.get(), data_of(ByteSpan(out)), &length, out.size()) == 1);
         return out;
     }
+};
 
+Status check_length(std::uint64_t size) {
+    if (size >= k_envelope_overhead) return {};
+    return fail(ErrorCode::corrupt, fmt::format("an envelope of {} bytes is too short", size));
+}
+Status check_nonce(ByteView nonce) {
+    if (!all_zero(nonce)) return {};
+    return fail(ErrorCode::corrupt, "an envelope has a nonce of zeros");
+}
+Status check_equal(const Block& expected, ByteView tag) {
+    if (CRYPTO_memcmp(expected.data(), tag.data(), expected.size()) == 0) return {};
+    return fail(ErrorCode::corrupt, "an envelope's tag does not match: it was changed, or sealed with another key");
+}
+
+}    // namespace
+
+struct Cipher::State : Contexts {
+    using Contexts::Contexts;
+
+    void apply_keystream(ByteView nonce, ByteView from, std::byte* to) {
+        begin_keystream(nonce);
+        Contexts::apply_keystream(from, to);
+    }
+    Block tag(ByteView nonce, ByteView ciphertext) {
+        begin_tag(nonce);
+        add_to_tag(ciphertext);
+        return end_tag();
+    }
     Status verify(ByteView envelope) {
-        if (envelope.size() < k_envelope_overhead)
-            return fail(ErrorCode::corrupt, fmt::format("an envelope of {} bytes is too short", envelope.size()));
+        HF_DO(check_length(envelope.size()));
         const ByteView nonce = envelope.first(16);
-        if (all_zero(nonce)) return fail(ErrorCode::corrupt, "an envelope has a nonce of zeros");
-        const Block expected = tag(nonce, envelope.subspan(16, envelope.size() - k_envelope_overhead));
-        if (CRYPTO_memcmp(expected.data(), envelope.last(16).data(), 16) != 0)
-            return fail(ErrorCode::corrupt,
-                        "an envelope's tag does not match: it was changed, or sealed with another key");
-        return {};
+        HF_DO(check_nonce(nonce));
+        return check_equal(tag(nonce, envelope.subspan(16, envelope.size() - k_envelope_overhead)), envelope.last(16));
     }
 };
 
-Cipher::Cipher(const Key& key) : state_(std::make_unique<State>()) {
-    HF_ASSERT(EVP_EncryptInit_ex2(state_->ctr.get(), aes_256_ctr(), data_of(ByteView(key.encrypt)), nullptr, nullptr) ==
-              1);
-    HF_ASSERT(EVP_EncryptInit_ex2(state_->ecb.get(), aes_128_ecb(), data_of(ByteView(key.mac_k)), nullptr, nullptr) ==
-              1);
-    HF_ASSERT(EVP_CIPHER_CTX_set_padding(state_->ecb.get(), 0) == 1);
-    std::copy(key.mac_r.begin(), key.mac_r.end(), state_->one_time_key.begin());
-}
+Cipher::Cipher(const Key& key) : state_(std::make_unique<State>(key)) {}
 Cipher::Cipher(Cipher&&) noexcept = default;
 Cipher& Cipher::operator=(Cipher&&) noexcept = default;
 Cipher::~Cipher() = default;
@@ -143,6 +176,111 @@ Result<ByteSpan> Cipher::open_in_place(ByteSpan envelope) {
     const ByteSpan content = envelope.subspan(16, envelope.size() - k_envelope_overhead);
     state_->apply_keystream(envelope.first(16), content, content.data());
     return content;
+}
+
+struct PieceSealer::State : Contexts {
+    using Contexts::Contexts;
+};
+
+PieceSealer::PieceSealer(const Key& key, const Block& nonce, Bytes& to) : state_(std::make_unique<State>(key)) {
+    HF_ASSERT(!all_zero(nonce));
+    append(to, nonce);
+    state_->begin_keystream(nonce);
+    state_->begin_tag(nonce);
+}
+PieceSealer::~PieceSealer() = default;
+
+void PieceSealer::add(ByteView plain, Bytes& to) {
+    const std::size_t at = to.size();
+    to.resize(at + plain.size());
+    state_->apply_keystream(plain, to.data() + at);
+    state_->add_to_tag(ByteView(to).subspan(at));
+}
+
+void PieceSealer::end(Bytes& to) { append(to, state_->end_tag()); }
+
+struct EnvelopePieces::State {
+    State(const Key& key, std::uint64_t s, ReadAt r) : contexts(key), size(s), read_at(std::move(r)) {}
+    static constexpr std::uint64_t k_piece = 64u << 10;
+
+    Contexts contexts;
+    const std::uint64_t size;    // of the envelope
+    const ReadAt read_at;
+    std::uint64_t at = 0;    // how far it was read, this time
+    Bytes piece;
+    bool verifying = false;
+    std::optional<Sha256> sum;
+    Status status;
+};
+
+EnvelopePieces::EnvelopePieces(const Key& key, std::uint64_t envelope_size, ReadAt read_at)
+    : state_(std::make_unique<State>(key, envelope_size, std::move(read_at))) {}
+EnvelopePieces::~EnvelopePieces() = default;
+
+// The next piece as it is sealed; nothing where the tag begins.
+Result<ByteSpan> EnvelopePieces::read_piece() {
+    State& s = *state_;
+    const auto read = [&](std::uint64_t length) -> Status {
+        s.piece.resize(length);
+        HF_DO(s.read_at(s.at, s.piece));
+        s.at += length;
+        if (s.sum) s.sum->update(s.piece);
+        return {};
+    };
+    if (s.at == 0) {
+        HF_DO(check_length(s.size));
+        HF_DO(read(16));
+        HF_DO(check_nonce(s.piece));
+        s.contexts.begin_tag(s.piece);
+        if (!s.verifying) s.contexts.begin_keystream(s.piece);
+    }
+    HF_DO(read(std::min(State::k_piece, s.size - 16 - s.at)));
+    s.contexts.add_to_tag(s.piece);
+    return ByteSpan(s.piece);
+}
+
+Status EnvelopePieces::check_tag() {
+    State& s = *state_;
+    const Block expected = s.contexts.end_tag();
+    s.piece.resize(16);
+    HF_DO(s.read_at(s.at, s.piece));
+    if (s.sum) s.sum->update(s.piece);
+    return check_equal(expected, s.piece);
+}
+
+Status EnvelopePieces::verify(Id* sum) {
+    State& s = *state_;
+    s.verifying = true;
+    if (sum) s.sum.emplace();
+    for (;;) {
+        HF_TRY(const ByteSpan piece, read_piece());
+        if (piece.empty()) break;
+    }
+    HF_DO(check_tag());
+    if (sum) *sum = s.sum->finish();
+    s.sum.reset();
+    s.verifying = false;
+    s.at = 0;
+    return {};
+}
+
+ByteView EnvelopePieces::next() {
+    State& s = *state_;
+    if (!s.status) return {};
+    const auto piece = read_piece();
+    if (!piece) {
+        s.status = fail(piece.error());
+        return {};
+    }
+    s.contexts.apply_keystream(*piece, piece->data());
+    return *piece;
+}
+
+Status EnvelopePieces::end() {
+    while (!next().empty()) {
+    }
+    HF_DO(state_->status);
+    return check_tag();
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "holdfast/base/json.hpp"
+#include "holdfast/format/envelope_pieces.hpp"
 #include "holdfast/format/golden_test.hpp"
 
 namespace holdfast::format {
@@ -111,6 +112,59 @@ TEST_F(Envelope, SealsBehindWhatIsAlreadyThere) {
     Bytes plain;
     ASSERT_TRUE(cipher.open(ByteView(to).subspan(11), plain));
     EXPECT_EQ(as_text(plain), "blob");
+}
+
+TEST_F(Envelope, ComesInPiecesAsItComesWhole) {
+    Cipher cipher(key());
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{65'535}, std::size_t{65'536},
+                                   std::size_t{65'537}, std::size_t{200'000}}) {
+        std::string text;
+        for (std::size_t i = 0; i < size; ++i) text += static_cast<char>(i * 7919 >> 5);
+        Bytes envelope;
+        cipher.seal(as_bytes(text), from_hex_array<16>(std::string(32, '7')), envelope);
+        const auto read_at = [&](std::uint64_t offset, ByteSpan to) -> Status {
+            if (offset + to.size() > envelope.size()) return fail(ErrorCode::io, "there is no more");
+            std::copy_n(envelope.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+            return {};
+        };
+        const auto content = [](EnvelopePieces& pieces) {
+            std::string all;
+            for (ByteView piece = pieces.next(); !piece.empty(); piece = pieces.next()) all += as_text(piece);
+            return all;
+        };
+        Bytes sealed;
+        PieceSealer sealer(key(), from_hex_array<16>(std::string(32, '7')), sealed);
+        for (std::size_t at = 0; at < size; at += 70'001) sealer.add(as_bytes(text.substr(at, 70'001)), sealed);
+        sealer.end(sealed);
+        EXPECT_EQ(sealed, envelope);
+        EnvelopePieces pieces(key(), envelope.size(), read_at);
+        Id sum;
+        ASSERT_TRUE(pieces.verify(&sum));
+        EXPECT_EQ(sum, sha256(envelope));
+        EXPECT_EQ(content(pieces), text);
+        EXPECT_TRUE(pieces.end());
+
+        // Whoever leaves early, and whatever changes meanwhile.
+        EnvelopePieces left(key(), envelope.size(), read_at);
+        ASSERT_TRUE(left.verify());
+        EXPECT_TRUE(left.end());
+        for (const std::size_t at : {std::size_t{0}, std::size_t{15}, envelope.size() / 2, envelope.size() - 1}) {
+            EnvelopePieces changed(key(), envelope.size(), read_at);
+            ASSERT_TRUE(changed.verify());
+            envelope[at] ^= std::byte{4};
+            static_cast<void>(content(changed));
+            const Status end = changed.end();
+            ASSERT_FALSE(end) << size << " " << at;
+            EXPECT_EQ(end.error().code, ErrorCode::corrupt);
+            EnvelopePieces damaged(key(), envelope.size(), read_at);
+            EXPECT_EQ(damaged.verify().error().code, ErrorCode::corrupt);
+            envelope[at] ^= std::byte{4};
+        }
+        EnvelopePieces longer(key(), envelope.size() + 1, read_at);
+        EXPECT_EQ(longer.verify().error().code, ErrorCode::io);
+    }
+    EnvelopePieces short_one(key(), 31, [](std::uint64_t, ByteSpan) -> Status { return {}; });
+    EXPECT_EQ(short_one.verify().error().code, ErrorCode::corrupt);
 }
 
 TEST_F(Envelope, UnwrapsTheMasterKeyWithThePassword) {

@@ -43,7 +43,7 @@ void hand_on(std::string& text, const TakePiece& take) {
     text.erase(0, text.size() - 1);
 }
 
-void append_node(std::string& to, const Node& node, const TakePiece* take) {
+void append_node(std::string& to, const Node& node, const TakePiece* take, const IdOf& id_of) {
     const auto number = [&](std::string_view key, std::uint64_t value) {
         if (value == 0) return;
         append_key(to, key);
@@ -105,13 +105,15 @@ void append_node(std::string& to, const Node& node, const TakePiece* take) {
     if (node.type == NodeType::file) {
         to += '[';
         // A huge file's list is megabytes: grown step by step it would lie in memory one and a half times.
-        constexpr std::size_t k_item = 2 * sizeof(Id::bytes) + 3, k_long = 1000, k_rest = 1024;
-        if (node.content.size() > k_long) to.reserve(to.size() + node.content.size() * k_item + k_rest);
-        for (const Id& id : node.content) {
-            if (&id != &node.content.front()) to += ',';
+        constexpr std::size_t k_long = 1000, k_rest = 1024;
+        if (!take && node.content.size() > k_long) to.reserve(to.size() + node.content.size() * k_id_length + k_rest);
+        const auto append = [&](const Id& id) {
+            if (to.back() != '[') to += ',';
             append_id(to, id);
             if (take) hand_on(to, *take);
-        }
+        };
+        for (const Id& id : node.content) append(id);
+        for (const std::uint32_t blob : node.numbers) append(id_of(blob));
         to += ']';
     } else {
         to += "null";
@@ -126,13 +128,13 @@ void append_node(std::string& to, const Node& node, const TakePiece* take) {
 
 }    // namespace
 
-void append_node(std::string& to, const Node& node) { append_node(to, node, nullptr); }
+void append_node(std::string& to, const Node& node) { append_node(to, node, nullptr, {}); }
 
-void write_tree(std::span<const Node* const> nodes, const TakePiece& take) {
+void write_tree(std::span<const Node* const> nodes, const TakePiece& take, const IdOf& id_of) {
     std::string text = R"({"nodes":[)";
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         if (i > 0) text += ',';
-        append_node(text, *nodes[i], &take);
+        append_node(text, *nodes[i], &take, id_of);
         hand_on(text, take);
     }
     text += "]}\n";
@@ -141,7 +143,8 @@ void write_tree(std::span<const Node* const> nodes, const TakePiece& take) {
 
 std::size_t json_length(const Node& node) {
     std::size_t length = 400 + node.name.size() + node.link_target.size() + node.user.size() + node.group.size() +
-                         node.generic_attributes.size() + node.error.size() + node.content.size() * k_id_length;
+                         node.generic_attributes.size() + node.error.size() +
+                         (node.content.size() + node.numbers.size()) * k_id_length;
     for (const auto& [name, value] : node.extended_attributes) length += 40 + name.size() + value.size() * 4 / 3;
     return length;
 }

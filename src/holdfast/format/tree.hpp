@@ -34,6 +34,8 @@ struct Node {
     std::vector<std::pair<std::string, Bytes>> extended_attributes;    // in listxattr's order
     std::string generic_attributes;    // raw JSON object as found, kept when re-encoding; empty: absent
     std::vector<Id> content;    // files
+    /// Instead of `content`, where scan_tree() was given shorter names for blobs.
+    std::vector<std::uint32_t> numbers;
     Id subtree;    // dirs
     std::string error;
 };
@@ -48,15 +50,20 @@ struct Tree {
 std::string encode(const Tree& tree);
 /// Appends one node's JSON (for writers that build a tree without keeping it).
 void append_node(std::string& to, const Node& node);
-/// The tree of these nodes, sorted by name, in pieces of some 64 KiB.
-void write_tree(std::span<const Node* const> nodes, const std::function<void(std::string_view piece)>& take);
+/// Short names of blobs, and back: a list of a huge file's blobs takes 4 bytes each then, and not 32.
+using NumberOf = std::function<std::optional<std::uint32_t>(const Id&)>;
+using IdOf = std::function<Id(std::uint32_t)>;
+/// The tree of these nodes, sorted by name, in pieces of some 64 KiB. `id_of` where nodes have numbers.
+void write_tree(std::span<const Node* const> nodes, const std::function<void(std::string_view piece)>& take,
+                const IdOf& id_of = {});
 /// About the length of the node's JSON; not less by much.
 std::size_t json_length(const Node& node);
 /// Sorts if the writer did not. Refuses empty names, ".", "..", names with '/' or NUL, files without content, dirs
 /// without subtree, duplicate names.
 Result<Tree> decode_tree(std::string_view json, std::string_view what);
-/// As it comes. Nothing: it is of another form, legal or not; decode_tree() of the whole text says which.
-std::optional<Tree> scan_tree(TextPieces& json);
+/// As it comes. Nothing: it is of another form, legal or not; decode_tree() of the whole text says which. With `number_of`
+/// files get numbers instead of content; nothing, too, if it does not know a blob.
+std::optional<Tree> scan_tree(TextPieces& json, const NumberOf* number_of = nullptr);
 
 /// st_mode to Go's os.FileMode bits, and the permission, setuid, setgid and sticky bits back.
 std::uint32_t go_mode(std::uint32_t st_mode);

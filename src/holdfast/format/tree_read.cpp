@@ -189,13 +189,26 @@ bool scan_attribute(JsonScan& scan, std::pair<std::string, Bytes>& attribute) {
     return read && !attribute.first.empty();
 }
 
-bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) {
+// A file's blobs.
+template <class Item, class Read>
+bool scan_list(JsonScan& scan, std::vector<Item>& list, Read read_item) {
+    constexpr std::size_t k_item = sizeof(R"("",)") - 1 + 2 * sizeof(Id::bytes);
+    list.clear();
+    list.reserve(scan.distance_to(']') / k_item + 1);
+    const bool read = scan.array([&] { return read_item(list.emplace_back()); });
+    // Room for all that was still to come, where its end was not in sight: pages that nobody touched, unless many do so.
+    if (list.capacity() / 2 > list.size()) list.shrink_to_fit();
+    return read;
+}
+
+bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has, const NumberOf* number_of) {
     std::string_view text;
     if (key == "name") {
         if (!scan.string(text) || !is_utf8(text)) return false;
         auto name = unquote_name(text);
-        if (name) node.name = *std::move(name);
-        return name.has_value();
+        if (!name) return false;
+        node.name = *std::move(name);
+        return true;
     }
     if (key == "type") {
         if (!scan.string(text)) return false;
@@ -221,13 +234,14 @@ bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) 
     if (key == "subtree") return has.subtree = scan.id(node.subtree);
     if (key == "content") {
         if (scan.take("null")) return !has.content;
-        constexpr std::size_t k_item = sizeof(R"("",)") - 1 + 2 * sizeof(Id::bytes);
-        node.content.clear();
-        node.content.reserve(scan.distance_to(']') / k_item + 1);
-        has.content = scan.array([&] { return scan.id(node.content.emplace_back()); });
-        // Room for all that was still to come, where its end was not in sight: pages that nobody touched, unless many do so.
-        if (node.content.capacity() / 2 > node.content.size()) node.content.shrink_to_fit();
-        return has.content;
+        if (number_of)
+            return has.content = scan_list(scan, node.numbers, [&](std::uint32_t& to) {
+                       Id id;
+                       const auto number = scan.id(id) ? (*number_of)(id) : std::nullopt;
+                       to = number.value_or(0);
+                       return number.has_value();
+                   });
+        return has.content = scan_list(scan, node.content, [&](Id& id) { return scan.id(id); });
     }
     if (key == "extended_attributes") {
         node.extended_attributes.clear();
@@ -236,12 +250,12 @@ bool scan_field(JsonScan& scan, std::string_view key, Node& node, Present& has) 
     return false;
 }
 
-std::optional<std::vector<Node>> scan_nodes(JsonScan scan) {
+std::optional<std::vector<Node>> scan_nodes(JsonScan scan, const NumberOf* number_of = nullptr) {
     std::vector<Node> nodes;
     const auto node = [&] {
         Node& one = nodes.emplace_back();
         Present has;
-        return scan.object([&](std::string_view key) { return scan_field(scan, key, one, has); }) &&
+        return scan.object([&](std::string_view key) { return scan_field(scan, key, one, has, number_of); }) &&
                check(one, has, "");
     };
     if (scan.take("{\"nodes\":") && scan.array(node) && scan.take("}") && scan.done()) return nodes;
@@ -290,8 +304,8 @@ Result<Tree> decode_tree(std::string_view json, std::string_view what) {
     return tree_of(std::move(nodes), what);
 }
 
-std::optional<Tree> scan_tree(TextPieces& json) {
-    auto nodes = scan_nodes(JsonScan(json));
+std::optional<Tree> scan_tree(TextPieces& json, const NumberOf* number_of) {
+    auto nodes = scan_nodes(JsonScan(json), number_of);
     if (!nodes) return std::nullopt;
     auto tree = tree_of(*std::move(nodes), "");
     if (!tree) return std::nullopt;

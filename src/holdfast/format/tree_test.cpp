@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/format/documents.hpp"
 #include "holdfast/format/golden_test.hpp"
@@ -89,6 +92,42 @@ TEST(Tree, KeepsEveryFieldOfEveryTypeOfNode) {
     EXPECT_EQ(as_text(tree->nodes[3].extended_attributes[0].second), "\x01\x02\x03");
     EXPECT_EQ(tree->nodes[4].link_target, "a\xff\bb\f>");
     EXPECT_EQ(tree->nodes[0].atime.nanoseconds, -1'000'000'000);
+}
+
+TEST(Tree, NumbersStandForItsBlobsAndGiveTheSameTree) {
+    std::vector<Id> known(3000);
+    for (std::size_t i = 0; i < known.size(); ++i) store_le<std::uint64_t>(known[i].bytes.data(), i * 2654435761u);
+    Tree tree;
+    for (const char* name : {"a", "b", "c"}) tree.nodes.emplace_back().name = name;
+    tree.nodes[0].content = known;
+    tree.nodes[2].content = {known[7], known[7], known[0]};
+    const std::string json = encode(tree);
+    struct Whole final : TextPieces {
+        explicit Whole(std::string_view t) : text(t) {}
+        std::string_view more(std::string_view rest) override { return rest.empty() ? std::exchange(text, {}) : rest; }
+        std::size_t left() const override { return text.size(); }
+        std::string_view text;
+    };
+    const NumberOf number_of = [&](const Id& id) -> std::optional<std::uint32_t> {
+        const auto at = std::find(known.begin(), known.end(), id);
+        if (at == known.end()) return std::nullopt;
+        return static_cast<std::uint32_t>(at - known.begin());
+    };
+    Whole pieces(json);
+    const auto numbered = scan_tree(pieces, &number_of);
+    ASSERT_TRUE(numbered);
+    EXPECT_TRUE(numbered->nodes[0].content.empty());
+    EXPECT_EQ(numbered->nodes[0].numbers.size(), known.size());
+    EXPECT_TRUE(numbered->nodes[1].numbers.empty());
+    EXPECT_EQ(numbered->nodes[2].numbers, (std::vector<std::uint32_t>{7, 7, 0}));
+    std::vector<const Node*> nodes;
+    for (const Node& node : numbered->nodes) nodes.push_back(&node);
+    std::string again;
+    write_tree(nodes, [&](std::string_view piece) { again += piece; }, [&](std::uint32_t n) { return known[n]; });
+    EXPECT_EQ(again, json);
+    known.pop_back();
+    Whole unknown(json);
+    EXPECT_FALSE(scan_tree(unknown, &number_of));
 }
 
 TEST(Tree, FindsByRawName) {

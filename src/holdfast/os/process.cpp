@@ -46,7 +46,7 @@ std::vector<std::string> merged_environment(const Command& command) {
         const bool removed = std::ranges::any_of(command.without_environment, [&](const auto& e) { return e == name; });
         if (!replaced && !removed) merged.emplace_back(*entry);
     }
-    for (const auto& [name, value] : command.environment) merged.push_back(name + '=' + value);
+    for (const auto& [name, value] : command.environment) merged.push_back(fmt::format("{}={}", name, value));
     return merged;
 }
 

@@ -43,7 +43,7 @@ void ScratchFolder::remove_dead(const std::string& in) {
     const std::string ours = prefix();
     for (const std::string& name : *names) {
         if (!name.starts_with(ours)) continue;
-        const std::string path = in + "/" + name;
+        const std::string path = fmt::format("{}/{}", in, name);
         const auto folder = open_folder(path);
         struct stat status{};
         if (!folder || ::fstat(folder->get(), &status) != 0 || status.st_uid != ::geteuid()) continue;

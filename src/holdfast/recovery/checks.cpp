@@ -127,7 +127,7 @@ private:
         HF_TRY(const auto info, client.ask({"INFO", "keyspace"}));
         if (info.refusal()) return {};
         std::uint64_t keys = 0;
-        const std::string text = info.text();
+        const std::string& text = info.text();
         for (std::size_t at = text.find(":keys="); at != std::string::npos; at = text.find(":keys=", at + 6))
             keys += number_of(std::string_view(text).substr(at + 6));
         const json::Value& saved = facts_of(part)["keys"];

@@ -13,6 +13,7 @@
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/disk_node.hpp"
 #include "holdfast/vault/disk_walk.hpp"
+#include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/snapshot_tree.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -62,7 +63,7 @@ struct Backup::State {
     }
     std::optional<format::Node> node_before(const std::string& path) const {
         if (!options.parent) return std::nullopt;
-        auto node = repository.find_node(options.parent->snapshot.tree, path);
+        auto node = find_numbered_node(repository, options.parent->snapshot.tree, path);
         if (!node) return std::nullopt;
         return *std::move(node);
     }
@@ -254,7 +255,7 @@ Status Backup::add_link(const std::string& path, const std::string& target, cons
 Status Backup::State::has_all(const format::Node& node, unsigned depth) const {
     HF_DO(check_tree_depth(depth));
     if (node.type == format::NodeType::dir) {
-        HF_TRY(const format::Tree below, repository.read_tree(node.subtree));
+        HF_TRY(const format::Tree below, repository.read_numbered_tree(node.subtree));
         for (const format::Node& one : below.nodes) HF_DO(has_all(one, depth + 1));
     }
     for (const Id& id : node.content)
@@ -274,7 +275,7 @@ Status Backup::reuse(const std::string& path_in_parent, const std::string& path)
 
 Status Backup::reuse(const Id& tree, const std::string& path_in_tree, const std::string& path) {
     State& state = *state_;
-    HF_TRY(auto node, state.repository.find_node(tree, path_in_tree));
+    HF_TRY(auto node, find_numbered_node(state.repository, tree, path_in_tree));
     HF_TRY(const auto place, snapshot_path(path));
     HF_DO(state.has_all(node));
     if (node.type == format::NodeType::file) {

@@ -219,6 +219,61 @@ TEST_F(BackupTest, UnchangedFilesAreNotReadAndTheirTreesAreEqual) {
     EXPECT_EQ(content(path("src/a")), noise(700'000, 2));
 }
 
+// Cut like a Redis dump, its tree is longer than what is read whole.
+TEST_F(BackupTest, OfAHugeFileTheBlobsNumbersServeAndItsTreeIsEqual) {
+    const std::string dump = "REDIS0011" + noise(80'000'000);
+    write("src/dump.rdb", dump);
+    write("src/other", "1");
+    const auto first = back_up(path("src"));
+    HF_OK(first);
+    reopen();
+    HF_OK(repository_->load_index());
+    const Id folder = repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, path("src"))->subtree;
+    const auto whole = repository_->read_tree(folder);
+    HF_OK(whole);
+    const std::vector<Id> ids = whole->find("dump.rdb")->content;
+    ASSERT_GT(ids.size(), 8'000u);
+    const auto numbered = repository_->read_numbered_tree(folder);
+    HF_OK(numbered);
+    EXPECT_TRUE(numbered->find("dump.rdb")->content.empty());
+    ASSERT_EQ(numbered->find("dump.rdb")->numbers.size(), ids.size());
+    EXPECT_EQ(repository_->find_node(folder, "dump.rdb")->content, ids);
+
+    PathSummary summary;
+    const auto second = back_up(path("src"), &summary);
+    HF_OK(second);
+    EXPECT_EQ(summary.files_unchanged, 2u);
+    EXPECT_EQ(second->summary.tree_blobs, 0u);
+    write("src/other", "2");
+    const auto third = back_up(path("src"), &summary);
+    HF_OK(third);
+    EXPECT_EQ(summary.files_unchanged, 1u);
+    const auto changed =
+        repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, path("src"))->subtree;
+    EXPECT_NE(changed, folder);
+    const auto tree = repository_->read_tree(changed);
+    HF_OK(tree);
+    EXPECT_EQ(tree->find("dump.rdb")->content, ids);
+    EXPECT_EQ(format::sha256(as_bytes(format::encode(*tree))), changed);
+    EXPECT_EQ(content(path("src/dump.rdb")), dump);
+
+    // Without one of its blobs there are no numbers, and it is read anew.
+    std::vector<format::IndexPack> rest = repository_->state().index.packs();
+    for (format::IndexPack& pack : rest)
+        std::erase_if(pack.blobs, [&](const format::PackedBlob& blob) { return blob.id == ids[ids.size() / 2]; });
+    for (const std::string& index : files_of(FileKind::index)) HF_OK(os::remove_tree(index));
+    HF_OK(repository_->write_document(FileKind::index, format::encode_index(rest)));
+    reopen();
+    HF_OK(repository_->load_index());
+    EXPECT_EQ(repository_->read_numbered_tree(changed)->find("dump.rdb")->content, ids);
+    const auto fourth = back_up(path("src"), &summary);
+    HF_OK(fourth);
+    EXPECT_EQ(summary.files_unchanged, 1u);
+    EXPECT_EQ(fourth->summary.data_blobs, 1u);
+    EXPECT_EQ(fourth->summary.tree_blobs, 0u);
+    EXPECT_EQ(content(path("src/dump.rdb")), dump);
+}
+
 TEST_F(BackupTest, ReadsAnUnchangedFileAnewWhenItsBlobsAreGone) {
     write("src/a", noise(700'000));
     HF_OK(back_up(path("src")));

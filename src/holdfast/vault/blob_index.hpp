@@ -52,7 +52,7 @@ public:
         PackNumber pack = 0;
         format::PackedBlob blob;
     };
-    /// entry_number < blob_count(), which counts copies.
+    /// entry_number < blob_count(), which counts copies. Zeros once status() is an error.
     Numbered at(std::uint32_t entry_number) const;
     /// The number that stands for the blob of this entry.
     std::uint32_t first_of(std::uint32_t entry_number) const;

@@ -14,6 +14,7 @@
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/pipeline.hpp"
 #include "holdfast/vault/prune.hpp"
 #include "holdfast/vault/removal.hpp"
 #include "holdfast/vault/repository_state.hpp"
@@ -272,6 +273,32 @@ TEST_F(BlobIndexTest, PruneRemovesNothingWhenTheTemporaryFileCannotBeRead) {
     HF_OK(prune(*repository_, **lock));
     lock->reset();
     EXPECT_TRUE(checked().ok());
+}
+
+TEST_F(BlobIndexTest, NoTreeIsStoredOfNumbersWhenTheTemporaryFileCannotBeRead) {
+    ASSERT_EQ(::setenv("TMPDIR", path("tmp").c_str(), 1), 0);
+    init();
+    Maker maker(8);
+    for (int i = 0; i < 40; ++i) {
+        format::IndexPack pack{maker.any_id(), {}};
+        for (std::uint32_t k = 0; k < 300; ++k) pack.blobs.push_back({maker.any_id(), BlobType::data, k * 100, 100, 0});
+        repository_->state().index.add(pack);
+    }
+    format::Node node;
+    node.name = "dump.rdb";
+    for (std::uint32_t i = 0; i < 12'000; ++i) node.numbers.push_back(i);
+    const std::vector<const format::Node*> nodes{&node};
+    auto lock = repository_->lock(LockMode::shared);
+    HF_OK(lock);
+    const int file = file_in(path("tmp"));
+    ASSERT_GE(file, 0);
+    ASSERT_EQ(::ftruncate(file, 0), 0);
+    Pipeline pipeline(*repository_, **lock, {});
+    const auto stored = pipeline.store_tree(nodes);
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, ErrorCode::io) << error_text(stored.error());
+    EXPECT_FALSE(pipeline.finish());
+    EXPECT_TRUE(files_of(storage::FileKind::pack).empty());
 }
 
 // A hostile storage may list index files of any size.

@@ -15,8 +15,6 @@ std::unexpected<Error> damaged(const format::PackedBlob& blob, std::string_view 
 
 constexpr std::string_view k_broken_seal = "does not decrypt: its seal is broken";
 constexpr std::string_view k_broken_frame = "does not decompress";
-// Text of this length and more is read piece by piece.
-constexpr std::size_t k_pieces_min = 512u << 10;
 
 }    // namespace
 
@@ -70,17 +68,37 @@ std::unexpected<Error> BlobOpener::other_content(const format::PackedBlob& blob)
     return damaged(blob, "has other content than its name says");
 }
 
-Result<Result<format::Tree>> BlobOpener::open_tree(ByteSpan envelope, const format::PackedBlob& blob) {
+Result<Result<format::Tree>> BlobOpener::open_tree(ByteSpan envelope, const format::PackedBlob& blob,
+                                                   const format::NumberOf* number_of) {
     HF_ASSERT(envelope.size() == blob.length);
     const auto content = cipher_.open_in_place(envelope);
     if (!content) return damaged(blob, k_broken_seal);
     if (blob.uncompressed_length >= k_pieces_min) {
         format::FramePieces pieces(decompressor_, *content, blob.uncompressed_length);
-        auto tree = format::scan_tree(pieces);
+        auto tree = format::scan_tree(pieces, number_of);
         if (tree && pieces.whole() && pieces.sum() == blob.id) return Result<format::Tree>(*std::move(tree));
     }
     HF_TRY(const ByteView json, open_content(*content, blob));
     return format::decode_tree(as_text(json), "tree " + blob.id.brief());
+}
+
+std::optional<format::Tree> BlobOpener::open_tree(format::EnvelopePieces& envelope, const format::PackedBlob& blob,
+                                                  const format::NumberOf* number_of) {
+    format::FramePieces pieces(
+        decompressor_, envelope.next(), [&] { return envelope.next(); }, blob.uncompressed_length);
+    auto tree = format::scan_tree(pieces, number_of);
+    if (!tree || !pieces.whole() || pieces.sum() != blob.id) return std::nullopt;
+    return tree;
+}
+
+Result<bool> BlobOpener::open_index(format::EnvelopePieces& envelope, const format::EachIndexPack& each) {
+    bool read = false;
+    if (const auto frames = format::unpacked_frames(envelope.next()); frames && frames->second >= k_pieces_min) {
+        format::FramePieces pieces(decompressor_, frames->first, [&] { return envelope.next(); }, frames->second);
+        read = format::scan_index(pieces, each) && pieces.whole();
+    }
+    HF_DO(envelope.end());
+    return read;
 }
 
 Status BlobOpener::open_index(ByteSpan envelope, std::string_view what, const format::EachIndexPack& each,

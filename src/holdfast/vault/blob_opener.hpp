@@ -8,11 +8,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "holdfast/format/compress.hpp"
 #include "holdfast/format/crypto.hpp"
 #include "holdfast/format/documents.hpp"
+#include "holdfast/format/envelope_pieces.hpp"
 #include "holdfast/format/pack.hpp"
 #include "holdfast/format/tree.hpp"
 
@@ -34,14 +36,23 @@ public:
     /// As open(), but `envelope` stays as it is and can be copied.
     Result<ByteView> open_copy(ByteView envelope, const format::PackedBlob& blob);
     /// As open(), of a tree. A large one is never in memory as text, if it was written for that (format::Compressor::begin).
+    /// `number_of`: such a tree comes with numbers (format::scan_tree), or without, if that does not know all blobs.
     /// The inner error: it is what its name says, but no tree.
-    Result<Result<format::Tree>> open_tree(ByteSpan envelope, const format::PackedBlob& blob);
+    Result<Result<format::Tree>> open_tree(ByteSpan envelope, const format::PackedBlob& blob,
+                                           const format::NumberOf* number_of = nullptr);
+    /// The same of an envelope that was verified and is not in memory either. Nothing: it has to be.
+    std::optional<format::Tree> open_tree(format::EnvelopePieces& envelope, const format::PackedBlob& blob,
+                                          const format::NumberOf* number_of);
     /// An unpacked file (index, snapshot, lock).
     Result<Bytes> open_document(ByteSpan envelope);
     /// An index file, as open_tree(), but pack by pack. `envelope` is overwritten. After again(), and after an error, what
     /// came until then counts for nothing.
     Status open_index(ByteSpan envelope, std::string_view what, const format::EachIndexPack& each,
                       const std::function<void()>& again);
+    /// The same of an envelope that was verified and is not in memory. False: it has to be, and the packs come again.
+    Result<bool> open_index(format::EnvelopePieces& envelope, const format::EachIndexPack& each);
+    /// Of this length and more a text is read in pieces.
+    static constexpr std::size_t k_pieces_min = 512u << 10;
     /// A scratch buffer for the envelope.
     Bytes& scratch() { return scratch_; }
     /// Buffers of more than `kept` bytes go; what was returned from them with them.

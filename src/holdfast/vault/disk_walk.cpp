@@ -22,8 +22,6 @@ namespace {
 constexpr unsigned k_walkers_max = 4;
 // Folders that wait for a thread that has nothing to do; beyond it a walk goes down by itself.
 constexpr std::size_t k_folders_waiting_max = 8;
-// The text of a folder with huge files is written twice, piece by piece, instead of being held in memory.
-constexpr std::size_t k_tree_in_pieces = 512u << 10;
 
 Result<std::vector<std::string>> list_names(int folder, const std::string& path) {
     // The descriptor that readdir owns is its own, so that `folder` stays open for openat.
@@ -205,21 +203,9 @@ void DiskWalk::settle(FolderPtr folder, std::size_t place, std::optional<format:
 
 std::optional<format::Node> DiskWalk::store(Folder& folder) {
     std::vector<const format::Node*> nodes;
-    std::size_t length = 0;
-    for (const std::optional<format::Node>& node : folder.nodes) {
-        if (!node) continue;
-        nodes.push_back(&*node);
-        length += format::json_length(*node);
-    }
-    Result<Id> id = Id{};
-    if (length >= k_tree_in_pieces) {
-        id = pipeline_.store_tree([&](const Pipeline::TakePiece& take) { format::write_tree(nodes, take); });
-    } else {
-        std::string json;
-        json.reserve(length);
-        format::write_tree(nodes, [&](std::string_view piece) { json += piece; });
-        id = pipeline_.store_tree(json);
-    }
+    for (const std::optional<format::Node>& node : folder.nodes)
+        if (node) nodes.push_back(&*node);
+    const auto id = pipeline_.store_tree(nodes);
     folder.nodes.clear();
     if (!id) return std::nullopt;    // the pipeline has failed and says so to everybody
     folder.node.subtree = *id;
@@ -286,7 +272,7 @@ Status DiskWalk::walk_folder(const std::shared_ptr<Listing>& in, std::size_t pla
     folder->open = listing->names.size() + 1;
     if (const format::Node* before = in->node_before(place); before && before->type == format::NodeType::dir) {
         folder->tree_before = before->subtree;
-        auto tree = repository_.read_tree(before->subtree);
+        auto tree = repository_.read_numbered_tree(before->subtree);
         if (tree)
             listing->before = *std::move(tree);
         else
@@ -314,6 +300,7 @@ Status DiskWalk::walk_folder(const std::shared_ptr<Listing>& in, std::size_t pla
 }
 
 bool DiskWalk::has_content(const format::Node& file) const {
+    // What has a number is in the index.
     return std::all_of(file.content.begin(), file.content.end(),
                        [&](const Id& id) { return repository_.has_blob(format::BlobType::data, id); });
 }
@@ -334,10 +321,12 @@ void DiskWalk::walk_file(Listing& in, std::size_t place, const struct stat& st) 
     };
     if (before && is_unchanged(*before, st) && has_content(*before)) {
         // An unchanged ctime says that owner, mode and attributes are as they were, too.
-        std::vector<Id> content =
-            std::move(before->content);    // of a huge file it is megabytes, and nobody asks again
+        // Of a huge file its blobs are megabytes, and nobody asks again. The name is still looked for.
+        std::vector<Id> content = std::move(before->content);
+        std::vector<std::uint32_t> numbers = std::move(before->numbers);
         format::Node node = *before;
         node.content = std::move(content);
+        node.numbers = std::move(numbers);
         node.device_id = st.st_dev;
         if (with_atime_) node.atime = timestamp_of(st.st_atim);
         counters_.bytes_unchanged += size;

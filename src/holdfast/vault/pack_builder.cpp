@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "holdfast/format/envelope_pieces.hpp"
 #include "holdfast/vault/keys.hpp"
 
 namespace holdfast::vault {
@@ -20,7 +21,7 @@ constexpr std::size_t k_blobs_max = 10'000;
 Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
                                           std::uint32_t uncompressed_length) {
     HF_ASSERT(!stored.empty());
-    if (pending_.size() >= (hashed_ == pending_.size() ? k_flush_size : k_flush_unhashed)) HF_DO(flush());
+    HF_DO(flush_if_long());
     const std::uint64_t offset = flushed_ + pending_.size();
     const std::uint64_t length = stored.size() + format::k_envelope_overhead;
     HF_ASSERT(offset + length < std::uint64_t(1) << 32);
@@ -34,6 +35,24 @@ Result<std::uint32_t> PackBuilder::append(format::Cipher& cipher, format::BlobTy
     return static_cast<std::uint32_t>(length);
 }
 
+Result<std::uint32_t> PackBuilder::append_pieces(const format::Key& key, format::BlobType type, const Id& id,
+                                                 std::uint32_t uncompressed_length,
+                                                 const std::function<Status(const Take&)>& write) {
+    HF_DO(flush_if_long());
+    const std::uint64_t offset = flushed_ + pending_.size();
+    format::PieceSealer sealer(key, random_nonce(), pending_);
+    HF_DO(write([&](ByteView piece) -> Status {
+        sealer.add(piece, pending_);
+        return flush_if_long();
+    }));
+    sealer.end(pending_);
+    const std::uint64_t length = flushed_ + pending_.size() - offset;
+    HF_ASSERT(offset + length < std::uint64_t(1) << 32);
+    blobs_.push_back(
+        {id, type, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length), uncompressed_length});
+    return static_cast<std::uint32_t>(length);
+}
+
 format::HashWork PackBuilder::take_hash_work() {
     const std::size_t from = std::exchange(hashed_, pending_.size());
     return {&sha256_, ByteView(pending_).subspan(from)};
@@ -41,7 +60,7 @@ format::HashWork PackBuilder::take_hash_work() {
 
 Status PackBuilder::append_sealed(const format::PackedBlob& blob, ByteView envelope) {
     HF_ASSERT(envelope.size() == blob.length && blob.length >= format::k_envelope_overhead);
-    if (pending_.size() >= (hashed_ == pending_.size() ? k_flush_size : k_flush_unhashed)) HF_DO(flush());
+    HF_DO(flush_if_long());
     format::PackedBlob moved = blob;
     HF_ASSERT(flushed_ + pending_.size() + blob.length < std::uint64_t(1) << 32);
     moved.offset = static_cast<std::uint32_t>(flushed_ + pending_.size());
@@ -65,6 +84,11 @@ void PackBuilder::merge(PackBuilder&& other) {
     holdfast::append(pending_, other.pending_);
     other.blobs_.clear();
     other.pending_.clear();
+}
+
+Status PackBuilder::flush_if_long() {
+    if (pending_.size() < (hashed_ == pending_.size() ? k_flush_size : k_flush_unhashed)) return {};
+    return flush();
 }
 
 Status PackBuilder::flush() {

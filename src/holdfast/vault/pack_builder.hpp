@@ -6,6 +6,7 @@
 //   errors   the backend's own
 //   threads  one at a time
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,12 @@ public:
     /// `stored` is the plain blob, or its zstd frame when uncompressed_length is not 0. Returns the envelope's length.
     Result<std::uint32_t> append(format::Cipher& cipher, format::BlobType type, const Id& id, ByteView stored,
                                  std::uint32_t uncompressed_length);
+    /// The same of one that is better not held in memory: `write` hands its pieces to `take`. After an error the pack is of no
+    /// use any more.
+    using Take = std::function<Status(ByteView piece)>;
+    Result<std::uint32_t> append_pieces(const format::Key& key, format::BlobType type, const Id& id,
+                                        std::uint32_t uncompressed_length,
+                                        const std::function<Status(const Take& take)>& write);
     /// What its name has not taken in yet; to be handed to format::update_together() before the next call.
     format::HashWork take_hash_work();
     /// A blob as it lies in another pack under the same key: its envelope is copied. `blob.offset` is not looked at.
@@ -41,6 +48,7 @@ public:
     Result<format::IndexPack> seal(format::Cipher& cipher);
 
 private:
+    Status flush_if_long();
     Status flush();
 
     storage::Backend* backend_;

@@ -31,6 +31,8 @@ constexpr std::size_t k_batch_max = 31, k_batch_bytes = 256u << 10;
 constexpr std::size_t k_frame_kept = 3u << 20;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
+// The text of a folder with huge files is written twice, piece by piece, instead of being held in memory.
+constexpr std::size_t k_tree_in_pieces = 512u << 10;
 
 }    // namespace
 
@@ -256,29 +258,78 @@ Result<Id> Pipeline::store_tree(std::string_view json) {
     return id;
 }
 
-Result<Id> Pipeline::store_tree(const std::function<void(const TakePiece&)>& write) {
+Result<Id> Pipeline::store_tree(std::span<const format::Node* const> nodes) {
+    const BlobIndex& index = repository_.state().index;
+    // Returns an error if an ID of what was written may be wrong.
+    const auto write = [&](const std::function<void(std::string_view piece)>& take) -> Status {
+        bool numbered = false;
+        format::write_tree(nodes, take, [&](std::uint32_t number) {
+            numbered = true;
+            return index.at(number).blob.id;
+        });
+        return numbered ? index.status() : Status();
+    };
+    const auto failed_with = [&](Error error) {
+        fail_with(error);
+        return fail(std::move(error));
+    };
+    std::size_t length = 0;
+    for (const format::Node* node : nodes) length += format::json_length(*node);
+    if (length < k_tree_in_pieces) {
+        std::string json;
+        json.reserve(length);
+        if (auto status = write([&](std::string_view piece) { json += piece; }); !status)
+            return failed_with(std::move(status).error());
+        return store_tree(json);
+    }
     format::Sha256 sum;
     std::size_t size = 0;
-    write([&](std::string_view piece) {
+    auto hashed = write([&](std::string_view piece) {
         sum.update(as_bytes(piece));
         size += piece.size();
     });
+    if (!hashed) return failed_with(std::move(hashed).error());
     const Id id = sum.finish();
     if (!claim(format::BlobType::tree, id)) return id;
     counters_.tree_blobs += 1;
     const std::scoped_lock lock(tree_mutex_);
     Sealer& sealer = *tree_sealer_;
     HF_ASSERT(size < std::uint64_t(1) << 31);
-    sealer.compressor.begin(size, sealer.frame);
-    write([&](std::string_view piece) { sealer.compressor.add(as_bytes(piece), sealer.frame); });
-    sealer.compressor.end(sealer.frame);
-    if (auto status = append_stored(sealer, tree_pack_,
-                                    {id, format::BlobType::tree, 0, 0, static_cast<std::uint32_t>(size)}, sealer.frame);
-        !status) {
-        fail_with(status.error());
-        return fail(std::move(status).error());
-    }
+    const auto compress = [&](const PackBuilder::Take& take) -> Status {
+        Status taken;
+        const auto hand_on = [&] {
+            if (taken) taken = take(sealer.frame);
+            sealer.frame.clear();
+        };
+        sealer.compressor.begin(size, sealer.frame);
+        auto written = write([&](std::string_view piece) {
+            sealer.compressor.add(as_bytes(piece), sealer.frame);
+            hand_on();
+        });
+        sealer.compressor.end(sealer.frame);
+        hand_on();
+        sealer.frame = {};
+        HF_DO(written);
+        return taken;
+    };
+    if (auto status = append_pieces(sealer, tree_pack_, id, static_cast<std::uint32_t>(size), compress); !status)
+        return failed_with(std::move(status).error());
     return id;
+}
+
+Status Pipeline::append_pieces(Sealer& sealer, PackBuilder& pack, const Id& tree, std::uint32_t size,
+                               const std::function<Status(const PackBuilder::Take&)>& compress) {
+    if (verify_writes_) {    // who verifies needs it whole
+        Bytes frame;
+        HF_DO(compress([&](ByteView piece) -> Status {
+            holdfast::append(frame, piece);
+            return {};
+        }));
+        return append_stored(sealer, pack, {tree, format::BlobType::tree, 0, 0, size}, frame);
+    }
+    HF_TRY(const std::uint32_t length,
+           pack.append_pieces(repository_.master_key(), format::BlobType::tree, tree, size, compress));
+    return appended(pack, size, length);
 }
 
 Status Pipeline::append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain) {
@@ -307,11 +358,15 @@ Status Pipeline::append_stored(Sealer& sealer, PackBuilder& pack, const format::
             return fail(Error(again.error())
                             .within("verifying a blob before it is written (is the memory of this machine sound?)"));
     }
-    counters_.bytes_added += blob.uncompressed_length ? blob.uncompressed_length : stored.size();
     HF_TRY(const std::uint32_t length,
            pack.append(sealer.cipher, blob.type, blob.id, stored, blob.uncompressed_length));
-    counters_.bytes_stored += length;
     if (sealer.frame.capacity() > k_frame_kept) sealer.frame = {};
+    return appended(pack, blob.uncompressed_length ? blob.uncompressed_length : stored.size(), length);
+}
+
+Status Pipeline::appended(PackBuilder& pack, std::uint64_t plain_length, std::uint32_t length) {
+    counters_.bytes_added += plain_length;
+    counters_.bytes_stored += length;
     if (!pack.full(pack_size_target_)) return {};
     HF_TRY(PackBuilder full, pack.detach());
     return hand_over(std::move(full));

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -61,10 +62,9 @@ public:
     Status submit(Chunk chunk);
     /// Hashes and, if it is new, stores a tree at once, in the calling thread.
     Result<Id> store_tree(std::string_view json);
-    /// The same of text that is better not held in memory. `write` hands the same pieces to `take` each time: once for
-    /// the hash, and once more if the tree is new.
-    using TakePiece = std::function<void(std::string_view piece)>;
-    Result<Id> store_tree(const std::function<void(const TakePiece& take)>& write);
+    /// The same of nodes, sorted by name; their numbers, if they have any, are the index's. A long text is not held in memory: it
+    /// is written once for the hash, and once more if the tree is new.
+    Result<Id> store_tree(std::span<const format::Node* const> nodes);
 
     /// The repository has it, or this run stores it.
     bool has(format::BlobType type, const Id& id);
@@ -98,6 +98,9 @@ private:
     /// Appends to `pack`; a full pack goes to the syncer and `pack` becomes a fresh one.
     Status append(Sealer& sealer, PackBuilder& pack, format::BlobType type, const Id& id, ByteView plain);
     Status append_stored(Sealer& sealer, PackBuilder& pack, const format::PackedBlob& blob, ByteView stored);
+    Status append_pieces(Sealer& sealer, PackBuilder& pack, const Id& tree, std::uint32_t size,
+                         const std::function<Status(const PackBuilder::Take&)>& compress);
+    Status appended(PackBuilder& pack, std::uint64_t plain_length, std::uint32_t length);
     Status hand_over(PackBuilder pack);
     void sync_loop();
     bool index_is_due();

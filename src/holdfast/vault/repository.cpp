@@ -19,6 +19,8 @@ using storage::FileName;
 constexpr unsigned k_index_threads_max = 4;
 // What a blob takes of an index file: half of it is the ID. Plain ones, of other programs, take three times as much.
 constexpr std::size_t k_indexed_bytes = 46;
+// Shorter ones are read whole.
+constexpr std::uint64_t k_index_in_pieces = 128u << 10;
 
 format::Polynomial random_polynomial() {
     for (;;) {
@@ -63,6 +65,9 @@ std::string what(const FileName& name) {
             return storage::relative_path(name);
     }
 }
+
+// A folder of this machine: reading something twice costs next to nothing.
+bool reads_again(const storage::Backend& backend) { return backend.connections() < 2; }
 
 // An unpacked file, checked against its name.
 Result<Bytes> read_envelope(Repository::State& state, const FileName& name) {
@@ -241,12 +246,41 @@ Result<Bytes> Repository::read_blob(format::BlobType type, const Id& id) const {
                      });
 }
 
-Result<format::Tree> Repository::read_tree(const Id& id) const {
-    HF_TRY(auto tree, open_blob(*state_, format::BlobType::tree, id,
-                                [](BlobOpener& opener, ByteSpan envelope, const format::PackedBlob& blob) {
-                                    return opener.open_tree(envelope, blob);
+namespace {
+
+// The tree of a folder with huge files is megabytes, sealed, too. Where that can be had again at once it is not taken whole.
+std::optional<format::Tree> read_tree_in_pieces(Repository::State& state, const Id& id,
+                                                const format::NumberOf* number_of) {
+    if (!reads_again(*state.backend)) return std::nullopt;
+    for (const BlobPlace& place : state.index.places(format::BlobType::tree, id)) {
+        if (place.blob.uncompressed_length < BlobOpener::k_pieces_min) continue;
+        format::EnvelopePieces envelope(state.master, place.blob.length, [&](std::uint64_t offset, ByteSpan to) {
+            return state.backend->read_at({FileKind::pack, place.pack}, place.blob.offset + offset, to);
+        });
+        if (!envelope.verify()) continue;
+        if (auto tree = state.openers.get()->open_tree(envelope, place.blob, number_of)) return tree;
+    }
+    return std::nullopt;
+}
+
+Result<format::Tree> read_tree_with(Repository::State& state, const Id& id, const format::NumberOf* number_of) {
+    if (auto tree = read_tree_in_pieces(state, id, number_of)) return *std::move(tree);
+    HF_TRY(auto tree, open_blob(state, format::BlobType::tree, id,
+                                [&](BlobOpener& opener, ByteSpan envelope, const format::PackedBlob& blob) {
+                                    return opener.open_tree(envelope, blob, number_of);
                                 }));
     return tree;
+}
+
+}    // namespace
+
+Result<format::Tree> Repository::read_tree(const Id& id) const { return read_tree_with(*state_, id, nullptr); }
+
+Result<format::Tree> Repository::read_numbered_tree(const Id& id) const {
+    const format::NumberOf number_of = [&](const Id& blob) {
+        return state_->index.number(format::BlobType::data, blob);
+    };
+    return read_tree_with(*state_, id, &number_of);
 }
 
 Result<Id> Repository::write_document(FileKind kind, std::string_view json) {
@@ -278,6 +312,21 @@ Result<std::vector<format::IndexPack>> Repository::read_index(const Id& id) cons
 Status Repository::read_index(const Id& id, const format::EachIndexPack& each,
                               const std::function<void()>& again) const {
     const FileName name{FileKind::index, id};
+    if (reads_again(backend())) {
+        if (const auto size = backend().size(name);
+            size && *size >= k_index_in_pieces && *size <= storage::read_size_max(name.kind)) {
+            format::EnvelopePieces envelope(state_->master, *size, [&](std::uint64_t offset, ByteSpan to) {
+                return backend().read_at(name, offset, to);
+            });
+            // What is wrong with it is found again, and told, below.
+            if (Id sum; envelope.verify(&sum) && sum == id) {
+                const auto read = state_->openers.get()->open_index(envelope, each);
+                if (!read) return fail(Error(read.error()).within(what(name)));
+                if (*read) return {};
+                again();
+            }
+        }
+    }
     HF_TRY(Bytes envelope, read_envelope(*state_, name));
     auto read = state_->openers.get()->open_index(envelope, what(name), each, again);
     // What decode_index says names the file already.

@@ -82,6 +82,9 @@ public:
     /// Decrypted, decompressed and checked against its ID; any good copy serves.
     Result<Bytes> read_blob(format::BlobType type, const Id& id) const;
     Result<format::Tree> read_tree(const Id& id) const;
+    /// The same, but of a tree that is megabytes as text the files may have numbers (BlobIndex::at) instead of content: then
+    /// the index has all their blobs.
+    Result<format::Tree> read_numbered_tree(const Id& id) const;
 
     /// Oldest first. A snapshot file that cannot be read is an error unless `skipped` is given (called with its ID).
     Result<std::vector<SnapshotEntry>> snapshots(

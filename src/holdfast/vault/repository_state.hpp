@@ -32,4 +32,7 @@ struct Repository::State {
     format::Compressor compressor{3};
 };
 
+/// As Repository::find_node(), but a file may have numbers instead of content, as in Repository::read_numbered_tree().
+Result<format::Node> find_numbered_node(const Repository& repository, const Id& tree, std::string_view path);
+
 }    // namespace holdfast::vault

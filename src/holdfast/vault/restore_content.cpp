@@ -38,9 +38,9 @@ constexpr std::uint64_t k_allocate_min = 4u << 20;
 
 // One blob's place in one file.
 struct Piece {
-    BlobIndex::Place place;
-    std::uint32_t file = 0, chunk = 0;
+    std::uint32_t number = 0, file = 0;    // the blob's in the index
     std::uint64_t offset = 0;    // in the file
+    auto operator<=>(const Piece&) const = default;
 };
 
 // Pieces that one read brings in.
@@ -65,50 +65,54 @@ public:
 
 private:
     void list_pieces() {
-        const BlobIndex& index = job_.repository.state().index;
+        std::size_t count = 0;
+        for (const RestorePlan::Entry& entry : job_.plan.files) count += entry.chunks.size();
+        pieces_.reserve(count);
         for (std::uint32_t i = 0; i < job_.files.size(); ++i) {
-            const format::Node& node = job_.plan.files[i].node;
+            const std::vector<std::uint32_t>& chunks = job_.plan.files[i].chunks;
             RestoreJob::File& file = job_.files[i];
             if (file.how == RestoreJob::How::left || file.how == RestoreJob::How::unchanged) continue;
             std::uint64_t offset = 0;
-            for (std::uint32_t k = 0; k < node.content.size(); ++k) {
-                const auto place = index.first_place(format::BlobType::data, node.content[k]);
-                if (!place) {
-                    job_.note_damage(
-                        i, {ErrorCode::corrupt, fmt::format("blob {} is in no index", node.content[k].brief()), ""});
+            for (std::uint32_t k = 0; k < chunks.size(); ++k) {
+                const auto length = chunk_length(job_.repository, chunks[k]);
+                if (!length) {
+                    if (auto status = job_.repository.state().index.status(); !status)
+                        return job_.stop_with(std::move(status).error());
+                    job_.note_damage(i, {ErrorCode::corrupt,
+                                         fmt::format("blob {} is in no index", job_.plan.unknown.at(i).brief()), ""});
                     break;
                 }
-                const std::uint64_t length = place->uncompressed_length ? place->uncompressed_length
-                                                                        : place->length - format::k_envelope_overhead;
                 if (!file.right || !file.right[k]) {
-                    pieces_.push_back({*place, i, k, offset});
+                    pieces_.push_back({chunks[k], i, offset});
                     ++file.open_pieces;
                 } else {
-                    reused_ += length;
+                    reused_ += *length;
                 }
-                offset += length;
+                offset += *length;
             }
         }
-        std::sort(pieces_.begin(), pieces_.end(), [](const Piece& a, const Piece& b) {
-            if (a.place.pack != b.place.pack) return a.place.pack < b.place.pack;
-            if (a.place.offset != b.place.offset) return a.place.offset < b.place.offset;
-            return std::pair(a.file, a.chunk) < std::pair(b.file, b.chunk);
-        });
+        // Numbers follow the packs, and nearly always the places in them.
+        std::sort(pieces_.begin(), pieces_.end());
         const std::scoped_lock lock(job_.mutex);
         job_.summary.bytes_reused += reused_;
     }
 
+    BlobIndex::Numbered blob_of(const Piece& piece) const { return job_.repository.state().index.at(piece.number); }
+
     void list_reads() {
         for (std::size_t from = 0; from < pieces_.size();) {
-            const BlobIndex::Place& first = pieces_[from].place;
-            std::uint64_t end = std::uint64_t(first.offset) + first.length;
+            const BlobIndex::Numbered first = blob_of(pieces_[from]);
+            std::uint32_t last_offset = first.blob.offset;
+            std::uint64_t end = std::uint64_t(first.blob.offset) + first.blob.length;
             std::size_t to = from + 1;
             for (; to < pieces_.size(); ++to) {
-                const BlobIndex::Place& next = pieces_[to].place;
-                const std::uint64_t next_end = std::uint64_t(next.offset) + next.length;
-                if (next.pack != first.pack || next.offset > end + k_gap_max) break;
-                if (next_end > end && next_end - first.offset > k_read_max) break;
+                const BlobIndex::Numbered next = blob_of(pieces_[to]);
+                const std::uint64_t next_end = std::uint64_t(next.blob.offset) + next.blob.length;
+                if (next.pack != first.pack || next.blob.offset < last_offset || next.blob.offset > end + k_gap_max)
+                    break;
+                if (next_end > end && next_end - first.blob.offset > k_read_max) break;
                 end = std::max(end, next_end);
+                last_offset = next.blob.offset;
             }
             reads_.push_back({from, to});
             from = to;
@@ -158,16 +162,18 @@ private:
 
     void restore_pieces(const Read& run) {
         const auto opener = job_.repository.state().openers.get();
-        const BlobIndex::Place& first = pieces_[run.from].place;
-        std::uint64_t end = 0;
-        for (std::size_t i = run.from; i < run.to; ++i)
-            end = std::max(end, std::uint64_t(pieces_[i].place.offset) + pieces_[i].place.length);
+        const BlobIndex::Numbered first = blob_of(pieces_[run.from]);
+        const std::uint32_t begin = first.blob.offset;
+        std::uint64_t end = begin;
+        for (std::size_t i = run.from; i < run.to; ++i) {
+            const format::PackedBlob blob = blob_of(pieces_[i]).blob;
+            end = std::max(end, std::uint64_t(blob.offset) + blob.length);
+        }
         thread_local Buffers buffers;
-        Buffers::fit(buffers.envelopes, k_read_max, end - first.offset);
+        Buffers::fit(buffers.envelopes, k_read_max, end - begin);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
-        const bool read = job_.repository.backend()
-                              .read_at({storage::FileKind::pack, pack}, first.offset, buffers.envelopes)
-                              .has_value();
+        const bool read =
+            job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, buffers.envelopes).has_value();
         std::vector<Wanted> wanted;
         std::vector<format::HashWork> work;
         for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
@@ -176,9 +182,10 @@ private:
             work.clear();
             for (Wanted& one : wanted) {
                 if (!read) break;
+                // Zeros: the index cannot be read any more.
+                if (one.blob.offset < begin || std::uint64_t(one.blob.offset) + one.blob.length > end) continue;
                 const ByteSpan room = rooms.subspan(one.room, one.blob.plain_length());
-                const ByteSpan envelope =
-                    ByteSpan(buffers.envelopes).subspan(one.blob.offset - first.offset, one.blob.length);
+                const auto envelope = ByteSpan(buffers.envelopes).subspan(one.blob.offset - begin, one.blob.length);
                 if (one.blob.uncompressed_length == 0 ? !opener->unpack(envelope, one.blob, room)
                                                       : !opener->unpack_in_place(envelope, one.blob, room))
                     continue;
@@ -227,11 +234,11 @@ private:
         return file.how == RestoreJob::How::anew && file.size >= k_allocate_min && !job_.options.sparse;
     }
     Wanted wanted_from(std::size_t from, std::size_t end) const {
-        const BlobIndex::Place& place = pieces_[from].place;
         std::size_t to = from + 1;
-        while (to < end && pieces_[to].place.offset == place.offset) ++to;
-        const Id& id = job_.plan.files[pieces_[from].file].node.content[pieces_[from].chunk];
-        return {{id, format::BlobType::data, place.offset, place.length, place.uncompressed_length}, from, to, 0, {}};
+        while (to < end && pieces_[to].number == pieces_[from].number) ++to;
+        Wanted wanted{blob_of(pieces_[from]).blob, from, to, 0, {}};
+        wanted.blob.length = std::max<std::uint32_t>(wanted.blob.length, format::k_envelope_overhead);
+        return wanted;
     }
 
     // Chunks that follow each other in the file as they do in memory: one call writes them. A tenth of a trading host's

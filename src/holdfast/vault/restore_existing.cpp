@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "holdfast/os/file.hpp"
+#include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore_job.hpp"
 
 namespace holdfast::vault {
@@ -38,7 +39,7 @@ void compare_existing(RestoreJob& job, const std::vector<std::uint32_t>& in_plac
     std::vector<ChunkRange> ranges;
     for (const std::uint32_t i : in_place) {
         const auto& entry = job.plan.files[i];
-        job.files[i].right = std::make_unique<bool[]>(entry.node.content.size());
+        job.files[i].right = std::make_unique<bool[]>(entry.chunks.size());
         append_ranges(job, i, ranges);
     }
     run_parallel(job, ranges.size(), [&](std::size_t number) {
@@ -74,7 +75,7 @@ Status look_at_existing(RestoreJob& job) {
     for (std::uint32_t i = 0; i < job.files.size(); ++i) {
         const auto& entry = job.plan.files[i];
         RestoreJob::File& file = job.files[i];
-        for (const Id& id : entry.node.content) file.size += chunk_length(job.repository, id).value_or(0);
+        for (const std::uint32_t chunk : entry.chunks) file.size += chunk_length(job.repository, chunk).value_or(0);
         if (job.blocked[entry.in]) {
             file.how = RestoreJob::How::left;
             continue;
@@ -86,6 +87,8 @@ Status look_at_existing(RestoreJob& job) {
         file.how = decide(*job.options.overwrite, *there, entry.node, file.size);
         if (file.how == RestoreJob::How::in_place) in_place.push_back(i);
     }
+    // Sizes that were not found would pass for the files' own.
+    HF_DO(job.repository.state().index.status());
     if (!job.options.dry_run) compare_existing(job, in_place);
     return {};
 }

@@ -102,18 +102,25 @@ Error RestoreJob::failure_report() {
                     : failed_.front().second.hint};
 }
 
-std::optional<std::uint64_t> chunk_length(const Repository& repository, const Id& id) {
-    const auto place = repository.state().index.first_place(format::BlobType::data, id);
-    if (!place) return std::nullopt;
-    return place->uncompressed_length ? place->uncompressed_length : place->length - format::k_envelope_overhead;
+std::optional<format::PackedBlob> chunk_of(const Repository& repository, std::uint32_t number) {
+    if (number == RestorePlan::k_unknown) return std::nullopt;
+    const format::PackedBlob blob = repository.state().index.at(number).blob;
+    if (blob.length < format::k_envelope_overhead) return std::nullopt;    // the index cannot be read any more
+    return blob;
+}
+
+std::optional<std::uint64_t> chunk_length(const Repository& repository, std::uint32_t number) {
+    const auto chunk = chunk_of(repository, number);
+    if (!chunk) return std::nullopt;
+    return chunk->plain_length();
 }
 
 void append_ranges(RestoreJob& job, std::uint32_t file, std::vector<ChunkRange>& to) {
-    const std::vector<Id>& content = job.plan.files[file].node.content;
+    const std::vector<std::uint32_t>& chunks = job.plan.files[file].chunks;
     ChunkRange range{file, 0, 0, 0};
     std::uint64_t in_range = 0;
-    for (std::uint32_t k = 0; k < content.size(); ++k) {
-        const auto length = chunk_length(job.repository, content[k]);
+    for (std::uint32_t k = 0; k < chunks.size(); ++k) {
+        const auto length = chunk_length(job.repository, chunks[k]);
         if (!length) return;    // noted when the pieces are listed
         if (in_range > 0 && in_range + *length > k_range_max) {
             to.push_back(range);
@@ -128,13 +135,14 @@ void append_ranges(RestoreJob& job, std::uint32_t file, std::vector<ChunkRange>&
 
 Status compare_chunks(const RestoreJob& job, const ChunkRange& range, int fd, Bytes& scratch,
                       const std::function<void(std::uint32_t, std::uint64_t, bool)>& each) {
-    const std::vector<Id>& content = job.plan.files[range.file].node.content;
+    const std::vector<std::uint32_t>& chunks = job.plan.files[range.file].chunks;
     std::uint64_t offset = range.offset;
     for (std::uint32_t k = range.first; k < range.last; ++k) {
-        const std::uint64_t length = chunk_length(job.repository, content[k]).value_or(0);
+        const auto chunk = chunk_of(job.repository, chunks[k]);
+        const std::uint64_t length = chunk ? chunk->plain_length() : 0;
         scratch.resize(length);
         HF_TRY(const std::size_t n, os::pread_full(fd, scratch, offset));
-        each(k, length, n == length && format::sha256(scratch) == content[k]);
+        each(k, length, chunk && n == length && format::sha256(scratch) == chunk->id);
         offset += length;
     }
     return {};

@@ -97,8 +97,10 @@ struct ChunkRange {
 
 /// Ranges of at most 16 MiB. A file with a chunk that no index knows is noted as damaged and left out.
 void append_ranges(RestoreJob& job, std::uint32_t file, std::vector<ChunkRange>& to);
-/// The plain length of a chunk; nothing if no index knows it.
-std::optional<std::uint64_t> chunk_length(const Repository& repository, const Id& id);
+/// A chunk of the plan; nothing if no index knows it.
+std::optional<format::PackedBlob> chunk_of(const Repository& repository, std::uint32_t number);
+/// Its plain length.
+std::optional<std::uint64_t> chunk_length(const Repository& repository, std::uint32_t number);
 /// Calls `each(chunk, equal)` for the chunks of the range, as they are in `fd`. Equal: there, and with the right hash.
 Status compare_chunks(const RestoreJob& job, const ChunkRange& range, int fd, Bytes& scratch,
                       const std::function<void(std::uint32_t chunk, std::uint64_t length, bool equal)>& each);

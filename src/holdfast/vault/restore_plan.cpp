@@ -9,6 +9,7 @@
 
 #include "holdfast/os/host.hpp"
 #include "holdfast/vault/parallel.hpp"
+#include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/snapshot_tree.hpp"
 #include "holdfast/vault/tree_depth.hpp"
 
@@ -68,7 +69,7 @@ public:
 private:
     Result<format::Tree> read_tree(const Id& id) {
         const auto read = ahead_.find(id);
-        if (read == ahead_.end()) return repository_.read_tree(id);
+        if (read == ahead_.end()) return repository_.read_numbered_tree(id);
         format::Tree tree = std::move(read->second);
         ahead_.erase(read);
         return tree;
@@ -88,7 +89,7 @@ private:
         if (ids.size() < 2) return;
         std::mutex mutex;
         static_cast<void>(for_each_of(ids.size(), threads, [&](std::size_t i) -> Status {
-                              auto tree = repository_.read_tree(
+                              auto tree = repository_.read_numbered_tree(
                                   ids[i]);    // what fails is read again by its turn, which says why
                               if (!tree) return {};
                               const std::scoped_lock lock(mutex);
@@ -97,18 +98,35 @@ private:
                           }).has_value());
     }
 
+    // 4 bytes a chunk instead of 32.
+    std::vector<std::uint32_t> chunks_of(format::Node& node, std::optional<Id>& unknown) const {
+        if (!node.numbers.empty()) return std::move(node.numbers);
+        std::vector<std::uint32_t> chunks;
+        chunks.reserve(node.content.size());
+        for (const Id& id : node.content) {
+            const auto number = repository_.state().index.number(format::BlobType::data, id);
+            if (!number && !unknown) unknown = id;
+            chunks.push_back(number.value_or(RestorePlan::k_unknown));
+        }
+        node.content = {};
+        return chunks;
+    }
+
     Status take_file(format::Node node, RestorePlan::FolderNumber in) {
+        std::optional<Id> unknown;
+        std::vector<std::uint32_t> chunks = chunks_of(node, unknown);
         if (node.links > 1 && node.inode != 0) {
             const auto [known, is_new] =
                 linked_.try_emplace({node.device_id, node.inode}, static_cast<std::uint32_t>(plan_.files.size()));
             // The same inode with other content: it was written to between its two names' turns. Both are kept as saved.
-            if (!is_new && plan_.files[known->second].node.content == node.content) {
+            if (!is_new && plan_.files[known->second].chunks == chunks) {
                 plan_.links.push_back({in, std::move(node.name), known->second});
                 return {};
             }
         }
         plan_.bytes += node.size;
-        plan_.files.push_back({in, std::move(node)});
+        if (unknown) plan_.unknown.emplace(static_cast<std::uint32_t>(plan_.files.size()), *unknown);
+        plan_.files.push_back({in, std::move(node), std::move(chunks)});
         return {};
     }
 
@@ -128,7 +146,7 @@ bool is_plain_path(const std::string& pattern) {
 
 Result<RestorePlan> RestorePlan::make(const Repository& repository, const Id& tree, const RestoreOptions& options,
                                       const PathFilter& filter) {
-    HF_TRY(format::Node root, repository.find_node(tree, options.subfolder));
+    HF_TRY(format::Node root, find_numbered_node(repository, tree, options.subfolder));
     Planner planner(repository, filter);
     if (root.type != format::NodeType::dir) {
         const std::string path = '/' + root.name;
@@ -139,11 +157,11 @@ Result<RestorePlan> RestorePlan::make(const Repository& repository, const Id& tr
     // What is named exactly has to be there: a typing error must not pass for an empty restore.
     for (const std::string& path : options.include) {
         HF_TRY([[maybe_unused]] const auto parts, snapshot_path(path));
-        HF_TRY([[maybe_unused]] const auto node, repository.find_node(root.subtree, path));
+        HF_TRY([[maybe_unused]] const auto node, find_numbered_node(repository, root.subtree, path));
     }
     for (const std::string& pattern : options.patterns.include) {
         if (!is_plain_path(pattern)) continue;
-        HF_TRY([[maybe_unused]] const auto node, repository.find_node(root.subtree, pattern));
+        HF_TRY([[maybe_unused]] const auto node, find_numbered_node(repository, root.subtree, pattern));
     }
     HF_DO(planner.walk(root.subtree, 0, "", filter.root()));
     RestorePlan plan = planner.finish();

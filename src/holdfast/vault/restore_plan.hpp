@@ -3,6 +3,7 @@
 // they can be made. Nothing is written here.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,10 @@ struct RestorePlan {
     };
     struct Entry {
         FolderNumber in = 0;
-        format::Node node;
+        format::Node node;    // of a file without its content …
+        std::vector<std::uint32_t> chunks = {};    // … which are these, by their numbers in the index
     };
+    static constexpr std::uint32_t k_unknown = UINT32_MAX;    // a chunk that no index knows
     struct HardLink {
         FolderNumber in = 0;
         std::string name;
@@ -30,6 +33,7 @@ struct RestorePlan {
     std::vector<Folder> folders;    // 0 is the target itself; parents come before what they hold
     std::vector<Entry> files, others;
     std::vector<HardLink> links;
+    std::map<std::uint32_t, Id> unknown;    // by the number of a file: the first of its chunks that no index knows
     std::uint64_t bytes = 0;
 
     /// not_found for an exact path, or a pattern without wildcards, that the snapshot does not have; and when nothing at

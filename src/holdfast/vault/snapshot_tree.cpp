@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <deque>
+
 namespace holdfast::vault {
 
 Result<std::vector<std::string>> snapshot_path(std::string_view path) {
@@ -105,14 +107,15 @@ Result<Id> SnapshotTree::store(Pipeline& pipeline) const {
 
 Result<Id> SnapshotTree::store_folder(const Item& folder, Pipeline& pipeline) const {
     if (!folder.open) return folder.node.subtree;
-    format::Tree tree;
+    std::vector<const format::Node*> nodes;
+    std::deque<format::Node> folders;    // that get their trees here
     for (const auto& [name, item] : folder.items) {
-        tree.nodes.push_back(item.node);
+        nodes.push_back(item.open ? &folders.emplace_back(item.node) : &item.node);
         if (item.open) {
-            HF_TRY(tree.nodes.back().subtree, store_folder(item, pipeline));
+            HF_TRY(folders.back().subtree, store_folder(item, pipeline));
         }
     }
-    return pipeline.store_tree(format::encode(tree));
+    return pipeline.store_tree(nodes);
 }
 
 }    // namespace holdfast::vault

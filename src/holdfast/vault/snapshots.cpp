@@ -114,7 +114,7 @@ Result<SnapshotEntry> Repository::find_snapshot(std::string_view spec, const Sna
     return *std::move(found);
 }
 
-Result<format::Node> Repository::find_node(const Id& tree, std::string_view path) const {
+Result<format::Node> find_numbered_node(const Repository& repository, const Id& tree, std::string_view path) {
     format::Node node;
     node.type = format::NodeType::dir;
     node.subtree = tree;
@@ -127,13 +127,23 @@ Result<format::Node> Repository::find_node(const Id& tree, std::string_view path
         if (node.type != format::NodeType::dir)
             return fail(ErrorCode::not_found,
                         fmt::format("the snapshot has no {}: {} is no folder", so_far, node.name));
-        HF_TRY(format::Tree level, read_tree(node.subtree));
+        HF_TRY(format::Tree level, repository.read_numbered_tree(node.subtree));
         const format::Node* found = level.find(part);
         if (!found)
             return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}", so_far),
                         "`holdfast ls` shows what it has");
-        node = *found;
+        node = std::move(level.nodes[static_cast<std::size_t>(found - level.nodes.data())]);
     }
+    return node;
+}
+
+Result<format::Node> Repository::find_node(const Id& tree, std::string_view path) const {
+    HF_TRY(format::Node node, find_numbered_node(*this, tree, path));
+    if (node.numbers.empty()) return node;
+    node.content.reserve(node.numbers.size());
+    for (const std::uint32_t number : node.numbers) node.content.push_back(state_->index.at(number).blob.id);
+    node.numbers = {};
+    HF_DO(state_->index.status());
     return node;
 }
 
