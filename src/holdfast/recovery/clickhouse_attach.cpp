@@ -111,7 +111,7 @@ Status fill_replica(const Loader& loader, const Item& item, const std::string& n
     }
     // Replacing, Summing … may have merged by now: then the rows are fewer, and have been compared beside.
     if (merges_change_rows(item)) return {};
-    HF_TRY(const auto proof, compare(loader, item, name));
+    if (auto proof = compare(loader, item, name); !proof) return fail(std::move(proof).error());
     return {};
 }
 
