@@ -34,6 +34,8 @@ struct RedisFiles {
 
 /// The names of what a server would load, or would have loaded: "dump.rdb, appendonlydir"; empty when there is nothing.
 std::string redis_data_in(const RedisFiles& files);
+/// A restore was killed while a server loaded what it made (redis_stream.hpp): no data, and nothing that may be opened.
+bool has_redis_pipe(const RedisFiles& files);
 
 struct Owner {
     uid_t user = 0;
