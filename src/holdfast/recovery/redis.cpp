@@ -271,7 +271,7 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
         return restore_parts(config, context, saved, instance, owner, workplace.staging());
     // Two names of one file: one for the switch, one to compare with afterwards.
     const std::string staged = workplace.staging() + "/dump.rdb", kept = workplace.staging() + "/compare.rdb";
-    RedisStream stream(config, instance, owner, workplace.staging(), context.scratch, context.clock);
+    RedisStream stream(config, instance, context, owner, workplace.staging());
     // What came up since it was looked at would write over it.
     const bool streams = can_stream(config, instance, context.expiry) && !db::RedisClient::connect(instance.login);
     if (const Status made =
@@ -292,9 +292,13 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
     }
     if (!stream.follows()) HF_DO(stop_for_good(config, context, instance));
     context.say("putting the files in place");
-    auto switched = switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace);
-    if (!switched) return fail(abandoned(switched.error(), stream));
-    const std::optional<std::string> aside = *std::move(switched);
+    std::optional<std::string> aside;
+    if (stream.follows()) {
+        if (const Status placed = place_redis_file(instance.files, staged, owner); !placed)
+            return fail(abandoned(placed.error(), stream));
+    } else {
+        HF_TRY(aside, switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace));
+    }
     if (start) {
         context.say(stream.follows() ? "comparing every key" : "starting it and comparing every key");
         const Status up =

@@ -317,6 +317,13 @@ Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, c
     return aside;
 }
 
+Status place_redis_file(const RedisFiles& files, const std::string& staged, Owner owner) {
+    if (::chmod(staged.c_str(), k_file_mode) != 0) return fail(errno_error(errno, "cannot chmod " + staged));
+    HF_DO(give_to(staged, owner));
+    HF_DO(rename_file(staged, files.rdb_path()));
+    return os::sync_folder(files.folder);
+}
+
 Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner) {
     if (replaced.aside.empty()) {    // nothing was there: what is there now goes away as a whole
         if (redis_data_in(files).empty()) return has_redis_pipe(files) ? os::remove_tree(files.rdb_path()) : Status();

@@ -51,6 +51,10 @@ Status give_to(const std::string& path, Owner owner);
 Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, const std::string& staged, Owner owner,
                                                       Timestamp now, const WillReplace& will_replace = {});
 
+/// The RDB alone, where nothing was and a server runs already that reads nothing else (redis_stream.hpp). What else has come there since
+/// is that server's, and is left alone.
+Status place_redis_file(const RedisFiles& files, const std::string& staged, Owner owner);
+
 /// Puts what `replaced` tells of back in its place, and what is there now under `replaced.undone`; no server may run. May be killed
 /// and called again: it goes on. Nothing is done where nothing had been replaced yet.
 Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner);

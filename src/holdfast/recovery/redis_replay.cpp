@@ -249,7 +249,7 @@ Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, cons
     }
     // Where half of all keys are replayed, two RDBs more to write and read cost what they spare.
     if (!touched.names_all() || touched.names() > base["keys"].natural() / 2 + k_names_always) return false;
-    if (stream) stream->follow(rdb);
+    if (stream) HF_DO(stream->follow(rdb));
     Splice spliced(touched, rdb, append + "/base.rdb");
     HF_TRY(const bool is_split, spliced.split(context, saved, proof));
     if (!is_split) return false;
@@ -298,7 +298,7 @@ Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, co
         if (done) return {};
         if (stream) HF_DO(stream->abandon());    // what it has been fed is not what comes now
     } else if (!saved.manifest && context.expiry == Expiry::as_now) {
-        if (stream) stream->follow(append + "/base.rdb");
+        if (stream) HF_DO(stream->follow(append + "/base.rdb"));
         HF_TRY(const RedisParts parts, write_redis_parts(context, saved, append, proof));
         HF_DO(move(parts.base, rdb));
         return os::remove_tree(folder);

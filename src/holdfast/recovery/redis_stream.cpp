@@ -72,19 +72,21 @@ void RedisStream::remove_pipe() const {
     if (has_redis_pipe(instance_.files)) ::unlink(instance_.files.rdb_path().c_str());
 }
 
-bool RedisStream::follow(const std::string& file) {
+Status RedisStream::follow(const std::string& file) {
     auto opened = os::open_file(file, O_RDONLY | O_CREAT);
-    if (!opened) return false;
+    if (!opened) return {};
     file_ = *std::move(opened);
-    if (!put_pipe()) return false;
-    auto launched = launch_redis(config_, scratch_);
+    if (!put_pipe()) return {};
+    auto launched = launch_redis(config_, context_.scratch);
     if (!launched) {
         remove_pipe();
-        return false;
+        return {};
     }
     launched_.emplace(*std::move(launched));
     feeder_ = std::thread([this] { feed(); });
-    return true;
+    context_.say("starting it: it loads while its file is made");
+    // Nothing was there; an undo is to take the pipe away, if we are killed.
+    return context_.replaces({"redis", instance_.files.folder});
 }
 
 void RedisStream::feed() {
@@ -146,19 +148,19 @@ void RedisStream::stop_feeding() {
 
 Status RedisStream::finish() {
     whole_ = true;
-    const Status launched = await_launched(config_, *launched_, scratch_);
+    const Status launched = await_launched(config_, *launched_, context_.scratch);
     Status up = launched;
-    const Instant deadline = clock_.instant() + k_end_max;
+    const Instant deadline = context_.clock.instant() + k_end_max;
     if (launched) {
-        do up = wait_for_redis(instance_.login, clock_, 100ms);
-        while (!up && up.error().code == ErrorCode::unreachable && !is_lost_ && clock_.instant() < deadline);
+        do up = wait_for_redis(instance_.login, context_.clock, 100ms);
+        while (!up && up.error().code == ErrorCode::unreachable && !is_lost_ && context_.clock.instant() < deadline);
     }
     const bool has_failed = is_lost_ || (!launched && launched_->wait(Duration::zero()));
     stop_feeding();
     if (up || !has_failed) return up;
     // It did not load from the pipe. The file is there, and is loaded as after any other restore.
-    wait_for_silence(instance_, clock_, k_open_max);
-    return start_redis(config_, instance_, scratch_, clock_);
+    wait_for_silence(instance_, context_.clock, k_open_max);
+    return start_redis(config_, instance_, context_.scratch, context_.clock);
 }
 
 Status RedisStream::abandon() {
@@ -168,18 +170,18 @@ Status RedisStream::abandon() {
         return ended && !ended->ok();
     };
     // A server that is on its way shall find the pipe, and its end there: one that finds nothing comes up empty.
-    const Instant deadline = clock_.instant() + k_open_max;
-    while (!was_opened_ && !has_failed() && !serves(instance_.login) && clock_.instant() < deadline)
-        clock_.sleep(k_pause);
+    const Instant deadline = context_.clock.instant() + k_open_max;
+    while (!was_opened_ && !has_failed() && !serves(instance_.login) && context_.clock.instant() < deadline)
+        context_.clock.sleep(k_pause);
     remove_pipe();    // first: after the error it looks into its file once more, and would wait there
     stop_feeding();
     static_cast<void>(launched_->wait(k_open_max));
     launched_.reset();
     // What a supervisor starts again would come up empty. Where nothing runs the command may fail.
     if (!config_.stop_command.empty() || serves(instance_.login))
-        static_cast<void>(stop_redis(config_, instance_, clock_));
+        static_cast<void>(stop_redis(config_, instance_, context_.clock));
     HF_DO(os::sync_folder(instance_.files.folder));
-    if (wait_for_silence(instance_, clock_, k_end_max)) return {};
+    if (wait_for_silence(instance_, context_.clock, k_end_max)) return {};
     return fail(ErrorCode::locked, instance_.login.text() + ", which was started for the restore, is still there",
                 "stop it: it holds nothing");
 }

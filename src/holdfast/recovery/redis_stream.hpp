@@ -19,27 +19,24 @@
 #include "holdfast/base/bytes.hpp"
 #include "holdfast/os/fd.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
+#include "holdfast/recovery/restore_store.hpp"
 
 namespace holdfast::recovery {
 
 class RedisStream {
 public:
-    /// Nothing happens yet. `staging` is on the data folder's file system; config, instance and clock outlive this object.
-    RedisStream(const policy::RedisConfig& config, const RedisInstance& instance, Owner owner, std::string staging,
-                std::string scratch, Clock& clock)
-        : config_(config),
-          instance_(instance),
-          owner_(owner),
-          staging_(std::move(staging)),
-          scratch_(std::move(scratch)),
-          clock_(clock) {}
+    /// Nothing happens yet. `staging` is on the data folder's file system; what is handed in outlives this object.
+    RedisStream(const policy::RedisConfig& config, const RedisInstance& instance, const RestoreContext& context,
+                Owner owner, std::string staging)
+        : config_(config), instance_(instance), context_(context), owner_(owner), staging_(std::move(staging)) {}
     ~RedisStream();    // as abandon(), when it still follows
     RedisStream(const RedisStream&) = delete;
     RedisStream& operator=(const RedisStream&) = delete;
 
-    /// The RDB is about to be written to `file`, from its start on and nothing of it twice: starts the server upon it. False where that
-    /// cannot be (a file system without pipes, no such command): nothing has happened then, and the restore goes on without.
-    bool follow(const std::string& file);
+    /// The RDB is about to be written to `file`, from its start on and nothing of it twice: starts the server upon it. Where
+    /// that cannot be (a file system without pipes, no such command) it does not follow, and the restore goes on without. The error is that
+    /// of context.will_replace.
+    Status follow(const std::string& file);
     bool follows() const { return feeder_.joinable(); }
     /// The file is in its place: lets its last bytes out. Returns when the server serves; one that did not load from the pipe is
     /// started as ever.
@@ -57,9 +54,9 @@ private:
 
     const policy::RedisConfig& config_;
     const RedisInstance& instance_;
+    const RestoreContext& context_;
     const Owner owner_;
-    const std::string staging_, scratch_;
-    Clock& clock_;
+    const std::string staging_;
     os::Fd file_;
     std::optional<os::Process> launched_;
     std::thread feeder_;

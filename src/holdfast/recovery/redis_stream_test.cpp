@@ -257,6 +257,18 @@ TEST_F(RedisStreamed, KilledAnywhereIsRestoredByTheNextOne) {
     RecordProperty("killed_after_the_rename", files);
 }
 
+// MT-14: also where there is nobody who would restore again.
+TEST_F(RedisStreamed, KilledLeavesAPipeThatAnUndoTakesAway) {
+    start();
+    kill_and_wipe();
+    ASSERT_EQ(::mkfifo(in_data("dump.rdb").c_str(), 0600), 0);
+    const RedisFiles files{server_->data_folder()};
+    EXPECT_EQ(redis_data_in(files), "");
+    const Replacement told{"redis", server_->data_folder()};
+    ASSERT_TRUE(put_back_redis_files(files, told, redis_owner("", files.folder).value()));
+    EXPECT_THAT(names(), IsEmpty());
+}
+
 // A server that ends before it has everything is started once more, out of the file.
 TEST_F(RedisStreamed, OfAServerThatEndsMidwayIsLoadedFromTheFile) {
     start();
