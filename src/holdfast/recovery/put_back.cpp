@@ -17,6 +17,7 @@
 #include "holdfast/recovery/postgres_physical.hpp"
 #include "holdfast/recovery/redis_files.hpp"
 #include "holdfast/recovery/redis_instance.hpp"
+#include "holdfast/recovery/redis_stream.hpp"
 #include "holdfast/trade/journal_disk.hpp"
 
 namespace holdfast::recovery {
@@ -236,6 +237,7 @@ Status put_back_redis(const policy::RedisConfig& config, const Replacement& one,
         context.say("stopping " + instance.login.text());
         HF_DO(stop_redis(config, instance, context.clock));
     }
+    HF_DO(release_redis_pipe(instance, context.clock));
     HF_DO(put_back_redis_files(instance.files, one, owner));
     if (config.start_command.empty()) {
         context.say("not started: start the server now");

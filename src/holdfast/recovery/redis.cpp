@@ -16,6 +16,7 @@
 #include "holdfast/recovery/redis_instance.hpp"
 #include "holdfast/recovery/redis_replay.hpp"
 #include "holdfast/recovery/redis_settings.hpp"
+#include "holdfast/recovery/redis_stream.hpp"
 #include "holdfast/recovery/restore_store.hpp"
 
 namespace holdfast::recovery {
@@ -48,6 +49,13 @@ Status check_space(const RedisInstance& instance, std::uint64_t needed) {
                 fmt::format("restoring takes {} in {}, where {} is free", human_size(needed), instance.files.folder,
                             human_size(free)),
                 "make room there; nothing was changed");
+}
+
+// Nothing would be replaced, and what is made goes into the instance's own RDB as it is.
+bool can_stream(const policy::RedisConfig& config, const RedisInstance& instance, Expiry expiry) {
+    return !config.start_command.empty() && !instance.files.append_only && expiry == Expiry::as_now &&
+           !instance.running && redis_data_in(instance.files).empty() &&
+           (has_redis_pipe(instance.files) || !os::status_of(instance.files.rdb_path(), false));
 }
 
 // The data folder, held against a second restore, with an empty staging folder in it that goes with this object.
@@ -171,6 +179,13 @@ Status stop_for_good(const policy::RedisConfig& config, const RestoreContext& co
     return {};
 }
 
+// The server that was to load what now does not come is gone, too.
+Error abandoned(Error error, RedisStream& stream) {
+    if (const Status gone = stream.abandon(); !gone)
+        error.hint += fmt::format("{}{}: {}", error.hint.empty() ? "" : "; ", gone.error().message, gone.error().hint);
+    return error;
+}
+
 // Base and increments as they were saved, into an instance with appendonly yes: every byte is proven before the switch, the
 // numbers of keys in the instance itself.
 Result<json::Value> restore_parts(const policy::RedisConfig& config, const RestoreContext& context,
@@ -232,7 +247,10 @@ Result<std::vector<PlanStep>> plan_redis(const policy::RedisConfig& config, cons
     steps.push_back({std::move(what), 0, !data.empty()});
     steps.push_back({config.start_command.empty() ? "leave starting it to you (no start_command)"
                      : parts                      ? "start it with start_command and compare the numbers of keys"
-                                                  : "start it with start_command and compare every key",
+                     : can_stream(config, instance, context.expiry)
+                         ? "start it with start_command first of all, so that it loads while its file is made, and "
+                           "compare every key"
+                         : "start it with start_command and compare every key",
                      0, false});
     return steps;
 }
@@ -245,6 +263,7 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
     HF_DO(check_space(instance, saved.space()));
 
     HF_TRY(const Workplace workplace, Workplace::enter(instance.files.folder, owner));
+    HF_DO(release_redis_pipe(instance, context.clock));
     const bool start = !config.start_command.empty();
     context.say(fmt::format("writing {} beside the data in {}", human_size(saved.bytes), instance.files.folder));
     // An instance with an append-only file loads what was saved as it is, and nothing is replayed twice.
@@ -252,8 +271,14 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
         return restore_parts(config, context, saved, instance, owner, workplace.staging());
     // Two names of one file: one for the switch, one to compare with afterwards.
     const std::string staged = workplace.staging() + "/dump.rdb", kept = workplace.staging() + "/compare.rdb";
-    HF_DO(make_redis_rdb(context, saved, workplace.staging(), staged,
-                         start ? RedisProof::checksum : RedisProof::content));
+    RedisStream stream(config, instance, context, owner, workplace.staging());
+    // What came up since it was looked at would write over it.
+    const bool streams = can_stream(config, instance, context.expiry) && !db::RedisClient::connect(instance.login);
+    if (const Status made =
+            make_redis_rdb(context, saved, workplace.staging(), staged,
+                           start ? RedisProof::checksum : RedisProof::content, streams ? &stream : nullptr);
+        !made)
+        return fail(abandoned(made.error(), stream));
     if (::link(staged.c_str(), kept.c_str()) != 0)
         return fail(errno_error(errno, fmt::format("cannot link {} to {}", staged, kept)));
 
@@ -265,14 +290,20 @@ Result<json::Value> restore_redis(const policy::RedisConfig& config, const Resto
             return std::optional(std::move(equal));
         }());
     }
-    HF_DO(stop_for_good(config, context, instance));
+    if (!stream.follows()) HF_DO(stop_for_good(config, context, instance));
     context.say("putting the files in place");
-    HF_TRY(const std::optional<std::string> aside,
-           switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace));
+    std::optional<std::string> aside;
+    if (stream.follows()) {
+        if (const Status placed = place_redis_file(instance.files, staged, owner); !placed)
+            return fail(abandoned(placed.error(), stream));
+    } else {
+        HF_TRY(aside, switch_redis_files(instance.files, staged, owner, context.clock.now(), context.will_replace));
+    }
     if (start) {
-        context.say("starting it and comparing every key");
-        if (auto up = start_redis(config, instance, context.scratch, context.clock); !up)
-            return fail(explain(std::move(up).error(), instance, aside));
+        context.say(stream.follows() ? "comparing every key" : "starting it and comparing every key");
+        const Status up =
+            stream.follows() ? stream.finish() : start_redis(config, instance, context.scratch, context.clock);
+        if (!up) return fail(explain(up.error(), instance, aside));
         auto equal = compare_redis(instance.login, kept, context.clock);
         if (!equal) return fail(explain(std::move(equal).error(), instance, aside));
         // Of a whole copy the manifest has the digest: read before the switch, it would have cost half a load.

@@ -204,6 +204,11 @@ std::string redis_data_in(const RedisFiles& files) {
     return found;
 }
 
+bool has_redis_pipe(const RedisFiles& files) {
+    const auto status = os::status_of(files.rdb_path(), false);
+    return status && S_ISFIFO(status->st_mode);
+}
+
 Result<Owner> redis_owner(const std::string& name, const std::string& folder) {
     if (!name.empty()) {
         passwd entry, *found = nullptr;
@@ -312,9 +317,16 @@ Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, c
     return aside;
 }
 
+Status place_redis_file(const RedisFiles& files, const std::string& staged, Owner owner) {
+    if (::chmod(staged.c_str(), k_file_mode) != 0) return fail(errno_error(errno, "cannot chmod " + staged));
+    HF_DO(give_to(staged, owner));
+    HF_DO(rename_file(staged, files.rdb_path()));
+    return os::sync_folder(files.folder);
+}
+
 Status put_back_redis_files(const RedisFiles& files, const Replacement& replaced, Owner owner) {
     if (replaced.aside.empty()) {    // nothing was there: what is there now goes away as a whole
-        if (redis_data_in(files).empty()) return {};
+        if (redis_data_in(files).empty()) return has_redis_pipe(files) ? os::remove_tree(files.rdb_path()) : Status();
         return keep_as(files, replaced.undone, owner, true);
     }
     HF_DO(os::remove_tree(replaced.aside + std::string(k_unfinished)));

@@ -34,6 +34,8 @@ struct RedisFiles {
 
 /// The names of what a server would load, or would have loaded: "dump.rdb, appendonlydir"; empty when there is nothing.
 std::string redis_data_in(const RedisFiles& files);
+/// A restore was killed while a server loaded what it made (redis_stream.hpp): no data, and nothing that may be opened.
+bool has_redis_pipe(const RedisFiles& files);
 
 struct Owner {
     uid_t user = 0;
@@ -48,6 +50,10 @@ Status give_to(const std::string& path, Owner owner);
 /// are, if there were any. `will_replace` may be empty.
 Result<std::optional<std::string>> switch_redis_files(const RedisFiles& files, const std::string& staged, Owner owner,
                                                       Timestamp now, const WillReplace& will_replace = {});
+
+/// The RDB alone, where nothing was and a server runs already that reads nothing else (redis_stream.hpp). What else has come there since
+/// is that server's, and is left alone.
+Status place_redis_file(const RedisFiles& files, const std::string& staged, Owner owner);
 
 /// Puts what `replaced` tells of back in its place, and what is there now under `replaced.undone`; no server may run. May be killed
 /// and called again: it goes on. Nothing is done where nothing had been replaced yet.

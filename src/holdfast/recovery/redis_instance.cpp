@@ -15,7 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration k_command_max = 120s, k_silence_max = 60s;
+constexpr Duration k_command_max = 120s, k_silence_max = 60s, k_answer_max = 500ms;
+
+std::string launch_log(const std::string& scratch) { return scratch + "/redis-start.log"; }
 
 // nullopt when this user may not ask.
 Result<std::optional<std::string>> setting(db::RedisClient& client, std::string_view name) {
@@ -83,7 +85,9 @@ Result<RedisInstance> look_at_redis(const policy::RedisConfig& config) {
     instance.files.append_file = config.append_file_name;
     instance.files.append_only = config.append_only;
 
-    auto client = db::RedisClient::connect(instance.login);
+    // A server that hangs at what a killed restore left holds nothing, and would be waited for in vain.
+    const bool hangs = has_redis_pipe(instance.files) && !serves(instance.login);
+    auto client = hangs ? fail(ErrorCode::unreachable, "it hangs") : db::RedisClient::connect(instance.login);
     if (client) {
         instance.running = true;
         HF_DO(ask_server(*client, instance));
@@ -100,6 +104,14 @@ Result<RedisInstance> look_at_redis(const policy::RedisConfig& config) {
     if (!instance.running && os::exists(files.append_path() + "/" + files.append_file + ".manifest"))
         files.append_only = true;
     return instance;
+}
+
+bool serves(const db::RedisLogin& login) {
+    db::RedisLogin quick = login.clone();
+    quick.timeout = k_answer_max;
+    auto client = db::RedisClient::connect(quick);
+    const auto reply = client ? client->ask({"PING"}) : fail(client.error());
+    return reply && (!reply->refusal() || reply->refusal()->code() != "LOADING");
 }
 
 Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instance, Clock& clock) {
@@ -132,27 +144,33 @@ Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instan
     }
 }
 
-Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch,
-                   Clock& clock) {
+Result<os::Process> launch_redis(const policy::RedisConfig& config, const std::string& scratch) {
     os::Command command;
     command.arguments = config.start_command;
     // Into a file: a pipe that the server inherits would never end.
-    command.output_file = scratch + "/redis-start.log";
+    command.output_file = launch_log(scratch);
     command.errors = os::Stream::null;
     command.die_with_parent = false;
     command.new_session = true;
-    HF_TRY(os::Process process, os::Process::start(command));
+    return os::Process::start(command);
+}
+
+Status await_launched(const policy::RedisConfig& config, os::Process& process, const std::string& scratch) {
     auto status = process.wait(k_command_max);
     if (!status)
         return fail(ErrorCode::store, fmt::format("start_command of {} does not return", config.name),
                     "let it start the server in the background (systemctl, or daemonize yes)");
-    if (!status->ok()) {
-        const auto output = os::read_text(command.output_file);
-        return fail(
-            ErrorCode::store,
-            fmt::format("start_command of {} failed ({}): {}", config.name, status->text(), output ? *output : ""),
-            "the restored files are in place: start the server yourself");
-    }
+    if (status->ok()) return {};
+    const auto output = os::read_text(launch_log(scratch));
+    return fail(ErrorCode::store,
+                fmt::format("start_command of {} failed ({}): {}", config.name, status->text(), output ? *output : ""),
+                "the restored files are in place: start the server yourself");
+}
+
+Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch,
+                   Clock& clock) {
+    HF_TRY(os::Process process, launch_redis(config, scratch));
+    HF_DO(await_launched(config, process, scratch));
     return wait_for_redis(instance.login, clock, k_silence_max);
 }
 

@@ -5,6 +5,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/db/redis.hpp"
+#include "holdfast/os/process.hpp"
 #include "holdfast/policy/config.hpp"
 #include "holdfast/recovery/redis_files.hpp"
 
@@ -21,9 +22,15 @@ struct RedisInstance {
 /// when it is up but loading.
 Result<RedisInstance> look_at_redis(const policy::RedisConfig& config);
 
+/// A server that has its data answers, and soon: not one that loads, or waits at a pipe for what it is to load.
+bool serves(const db::RedisLogin& login);
+
 /// stop_command, or SHUTDOWN NOSAVE when there is none; returns when nothing answers any more.
 Status stop_redis(const policy::RedisConfig& config, const RedisInstance& instance, Clock& clock);
-/// start_command; returns when it has loaded its data. `scratch` takes the command's output.
+/// start_command, on its way, and its end. `scratch` takes its output.
+Result<os::Process> launch_redis(const policy::RedisConfig& config, const std::string& scratch);
+Status await_launched(const policy::RedisConfig& config, os::Process& process, const std::string& scratch);
+/// Both; returns when it has loaded its data.
 Status start_redis(const policy::RedisConfig& config, const RedisInstance& instance, const std::string& scratch,
                    Clock& clock);
 

@@ -235,7 +235,7 @@ private:
 
 // False: all keys are to be replayed.
 Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
-                    const std::string& rdb, RedisProof proof) {
+                    const std::string& rdb, RedisProof proof, RedisStream* stream) {
     const json::Value& base = context.facts["base"];
     const std::string append = folder + "/appendonlydir";
     std::uint64_t databases = 1;
@@ -249,6 +249,7 @@ Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, cons
     }
     // Where half of all keys are replayed, two RDBs more to write and read cost what they spare.
     if (!touched.names_all() || touched.names() > base["keys"].natural() / 2 + k_names_always) return false;
+    if (stream) HF_DO(stream->follow(rdb));
     Splice spliced(touched, rdb, append + "/base.rdb");
     HF_TRY(const bool is_split, spliced.split(context, saved, proof));
     if (!is_split) return false;
@@ -288,14 +289,16 @@ Result<std::uint64_t> prove_replayed(const RestoreContext& context, const db::Re
 }
 
 Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb, RedisProof proof) {
+                      const std::string& rdb, RedisProof proof, RedisStream* stream) {
     const std::string folder = staging + "/replay", append = folder + "/appendonlydir";
     HF_DO(os::make_folders(append));
     if (saved.manifest && context.expiry == Expiry::as_now) {
-        HF_TRY(const bool done, splice(context, saved, folder, rdb, proof));
+        HF_TRY(const bool done, splice(context, saved, folder, rdb, proof, stream));
         HF_DO(os::remove_tree(folder));
         if (done) return {};
+        if (stream) HF_DO(stream->abandon());    // what it has been fed is not what comes now
     } else if (!saved.manifest && context.expiry == Expiry::as_now) {
+        if (stream) HF_DO(stream->follow(append + "/base.rdb"));
         HF_TRY(const RedisParts parts, write_redis_parts(context, saved, append, proof));
         HF_DO(move(parts.base, rdb));
         return os::remove_tree(folder);

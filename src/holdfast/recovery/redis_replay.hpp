@@ -10,6 +10,7 @@
 
 #include "holdfast/db/redis.hpp"
 #include "holdfast/recovery/redis_saved.hpp"
+#include "holdfast/recovery/redis_stream.hpp"
 
 namespace holdfast::recovery {
 
@@ -20,8 +21,9 @@ Result<std::string> lay_out_replay(const RestoreContext& context, const RedisSav
 /// Such a server holds what the server said that was backed up. Returns the number of keys; mismatch.
 Result<std::uint64_t> prove_replayed(const RestoreContext& context, const db::RedisLogin& login);
 
-/// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced, with the times of context.expiry.
+/// Makes `rdb` (in `staging`, a folder for this alone) out of it, proven and synced, with the times of context.expiry. `stream` (may be
+/// null) follows it where it is written once, from its start on: no times are set anew, and not all keys are replayed.
 Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, const std::string& staging,
-                      const std::string& rdb, RedisProof proof = RedisProof::content);
+                      const std::string& rdb, RedisProof proof = RedisProof::content, RedisStream* stream = nullptr);
 
 }    // namespace holdfast::recovery

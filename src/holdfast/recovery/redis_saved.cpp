@@ -25,7 +25,9 @@ constexpr const char* k_manifest = "appendonlydir/appendonly.aof.manifest";
 constexpr const char* k_remedy =
     "run `holdfast check --read-data`, and restore from another snapshot; nothing was replaced";
 
-using Databases = std::map<std::uint64_t, db::RdbSummary::Database>;
+std::string name_of(const RestoreContext& context, const RedisSaved::File& file) {
+    return fmt::format("{}/{} in the snapshot", context.folder, file.name);
+}
 
 Status read_content(const RestoreContext& context, const format::Node& node, const std::string& path,
                     const std::function<Status(ByteView)>& sink) {
@@ -55,18 +57,16 @@ Status write_content(const RestoreContext& context, const format::Node& node, co
     return os::sync_fd(file.get(), path);
 }
 
-// Whole, with a right checksum, and the content that the manifest names. Returns the databases it has.
-Result<Databases> write_and_check_rdb(const RestoreContext& context, const RedisSaved::File& file,
-                                      const std::string& path, const json::Value& expected) {
-    const std::string what = fmt::format("{}/{} in the snapshot", context.folder, file.name);
-    auto summary = read_saved_rdb(context, file, {}, path);
-    if (!summary) return fail(std::move(summary).error());
+// Whole, with a right checksum, and the content that the manifest names.
+Status check_rdb(const RestoreContext& context, const RedisSaved::File& file, const Result<db::RdbSummary>& summary,
+                 const json::Value& expected) {
+    if (!summary) return fail(summary.error());
     const std::uint64_t keys = expected["keys"].natural();
     const std::string digest = expected["digest"].text();
-    if (summary->keys == keys && summary->digest() == digest) return std::move(summary->databases);
+    if (summary->keys == keys && summary->digest() == digest) return {};
     return fail(ErrorCode::mismatch,
-                fmt::format("{} holds {} keys with digest {}, its manifest says {} keys and {}", what, summary->keys,
-                            summary->digest().substr(0, 8), keys, digest.substr(0, 8)),
+                fmt::format("{} holds {} keys with digest {}, its manifest says {} keys and {}", name_of(context, file),
+                            summary->keys, summary->digest().substr(0, 8), keys, digest.substr(0, 8)),
                 k_remedy);
 }
 
@@ -95,13 +95,13 @@ Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::Fi
     if (!written) return written;
     const std::uint64_t told = held.size() == 8 ? load_le<std::uint64_t>(held.data()) : 0;
     if (told == 0) {    // the server ran with rdbchecksum no: reading all of it tells
-        HF_TRY([[maybe_unused]] const auto databases, write_and_check_rdb(context, file, path, expected));
-        return {};
+        auto summary = db::read_rdb_file(path);
+        if (!summary) return fail(std::move(summary).error().within(name_of(context, file)));
+        return check_rdb(context, file, summary, expected);
     }
     if (told == crc && file.node.size == expected["bytes"].natural()) return {};
     return fail(ErrorCode::corrupt,
-                fmt::format("{}/{} in the snapshot has the checksum {:016x} and not {:016x}", context.folder, file.name,
-                            crc, told),
+                fmt::format("{} has the checksum {:016x} and not {:016x}", name_of(context, file), crc, told),
                 k_remedy);
 }
 
@@ -162,9 +162,7 @@ Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const Redis
     in.reset();
     reader.join();
     if (!written) return fail(written.error());
-    if (!summary)
-        return fail(
-            std::move(summary).error().within(fmt::format("{}/{} in the snapshot", context.folder, saved.name)));
+    if (!summary) return fail(std::move(summary).error().within(name_of(context, saved)));
     return summary;
 }
 
@@ -178,7 +176,7 @@ Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const
         sum.update(bytes);
         return reader.feed(bytes, [](ByteView) -> Status { return {}; });
     });
-    const std::string name = fmt::format("{}/{} in the snapshot", context.folder, file.name);
+    const std::string name = name_of(context, file);
     if (!written) return fail(Error(written.error()).within(name));
     if (reader.at_boundary() && reader.commands() == expected["commands"].natural() &&
         reader.bytes_read() == expected["bytes"].natural() && sum.finish().hex() == expected["digest"].text())
@@ -201,8 +199,9 @@ Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisS
         for (const json::Value& one : base["databases"].items())
             parts.databases = std::max(parts.databases, one["db"].natural() + 1);
     } else {
-        HF_TRY(const Databases databases, write_and_check_rdb(context, saved.base, parts.base, base));
-        if (!databases.empty()) parts.databases = databases.rbegin()->first + 1;
+        const auto summary = read_saved_rdb(context, saved.base, {}, parts.base);
+        HF_DO(check_rdb(context, saved.base, summary, base));
+        if (!summary->databases.empty()) parts.databases = summary->databases.rbegin()->first + 1;
     }
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
         parts.increments.push_back(fmt::format("{}/{}.incr.aof", folder, i + 1));

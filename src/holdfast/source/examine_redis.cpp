@@ -71,6 +71,16 @@ Status wait_for_first_log(db::RedisClient& client) {
 
 Advices examine_redis(const policy::RedisConfig& config, const std::vector<std::string_view>& profiles,
                       std::uint64_t keys_saved) {
+    // A restore that was killed while the server was loading from it (recovery/redis_stream.hpp): the server waits, and answers nothing.
+    const auto rdb = os::status_of(fmt::format("{}/{}", config.data_folder, config.db_file_name), false);
+    if (!config.data_folder.empty() && rdb && S_ISFIFO(rdb->st_mode))
+        return {{policy::Severity::trouble,
+                 config.name,
+                 fmt::format("a restore into {} was killed, or is at work: what lies there is a pipe and no data",
+                             config.data_folder),
+                 "holdfast restore --resume",
+                 {},
+                 {}}};
     const auto facts = ask_redis(config);
     if (!facts) return {advice_of(config.name, facts.error())};
     Advices advices = policy::advise_redis(config, *facts, profiles);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -52,6 +53,19 @@ TEST(ExamineRedis, AppliesWhatTheProfileWantsForGood) {
     EXPECT_THAT(setting_of(*server, "appendfsync"), HasSubstr("always"));
     EXPECT_THAT(setting_of(*server, "maxmemory-policy"), HasSubstr("volatile-lru"));
     EXPECT_THAT(setting_of(*server, "save"), HasSubstr("60 1000"));
+}
+
+// MT-14. The server hangs at it, and is not asked.
+TEST(ExamineRedis, APipeThatAKilledRestoreLeftIsTrouble) {
+    const auto folder = os::TempFolder::create("hf-examine-");
+    ASSERT_TRUE(folder);
+    policy::RedisConfig config;
+    config.data_folder = folder->path();
+    ASSERT_EQ(::mkfifo((folder->path() + "/dump.rdb").c_str(), 0600), 0);
+    const Advices advices = examine_redis(config, {}, 0);
+    ASSERT_EQ(advices.size(), 1u);
+    EXPECT_THAT(advices[0].text, HasSubstr("is a pipe and no data"));
+    EXPECT_THAT(advices[0].cure, HasSubstr("--resume"));
 }
 
 // Requirement: NS-17 (Redis restored with 0 keys).
