@@ -511,6 +511,7 @@ std::vector<std::unique_ptr<Command>> duckdb_commands() {
     all.push_back(std::make_unique<DuckDbStatesCommand>());
     all.push_back(std::make_unique<DuckDbRestoreCommand>());
     all.push_back(std::make_unique<DuckDbRepairCommand>());
+    all.push_back(duckdb_rebuild_command());
     return all;
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/policy/config.hpp"
 #include "holdfast/trade/failed_syncs.hpp"
 #include "holdfast/trade/sink.hpp"
 
@@ -68,6 +69,9 @@ private:
     std::optional<db::DuckDb> database_;
     std::string set_aside_;
 };
+
+/// What the account's other stores hold of this history. The rest comes from the journal, by the watermark.
+std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::TradeConfig& trade);
 
 /// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the version.
 std::string duckdb_select_orders(std::string_view where);
