@@ -32,21 +32,19 @@ Result<const policy::DuckDbConfig*> find_duckdb(const LoadedConfig& loaded, cons
                 known.empty() ? "add [[duckdb]] and path = \"…\" below it" : "it has " + known);
 }
 
-// What [[duckdb.rebuild]] says; for an account's history, what its engine writes elsewhere; else what --from names.
+// What holdfast.toml says, or what --from names.
 Result<std::vector<RowSource>> sources_of(const policy::Config& config, const policy::DuckDbConfig& duckdb,
                                           const std::string& from) {
-    auto rules = duckdb.rebuild;
-    if (rules.empty())
-        for (const policy::TradeConfig& trade : config.trade)
-            if (trade.duckdb == duckdb.name) rules = trade::duckdb_rebuild_rules(trade);
+    auto rules = trade::duckdb_rebuild_rules(config, duckdb);
     if (!from.empty()) {
         std::erase_if(rules, [&](const auto& rule) { return rule.from != from; });
         if (rules.empty()) rules.emplace_back().from = from;    // tables of the same name
     }
     if (rules.empty())
-        return fail(ErrorCode::config, fmt::format("nothing says where else the rows of {} are", duckdb.name),
-                    "--from clickhouse takes tables of the same names from that [[clickhouse]]; [[duckdb.rebuild]] says it "
-                    "for each table");
+        return fail(
+            ErrorCode::config, fmt::format("nothing says where else the rows of {} are", duckdb.name),
+            "--from clickhouse takes tables of the same names from that [[clickhouse]]; [[duckdb.rebuild]] says it "
+            "for each table");
     std::vector<RowSource> sources;
     for (const policy::DuckDbRebuildConfig& rule : rules) {
         RowSource& source = sources.emplace_back(RowSource{rule, nullptr, nullptr});
@@ -66,7 +64,9 @@ Result<std::vector<RowSource>> sources_of(const policy::Config& config, const po
 
 class DuckDbRebuildCommand final : public Command {
     std::string_view name() const override { return "duckdb rebuild"; }
-    std::string_view help() const override { return "make a DuckDB file that is beyond repair anew, from other stores"; }
+    std::string_view help() const override {
+        return "make a DuckDB file that is beyond repair anew, from other stores";
+    }
     std::string_view examples() const override {
         return R"(Begins with the newest copy that is whole (kept states, the repository; without any, the tables that the damaged file still shows), puts
 the rows in that ClickHouse or Redis has of each table as [[duckdb.rebuild]] says, reads the result through, and only then puts it in
@@ -82,11 +82,13 @@ Examples
 )";
     }
     void declare(Options& options) override {
-        options.argument("DATABASE", database_, Options::Need::required, "its name in holdfast.toml, or its path there");
+        options.argument("DATABASE", database_, Options::Need::required,
+                         "its name in holdfast.toml, or its path there");
         options.value("--from", from_, "NAME", "only from this [[clickhouse]] or [[redis]]");
         options.list("--table", tables_, "TABLE", "only these tables from there, all others from the copy");
         options.value("--schema", schema_, "FILE", "begin with these CREATE statements, and no copy");
-        options.flag("--take-fewer", take_fewer_, "also where a table without a key has fewer rows there than in the copy");
+        options.flag("--take-fewer", take_fewer_,
+                     "also where a table without a key has fewer rows there than in the copy");
         options.value("--to", to_, "FILE", "make it there, and leave the database alone");
         options.flag("--replace", replace_, "put what is there aside, and take its place");
         options.flag("-n,--dry-run", dry_run_, "make it, say what is in it, and remove it");
@@ -102,8 +104,7 @@ Examples
         rebuild.only = tables_;
         rebuild.take_fewer = take_fewer_;
         rebuild.say = [&](std::string_view text) { note(session, text); };
-        HF_TRY(const auto scratch,
-               os::ScratchFolder::create("duckdb-rebuild", source::scratch_folder(loaded.config)));
+        HF_TRY(const auto scratch, os::ScratchFolder::create("duckdb-rebuild", source::scratch_folder(loaded.config)));
         std::unique_ptr<vault::Repository> repository;
         if (schema_.empty()) {
             add_kept(*config, live, rebuild.bases);
@@ -113,8 +114,9 @@ Examples
             if (rebuild.bases.empty()) HF_DO(add_shown(live, scratch.path(), rebuild.bases));
         } else {
             HF_TRY(const std::string sql, os::read_text(schema_, 16 << 20));
-            rebuild.bases.push_back(
-                {"the tables of " + schema_, {}, [sql](const std::string& to) { return recovery::make_duckdb_tables(sql, to); }});
+            rebuild.bases.push_back({"the tables of " + schema_, {}, [sql](const std::string& to) {
+                                         return recovery::make_duckdb_tables(sql, to);
+                                     }});
         }
 
         json::Value report;
@@ -153,13 +155,16 @@ Examples
     static void add_kept(const policy::DuckDbConfig& config, const std::string& live, std::vector<DuckDbBase>& to) {
         const source::DuckDbStates states(source::duckdb_states_folder(live, config.states_folder));
         std::string last;
-        for (const auto& found : {states.find(std::optional<Timestamp>()), states.find_verified()}) {
+        for (const bool verified : {true, false}) {
+            const auto found = verified ? states.find_verified() : states.find(std::optional<Timestamp>());
             if (!found || found->name() == last) continue;
             last = found->name();
-            to.push_back({"state " + last, found->at, [states, state = *found](const std::string& path) -> Status {
+            to.push_back({"state " + last, found->at,
+                          [states, state = *found](const std::string& path) -> Status {
                               HF_TRY([[maybe_unused]] const auto written, states.write(state, path, true));
                               return {};
-                          }});
+                          },
+                          verified});
         }
     }
 
@@ -181,7 +186,7 @@ Examples
                                                .scratch = {},
                                                .say = {}};
         HF_TRY(auto origin, recovery::saved_duckdb(duckdb, context));
-        to.push_back({"snapshot " + snapshot.id.brief(), snapshot.snapshot.time, std::move(origin.write)});
+        to.push_back({"snapshot " + snapshot.id.brief(), snapshot.snapshot.time, std::move(origin.write), true});
         return {};
     }
 
@@ -193,10 +198,11 @@ Examples
         const auto shown = checker.finish();
         if (!shown && shown.error().code != ErrorCode::corrupt) return fail(shown.error());
         if (shown)
-            to.push_back({"the tables of the damaged file, without rows", {}, [made](const std::string& path) -> Status {
-                              HF_TRY(const Bytes bytes, os::read_file(made, std::size_t(1) << 30));
-                              return os::write_file(path, bytes);
-                          }});
+            to.push_back(
+                {"the tables of the damaged file, without rows", {}, [made](const std::string& path) -> Status {
+                     HF_TRY(const Bytes bytes, os::read_file(made, std::size_t(1) << 30));
+                     return os::write_file(path, bytes);
+                 }});
         return {};
     }
 
@@ -213,9 +219,9 @@ Examples
             if (!table["newest"].is_null())
                 text += fmt::format(", newest {} {}", printable(table["newest"]["column"].text()),
                                     printable(table["newest"]["value"].text()));
-            text += table["sources"].items().empty() ? copy ? ": all of the copy, no other store has it\n"
-                                                             : ": no store has it\n"
-                                                     : "\n";
+            text += table["sources"].items().empty()
+                        ? copy ? ": all of the copy, no other store has it\n" : ": no store has it\n"
+                        : "\n";
             for (const json::Value& source : table["sources"].items()) text += source_text(table, source);
             if (const auto only = table["only_in_copy"].integer(0); only > 0)
                 text += fmt::format("    {} of {} rows of the copy are not there, and stay\n", only,

@@ -109,7 +109,8 @@ struct RedisConfig {
 
 /// Where rows of a DuckDB database are to be had when it is beyond repair (docs/operations/duckdb.md).
 struct DuckDbRebuildConfig {
-    std::string table;    // "trades" or "schema.trades"; empty: each one that `from`, a ClickHouse, has by the same name
+    std::string
+        table;    // "trades" or "schema.trades"; empty: each one that `from`, a ClickHouse, has by the same name
     std::string from;    // of [[clickhouse]] or [[redis]]
     // ClickHouse: a table ("database.table"; empty: of the same name), or a query.
     std::string source, query;

@@ -70,9 +70,8 @@ Result<std::vector<Table>> tables_of(DuckDb& database) {
         for (const auto& column : columns.rows) {
             const std::string name = column[0].value_or("");
             // A generated column looks like one with a default; only the binder tells.
-            if (column[2] == "true" &&
-                !database.run(fmt::format("EXPLAIN INSERT INTO {} ({}) SELECT NULL WHERE false", table.sql(),
-                                          quote_duckdb_name(name))))
+            if (column[2] == "true" && !database.run(fmt::format("EXPLAIN INSERT INTO {} ({}) SELECT NULL WHERE false",
+                                                                 table.sql(), quote_duckdb_name(name))))
                 continue;
             table.columns.push_back({name, column[1].value_or("")});
         }
@@ -92,7 +91,8 @@ Result<std::vector<std::string>> stage(DuckDb& database, const Table& table, con
     for (const std::string& name : fetched.columns)
         csv += fmt::format("{}{}: 'VARCHAR'", csv.empty() ? "" : ", ", quote_duckdb_text(name));
     csv = fmt::format(
-        "read_csv('/proc/self/fd/{}', auto_detect = false, header = false, columns = {{{}}}, delim = ',', quote = '\"', "
+        "read_csv('/proc/self/fd/{}', auto_detect = false, header = false, columns = {{{}}}, delim = ',', quote = "
+        "'\"', "
         "escape = '\"', nullstr = '\\N', allow_quoted_nulls = false, new_line = '\\n', max_line_size = 16777216, "
         "buffer_size = 33554432)",
         file, csv);
@@ -109,13 +109,12 @@ Result<std::vector<std::string>> stage(DuckDb& database, const Table& table, con
                     "name its columns so by select = \"x AS y, …\" in [[duckdb.rebuild]]");
     for (const std::string& name : table.key)
         if (std::ranges::find(names, name) == names.end())
-            return fail(ErrorCode::config, fmt::format("{} does not have the key {} of the table {}", fetched.what,
-                                                       name, table.text()),
+            return fail(ErrorCode::config,
+                        fmt::format("{} does not have the key {} of the table {}", fetched.what, name, table.text()),
                         "name its columns so by select = \"*, x AS y\" in [[duckdb.rebuild]]");
     HF_DO(database.run(fmt::format("CREATE OR REPLACE TEMP TABLE holdfast_rows_ AS SELECT {} FROM {} LIMIT 0",
                                    list_of(names), table.sql())));
-    HF_DO(database.run(
-        fmt::format("INSERT INTO {} BY NAME SELECT {} FROM ({})", k_staged, list_of(names), rows)));
+    HF_DO(database.run(fmt::format("INSERT INTO {} BY NAME SELECT {} FROM ({})", k_staged, list_of(names), rows)));
     return names;
 }
 
@@ -135,6 +134,9 @@ Result<std::int64_t> drop_repeated(DuckDb& database, const Table& table, const s
 // What is staged into the table. Returns how many rows are new or changed.
 Result<std::int64_t> merge(DuckDb& database, const Table& table, const std::vector<std::string>& names,
                            const std::string& version) {
+    HF_TRY(const std::int64_t there, rows_of(database, table.sql()));
+    if (there == 0)
+        return number_of(database, fmt::format("INSERT INTO {} BY NAME SELECT * FROM {}", table.sql(), k_staged));
     std::vector<std::string> values;
     std::ranges::copy_if(names, std::back_inserter(values), [&](const std::string& name) {
         return std::ranges::find(table.key, name) == table.key.end();
@@ -180,8 +182,8 @@ Result<std::vector<Index>> drop_indexes(DuckDb& database, const Table& table) {
     std::vector<Index> indexes;
     for (const auto& row : found.rows) {
         indexes.push_back({row[0].value_or(""), row[1].value_or("")});
-        HF_DO(database.run(fmt::format("DROP INDEX {}.{}", quote_duckdb_name(table.schema),
-                                       quote_duckdb_name(indexes.back().name))));
+        HF_DO(database.run(
+            fmt::format("DROP INDEX {}.{}", quote_duckdb_name(table.schema), quote_duckdb_name(indexes.back().name))));
     }
     return indexes;
 }
@@ -273,9 +275,10 @@ private:
         if (!names) return in(names.error());
         HF_TRY(const std::int64_t rows, rows_of(database_, k_staged));
         if (static_cast<std::uint64_t>(rows) < fetched.least || static_cast<std::uint64_t>(rows) > fetched.most)
-            return fail(ErrorCode::changed,
-                        fmt::format("{} gave {} rows and has {} to {}", fetched.what, rows, fetched.least, fetched.most),
-                        "something else writes there: try again when it rests");
+            return fail(
+                ErrorCode::changed,
+                fmt::format("{} gave {} rows and has {} to {}", fetched.what, rows, fetched.least, fetched.most),
+                "something else writes there: try again when it rests");
         const std::string& version = source.rule.version;
         if (!version.empty() && std::ranges::find(*names, version) == names->end())
             return fail(ErrorCode::config, fmt::format("{} does not have the column {}", fetched.what, version),
@@ -338,8 +341,10 @@ Result<const DuckDbBase*> lay_base(const std::string& to, const DuckDbRebuild& r
     for (const DuckDbBase& base : rebuild.bases) {
         Status done = base.write(to);
         if (done) {
-            HF_TRY(db::DuckDbChecker checker, db::DuckDbChecker::start(to, {.depth = db::DuckDbCheck::Depth::digest,
-                                                                            .settle = true}));
+            HF_TRY(db::DuckDbChecker checker,
+                   db::DuckDbChecker::start(to, {.depth = base.read_through ? db::DuckDbCheck::Depth::catalog
+                                                                            : db::DuckDbCheck::Depth::digest,
+                                                 .settle = true}));
             if (const auto facts = checker.finish(); !facts) done = fail(facts.error());
         }
         if (done) return &base;

@@ -27,6 +27,7 @@ struct DuckDbBase {
     std::string what;    // "state 12+340", "snapshot 1a2b3c4d", "the tables of FILE"
     std::optional<Timestamp> at;    // nullopt: no rows in it
     std::function<Status(const std::string& to)> write;    // `to`, and `to`.wal when it has a log
+    bool read_through = false;    // it was, when it was made: opening it is enough
 };
 
 struct DuckDbRebuild {

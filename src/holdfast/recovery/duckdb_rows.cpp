@@ -69,10 +69,10 @@ Result<Relation> find_relation(db::clickhouse::Client& client, const RowSource& 
         relations.push_back({quoted_name(row[0], name), row[0] + "." + name, merges});
     }
     if (relations.empty())
-        return fail(ErrorCode::not_found,
-                    fmt::format("{} has no table {}{}", source.clickhouse->url, database.empty() ? "" : database + ".",
-                                name),
-                    "name it by source = \"database.table\" in [[duckdb.rebuild]]");
+        return fail(
+            ErrorCode::not_found,
+            fmt::format("{} has no table {}{}", source.clickhouse->url, database.empty() ? "" : database + ".", name),
+            "name it by source = \"database.table\" in [[duckdb.rebuild]]");
     if (relations.size() > 1)
         return fail(ErrorCode::config,
                     fmt::format("{} has several tables {}: {}, {}", source.clickhouse->url, name, relations[0].text,
@@ -105,8 +105,7 @@ Result<FetchedRows> fetch_clickhouse(const RowSource& source, const std::string&
             given = fmt::format("toStringCutToZero({})", given);
         } else if (type.starts_with("Date")) {
             // 18.16 writes the first second of 1970, and the first day, as zeros.
-            taken =
-                fmt::format("if(starts_with({0}, '0000-00-00'), '1970-01-01' || substr({0}, 11), {0})", column);
+            taken = fmt::format("if(starts_with({0}, '0000-00-00'), '1970-01-01' || substr({0}, 11), {0})", column);
             if (to && to->type == "TIMESTAMP WITH TIME ZONE" && type.starts_with("DateTime")) {
                 given = fmt::format("toString({}, 'UTC')", given);
                 taken += " || '+00'";
@@ -182,8 +181,7 @@ Result<std::uint64_t> write_hashes(db::RedisClient& client, const policy::DuckDb
     std::string cursor = "0";
     do {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + client.peer());
-        HF_TRY(const auto page,
-               client.command({"SCAN", cursor, "MATCH", rule.keys, "COUNT", k_page, "TYPE", "hash"}));
+        HF_TRY(const auto page, client.command({"SCAN", cursor, "MATCH", rule.keys, "COUNT", k_page, "TYPE", "hash"}));
         if (page.items().size() != 2)
             return fail(ErrorCode::corrupt, client.peer() + " answers SCAN with something else");
         cursor = page.items()[0].text();
@@ -195,7 +193,8 @@ Result<std::uint64_t> write_hashes(db::RedisClient& client, const policy::DuckDb
         }
         for (const db::RedisReply& key : keys) {
             HF_TRY(const auto values, client.receive(patience));
-            if (const auto* refusal = values.refusal()) return fail(refusal_error(*refusal, "HMGET on " + client.peer()));
+            if (const auto* refusal = values.refusal())
+                return fail(refusal_error(*refusal, "HMGET on " + client.peer()));
             if (std::ranges::all_of(values.items(), &db::RedisReply::is_null)) continue;    // it went meanwhile
             for (const db::RedisReply& value : values.items()) csv.field(text_of(value));
             csv.field(&key.text());
@@ -264,8 +263,8 @@ Result<FetchedRows> fetch_redis(const RowSource& source, const std::vector<DuckD
 
 Result<FetchedRows> fetch_rows(const RowSource& source, const std::string& table,
                                const std::vector<DuckDbColumn>& columns, int file) {
-    auto fetched = source.clickhouse ? fetch_clickhouse(source, table, columns, file)
-                                     : fetch_redis(source, columns, file);
+    auto fetched =
+        source.clickhouse ? fetch_clickhouse(source, table, columns, file) : fetch_redis(source, columns, file);
     if (!fetched) return fail(fetched.error().within("rows of " + table));
     return fetched;
 }

@@ -70,9 +70,7 @@ const Columns& columns_of() {
 
 // The years 1678 to 2261: DuckDB refuses what lies outside, and a producer's clock must not stop the history.
 constexpr std::int64_t k_time_max = 9'200'000'000'000'000'000;
-Timestamp within_range(Timestamp t) {
-    return {std::clamp(t.nanoseconds, -k_time_max, k_time_max)};
-}
+Timestamp within_range(Timestamp t) { return {std::clamp(t.nanoseconds, -k_time_max, k_time_max)}; }
 
 struct Stage {
     Values& to;
@@ -128,8 +126,9 @@ struct TimesOf {
     void operator()(std::string_view name, const T&) {
         names += fmt::format("{}, ", name);
         if constexpr (std::is_same_v<T, Timestamp>)
-            replaced += fmt::format("{0}make_timestamp_ns(least(greatest(nullif(CAST({1} AS BIGINT), 0), -{2}), {2})) AS {1}",
-                                    replaced.empty() ? "" : ", ", name, k_time_max);
+            replaced +=
+                fmt::format("{0}make_timestamp_ns(least(greatest(nullif(CAST({1} AS BIGINT), 0), -{2}), {2})) AS {1}",
+                            replaced.empty() ? "" : ", ", name, k_time_max);
     }
 };
 
@@ -148,8 +147,12 @@ policy::DuckDbRebuildConfig rebuild_rule(const std::string& table) {
 
 }    // namespace
 
-std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::TradeConfig& trade) {
-    std::vector<policy::DuckDbRebuildConfig> rules;
+std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::Config& config,
+                                                              const policy::DuckDbConfig& duckdb) {
+    std::vector<policy::DuckDbRebuildConfig> rules = duckdb.rebuild;
+    const auto its = std::ranges::find(config.trade, duckdb.name, &policy::TradeConfig::duckdb);
+    if (!rules.empty() || its == config.trade.end()) return rules;
+    const policy::TradeConfig& trade = *its;
     if (!trade.clickhouse.empty()) {
         rules = {rebuild_rule<ledger::Order>("orders"), rebuild_rule<ledger::Execution>("executions")};
         for (policy::DuckDbRebuildConfig& rule : rules) {

@@ -70,8 +70,10 @@ private:
     std::string set_aside_;
 };
 
-/// What the account's other stores hold of this history. The rest comes from the journal, by the watermark.
-std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::TradeConfig& trade);
+/// Where else the rows of a DuckDB are: as its [[duckdb.rebuild]] says; without it, for an account's history, what the engine writes into the
+/// account's other stores. What those lack comes from the journal, by the watermark.
+std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::Config& config,
+                                                              const policy::DuckDbConfig& duckdb);
 
 /// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the version.
 std::string duckdb_select_orders(std::string_view where);
