@@ -49,7 +49,8 @@ std::string duckdb_fills(int begin, int end) {
 }
 std::string clickhouse_fills(int begin, int end) {
     return fmt::format(
-        "INSERT INTO desk.fills SELECT toInt64(number), toDateTime(number * 1000), ['EURUSD', 'BTC, \"x\"', 'ünï "
+        "INSERT INTO desk.fills (id, time, symbol, price, note, raw, day) SELECT toInt64(number), toDateTime(number * "
+        "1000), ['EURUSD', 'BTC, \"x\"', 'ünï "
         "🎉'][number % 3 + 1], "
         "toDecimal64(toInt64(number % 1000) - 500, 8) / 8, multiIf(number % 5 = 0, NULL, number % 5 = 1, '', number % "
         "5 = 2, "
@@ -73,7 +74,10 @@ protected:
         sql("CREATE TABLE desk.ticks (time DateTime, venue FixedString(6), bid Float64, tags Array(String), ref UUID) "
             "ENGINE = "
             "MergeTree ORDER BY time");
-        ASSERT_TRUE(run_duckdb(file(), std::string(k_tables)));
+        {
+            const Status made = run_duckdb(file(), std::string(k_tables));
+            ASSERT_TRUE(made) << made.error().message;
+        }
         configure("");
     }
     void configure(const std::string& rules) const {
@@ -118,7 +122,8 @@ protected:
         return all;
     }
     void expect_nothing_left() const {
-        for (const std::string& name : os::list_folder(at("")).value()) {
+        const auto names = os::list_folder(at("")).value();
+        for (const std::string& name : names) {
             EXPECT_EQ(name.find(".replaced-"), name.npos) << name;
             EXPECT_EQ(name.find(".holdfast-restore-"), name.npos) << name;
         }
@@ -267,7 +272,7 @@ TEST_F(Rebuild, ASourceThatIsDownReplacesNothing) {
     clickhouse_->kill();
     const Answer down = duckdb({"rebuild", "trades", "--from", "clickhouse", "--replace"});
     EXPECT_EQ(down.exit, 1) << down.errors;
-    EXPECT_THAT(down.errors, HasSubstr("main.fills: "));
+    EXPECT_THAT(down.errors, HasSubstr("rows of fills: "));
     EXPECT_THAT(down.errors, HasSubstr(clickhouse_->url()));
     EXPECT_TRUE(os::read_file(file()).value() == damaged);
     expect_nothing_left();
@@ -289,8 +294,8 @@ TEST_F(Rebuild, KilledMidwayTheOldOneIsInItsPlaceAndTheNextRunPasses) {
     const Answer done = duckdb({"rebuild", "trades", "--from", "clickhouse", "--replace"});
     ASSERT_EQ(done.exit, 0) << done.errors;
     EXPECT_EQ(content(file()), before);
-    for (const std::string& name : os::list_folder(at("")).value())
-        EXPECT_EQ(name.find(".holdfast-restore-"), name.npos) << name;
+    const auto names = os::list_folder(at("")).value();
+    for (const std::string& name : names) EXPECT_EQ(name.find(".holdfast-restore-"), name.npos) << name;
 }
 
 TEST_F(Rebuild, WithoutACopyTheTablesAreThoseThatTheDamagedFileShows) {

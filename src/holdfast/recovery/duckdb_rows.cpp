@@ -139,9 +139,13 @@ Result<FetchedRows> fetch_clickhouse(const RowSource& source, const std::string&
 class CsvFile {
 public:
     explicit CsvFile(int file) : file_(file) {}
+    /// Which of a row's fields ever had a value.
+    const std::vector<bool>& seen() const { return seen_; }
     void field(const std::string* text) {
-        if (!line_begins_) buffer_ += ',';
-        line_begins_ = false;
+        if (at_ > 0) buffer_ += ',';
+        if (seen_.size() == at_) seen_.push_back(false);
+        seen_[at_] = seen_[at_] || text;
+        ++at_;
         if (!text) {
             buffer_ += "\\N";
             return;
@@ -155,7 +159,7 @@ public:
     }
     Status end_row() {
         buffer_ += '\n';
-        line_begins_ = true;
+        at_ = 0;
         return buffer_.size() < 1 << 20 ? Status() : flush();
     }
     Status flush() {
@@ -167,7 +171,8 @@ public:
 private:
     int file_;
     std::string buffer_;
-    bool line_begins_ = true;
+    std::size_t at_ = 0;    // in its row
+    std::vector<bool> seen_;
 };
 
 constexpr std::string_view k_page = "1000";
@@ -253,6 +258,11 @@ Result<FetchedRows> fetch_redis(const RowSource& source, const std::vector<DuckD
                                         : write_stream(client, source.rule, fetched.columns, csv);
     if (!rows) return fail(std::move(rows).error());
     HF_DO(csv.flush());
+    // A column that nothing there knows is not NULL: what the copy has of it stays.
+    std::string unknown;
+    for (std::size_t i = 0; source.rule.fields.empty() && i < csv.seen().size(); ++i)
+        if (!csv.seen()[i]) unknown += (unknown.empty() ? "" : ", ") + quote_duckdb_name(fetched.columns[i]);
+    if (!unknown.empty()) fetched.select = fmt::format("* EXCLUDE ({})", unknown);
     fetched.columns.push_back(hashes ? "_key" : "_id");
     fetched.least = hashes ? 0 : *rows;    // SCAN may tell a key twice: once is enough
     fetched.most = *rows;

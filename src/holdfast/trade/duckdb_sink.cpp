@@ -127,7 +127,7 @@ struct TimesOf {
         names += fmt::format("{}, ", name);
         if constexpr (std::is_same_v<T, Timestamp>)
             replaced +=
-                fmt::format("{0}make_timestamp_ns(least(greatest(nullif(CAST({1} AS BIGINT), 0), -{2}), {2})) AS {1}",
+                fmt::format("{0}make_timestamp_ns(nullif(least(greatest(CAST({1} AS BIGINT), -{2}), {2}), 0)) AS {1}",
                             replaced.empty() ? "" : ", ", name, k_time_max);
     }
 };
