@@ -415,6 +415,7 @@ TEST_F(Rebuild, DoctorNamesItWhereASourceIsConfigured) {
     bytes[8192 + 50] ^= std::byte{1};
     ASSERT_TRUE(os::write_file(file(), bytes));
     EXPECT_THAT(configured({"doctor", "trades"}).output, HasSubstr("holdfast duckdb rebuild trades --replace"));
+    EXPECT_THAT(duckdb({"repair", "trades"}).errors, HasSubstr("holdfast duckdb rebuild trades --dry-run"));
     configure("");
     EXPECT_THAT(configured({"doctor", "trades"}).output, Not(HasSubstr("rebuild")));
 }

@@ -72,10 +72,10 @@ Status settle(const std::string& path) {
 Status copy_tables(const std::string& path, const std::string& to) {
     HF_TRY(DuckDb database, DuckDb::open(":memory:", DuckDb::Mode::read_write, k_settings));
     HF_DO(database.run(fmt::format("ATTACH {} AS damaged (READ_ONLY)", quote_duckdb_text(path))));
-    HF_TRY(const auto version,
-           database.query("SELECT rtrim(tags['storage_version'], '+') FROM duckdb_databases() WHERE "
-                          "database_name = 'damaged'"));
-    const std::string stored = version.rows.empty() ? "" : version.rows[0][0].value_or("");
+    const auto version = database.query(
+        "SELECT rtrim(tags['storage_version'], '+') FROM duckdb_databases() WHERE "
+        "database_name = 'damaged'");
+    const std::string stored = !version || version->rows.empty() ? "" : version->rows[0][0].value_or("");
     HF_DO(database.run(
         fmt::format("ATTACH {} AS made{}", quote_duckdb_text(to),
                     stored.empty() ? "" : fmt::format(" (STORAGE_VERSION {})", quote_duckdb_text(stored)))));
