@@ -37,7 +37,8 @@ TEST_F(Surface, TheErrorPageIsTheOneInDocs) {
 TEST_F(Surface, EveryKeyOfTheConfigurationIsInItsPage) {
     const std::string page = os::read_text(HF_SOURCE_DIR "/docs/formats/configuration.md").value();
     for (const std::string table : {"", "[repository]", "[[postgres]]", "[[redis]]", "[[duckdb]]\npath = \"/x\"",
-                                    "[[clickhouse]]", "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]",
+                                    "[[duckdb]]\npath = \"/x\"\n[[duckdb.rebuild]]\nfrom = \"c\"", "[[clickhouse]]",
+                                    "[[files]]\npaths = [\"/x\"]", "[[logs]]\npaths = [\"/x\"]",
                                     "[[mirror]]\nlocation = \"/x\"", "[[keep]]\npaths = [\"/x.json\"]"}) {
         write(at("holdfast.toml"), table + "\nno_such_key = 1\n");
         const std::string hint =

@@ -87,7 +87,7 @@ std::string_view group_help(std::string_view group) {
     if (group == "key") return "the passwords of the repository";
     if (group == "journal") return "what a trading engine wrote down: look, check, export";
     if (group == "config") return "versions of configuration files: keep, check, compare, bring back";
-    if (group == "duckdb") return "states of live DuckDB files: keep, list, bring back, repair";
+    if (group == "duckdb") return "states of live DuckDB files: keep, list, bring back, repair, rebuild";
     if (group == "repair") return "mend a damaged repository: index, packs, snapshots";
     return {};
 }

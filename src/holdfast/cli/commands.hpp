@@ -48,6 +48,7 @@ std::unique_ptr<Command> key_store_command();
 std::vector<std::unique_ptr<Command>> journal_commands();
 std::vector<std::unique_ptr<Command>> config_commands();
 std::vector<std::unique_ptr<Command>> duckdb_commands();
+std::unique_ptr<Command> duckdb_rebuild_command();
 std::unique_ptr<Command> copy_command();
 std::unique_ptr<Command> rekey_command();
 std::unique_ptr<Command> repair_index_command();

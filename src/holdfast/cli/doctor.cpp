@@ -14,6 +14,7 @@
 #include "holdfast/recovery/put_back.hpp"
 #include "holdfast/source/examine.hpp"
 #include "holdfast/source/stack.hpp"
+#include "holdfast/trade/duckdb_sink.hpp"
 #include "holdfast/vault/key_change.hpp"
 #include "holdfast/vault/mirror_memory_file.hpp"
 
@@ -35,8 +36,10 @@ public:
             if (wanted(one.name)) add(source::examine_postgres(one));
         for (const auto& one : config_.redis)
             if (wanted(one.name)) add(source::examine_redis(one, profiles_of(one.name), saved_keys(one.name)));
-        for (const auto& one : config_.duckdb)
+        for (policy::DuckDbConfig one : config_.duckdb) {
+            one.rebuild = trade::duckdb_rebuild_rules(config_, one);
             if (wanted(one.name)) add(source::examine_duckdb(one, source::scratch_folder(config_), config_.doctor));
+        }
         for (const auto& one : config_.clickhouse)
             if (wanted(one.name)) add(source::examine_clickhouse(one));
         for (const auto& one : config_.journals)

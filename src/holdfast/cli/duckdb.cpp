@@ -19,6 +19,7 @@
 #include "holdfast/os/service.hpp"
 #include "holdfast/recovery/duckdb_repair.hpp"
 #include "holdfast/source/duckdb_keeper.hpp"
+#include "holdfast/trade/duckdb_sink.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -55,14 +56,24 @@ Result<Watched> find_watched(const Session& session, const std::string& word) {
     const std::string path = os::absolute_path(word);
     if (find_config(session.global)) {
         HF_TRY(const LoadedConfig loaded, load_config(session.global));
-        for (const auto& one : loaded.config.duckdb)
-            if (one.name == word || os::absolute_path(one.path) == path)
-                return watched(one, loaded.config.scratch_folder);
+        for (policy::DuckDbConfig one : loaded.config.duckdb) {
+            if (one.name != word && os::absolute_path(one.path) != path) continue;
+            one.rebuild = trade::duckdb_rebuild_rules(loaded.config, one);
+            return watched(std::move(one), loaded.config.scratch_folder);
+        }
     }
     policy::DuckDbConfig config;
     config.path = path;
     config.name = policy::duckdb_name_from_path(path);
     return watched(std::move(config), {});
+}
+
+// What no state and no repair brings back, other stores may have.
+std::unexpected<Error> damaged(Error error, const Watched& one) {
+    if (error.code == ErrorCode::corrupt && !one.config.rebuild.empty())
+        error.hint += fmt::format("{}`holdfast duckdb rebuild {} --dry-run`: what other stores have",
+                                  error.hint.empty() ? "" : "; ", one.config.name);
+    return fail(std::move(error));
 }
 
 constexpr const char* k_database_help = "the database file, or its name in holdfast.toml";
@@ -393,7 +404,9 @@ Examples
                 print(text);
             return 0;
         }
-        HF_TRY(const json::Value done, recovery::put_duckdb_back(back, origin));
+        const auto made = recovery::put_duckdb_back(back, origin);
+        if (!made) return damaged(made.error(), one);
+        const json::Value& done = *made;
         for (const auto& [key, value] : done.members()) report.set(key, value);
         if (session.global.json) {
             print_json(report);
@@ -466,7 +479,9 @@ Examples
         {
             HF_TRY([[maybe_unused]] const os::Fd nobody_has_it, recovery::lock_duckdb(path));
         }
-        HF_TRY(const auto logs, recovery::examine_duckdb_logs(path));
+        const auto examined = recovery::examine_duckdb_logs(path);
+        if (!examined) return damaged(examined.error(), one);
+        const recovery::DuckDbLogs& logs = *examined;
         json::Value report = json::Value::object({{"path", path},
                                                   {"damaged", logs.damaged()},
                                                   {"commits", logs.mended_commits},
@@ -511,6 +526,7 @@ std::vector<std::unique_ptr<Command>> duckdb_commands() {
     all.push_back(std::make_unique<DuckDbStatesCommand>());
     all.push_back(std::make_unique<DuckDbRestoreCommand>());
     all.push_back(std::make_unique<DuckDbRepairCommand>());
+    all.push_back(duckdb_rebuild_command());
     return all;
 }
 

@@ -68,8 +68,26 @@ Status settle(const std::string& path) {
     return {};
 }
 
+// In the storage format of the damaged one, so that the same programs open it.
+Status copy_tables(const std::string& path, const std::string& to) {
+    HF_TRY(DuckDb database, DuckDb::open(":memory:", DuckDb::Mode::read_write, k_settings));
+    HF_DO(database.run(fmt::format("ATTACH {} AS damaged (READ_ONLY)", quote_duckdb_text(path))));
+    const auto version = database.query(
+        "SELECT rtrim(tags['storage_version'], '+') FROM duckdb_databases() WHERE "
+        "database_name = 'damaged'");
+    const std::string stored = !version || version->rows.empty() ? "" : version->rows[0][0].value_or("");
+    HF_DO(database.run(
+        fmt::format("ATTACH {} AS made{}", quote_duckdb_text(to),
+                    stored.empty() ? "" : fmt::format(" (STORAGE_VERSION {})", quote_duckdb_text(stored)))));
+    return database.run("COPY FROM DATABASE damaged TO made (SCHEMA); CHECKPOINT made; DETACH made");
+}
+
 Result<json::Value> inspect_file(const std::string& path, DuckDbCheck check) {
     if (!os::exists(path)) return fail(ErrorCode::not_found, path + " does not exist");
+    if (!check.tables_to.empty()) {
+        HF_DO(copy_tables(path, check.tables_to));
+        return json::Value::object({});
+    }
     if (check.settle) HF_DO(settle(path));
     HF_TRY(DuckDb database, DuckDb::open(path, DuckDb::Mode::read_only, k_settings));
     return inspect_duckdb(database, check.depth);
@@ -84,6 +102,8 @@ int duckdb_verify_main(int count, const char* const* arguments) {
         const std::string_view argument = arguments[i];
         if (argument == "--settle")
             check.settle = true;
+        else if (argument == "--tables-to" && i + 1 < count)
+            check.tables_to = arguments[++i];
         else if (argument == "--catalog")
             check.depth = DuckDbCheck::Depth::catalog;
         else if (argument == "--count")
@@ -95,9 +115,10 @@ int duckdb_verify_main(int count, const char* const* arguments) {
     }
     if (path.empty()) {
         fmt::print(stderr,
-                   "usage: {} [--settle] [--catalog|--count|--digest] FILE\n"
+                   "usage: {} [--settle] [--tables-to FILE] [--catalog|--count|--digest] FILE\n"
                    "Opens a DuckDB file (with its .wal) read-only, reads it and prints what is in it as JSON.\n"
-                   "--settle folds the .wal into the file first. No other process may have the file open.\n",
+                   "--settle folds the .wal into the file first. No other process may have the file open.\n"
+                   "--tables-to FILE makes a new file with its tables and no rows instead.\n",
                    k_program);
         return facts(ErrorCode::usage).exit_status;
     }
@@ -126,6 +147,7 @@ Result<DuckDbChecker> DuckDbChecker::start(const std::string& path, DuckDbCheck 
     os::Command command;
     command.arguments = {program, std::string(depth_name(check.depth))};
     if (check.settle) command.arguments.push_back("--settle");
+    if (!check.tables_to.empty()) command.arguments.insert(command.arguments.end(), {"--tables-to", check.tables_to});
     command.arguments.push_back(path);
     HF_TRY(os::Process process, os::Process::start(command));
     return DuckDbChecker(std::move(process), path);

@@ -26,6 +26,8 @@ struct DuckDbCheck {
     enum class Depth { catalog, count, digest } depth = Depth::digest;
     /// First open it for writing and fold its log into the file, so that one file is left; else nothing is written.
     bool settle = false;
+    /// Only make this new file, with its tables, views, sequences and so on, and no rows: of a database that still opens.
+    std::string tables_to = {};
 };
 
 /// "none", "count", "digest": how far tables of facts are told.

@@ -193,6 +193,21 @@ public:
         in.finish();
     }
 
+    /// Tables inside this one, as [[outer.key]].
+    template <class Table>
+    void tables(std::string_view key, std::vector<Table>& to, const std::string& where) {
+        const toml::node* node = find(key);
+        if (!node) return;
+        const toml::array* array = node->as_array();
+        if (!array || !std::ranges::all_of(*array, [](const toml::node& n) { return n.is_table(); }))
+            return wrong(*node, key, fmt::format("a table: {} and the keys in lines below it", where));
+        for (const toml::node& element : *array) {
+            Reader in(document_, *element.as_table(), where);
+            read(in, to.emplace_back());
+            in.finish();
+        }
+    }
+
     void required(std::string_view key, bool there) {
         if (!there) missing_.push_back(key);
     }
@@ -321,6 +336,25 @@ void read(Reader& in, RedisConfig& to) {
     in.number("increments_max_percent", to.increments_max_percent, 1, 1000);
 }
 
+void read(Reader& in, DuckDbRebuildConfig& to) {
+    in.text("table", to.table);
+    in.text("from", to.from);
+    in.required("from", !to.from.empty());
+    in.text("source", to.source);
+    in.text("query", to.query);
+    in.text("keys", to.keys);
+    in.text("stream", to.stream);
+    in.texts("fields", to.fields);
+    in.text("select", to.select);
+    in.text("version", to.version);
+    const bool of_redis = !to.keys.empty() || !to.stream.empty();
+    in.required("table", !to.table.empty() || (!of_redis && to.query.empty() && to.source.empty()));
+    if (!to.query.empty()) in.does_not_go_with("source", "query");
+    if (!to.keys.empty()) in.does_not_go_with("stream", "keys");
+    if (of_redis)
+        for (const char* key : {"source", "query"}) in.does_not_go_with(key, "keys or stream, which are of a Redis");
+}
+
 void read(Reader& in, DuckDbConfig& to) {
     in.text("name", to.name);
     in.path("path", to.path);
@@ -332,6 +366,7 @@ void read(Reader& in, DuckDbConfig& to) {
     in.number("keep_verified", to.keep_verified, 1, 1000);
     in.number("verify_every_minutes", to.verify_every_minutes, 0, 10080);
     in.path("states_folder", to.states_folder);
+    in.tables("rebuild", to.rebuild, "[[duckdb.rebuild]]");
     if (to.name.empty()) to.name = duckdb_name_from_path(to.path);
 }
 
@@ -615,6 +650,28 @@ void read_trade(Document& document, Reader& root, Config& config) {
     });
 }
 
+// A store that [[duckdb.rebuild]] names must be there, and be one that has what is asked of it.
+void check_rebuild(Document& document, const Reader& root, const Config& config) {
+    for (const DuckDbConfig& duckdb : config.duckdb)
+        for (const DuckDbRebuildConfig& one : duckdb.rebuild) {
+            const auto is_it = [&](const auto& component) { return component.name == one.from; };
+            const bool redis = std::ranges::any_of(config.redis, is_it);
+            if (!redis && !std::ranges::any_of(config.clickhouse, is_it))
+                document.complain(root.source_of("duckdb"),
+                                  fmt::format("from in [[duckdb.rebuild]] of {} names '{}', and no [[clickhouse]] or "
+                                              "[[redis]] has that name",
+                                              duckdb.name, one.from),
+                                  fmt::format("add [[clickhouse]] with name = \"{}\"", one.from));
+            else if (redis == (one.keys.empty() && one.stream.empty()))
+                document.complain(root.source_of("duckdb"),
+                                  fmt::format("[[duckdb.rebuild]] of {} {}", duckdb.name,
+                                              redis ? "does not say which keys of a Redis hold the rows"
+                                                    : "names keys or a stream, and '" + one.from + "' is no Redis"),
+                                  redis ? "add keys = \"trade:*\" (hashes) or stream = \"trades\""
+                                        : "name a table of it: source = \"database.table\"");
+        }
+}
+
 // A store that [restore] names must be there.
 void check_restore(Document& document, const Reader& root, const Config& config) {
     const auto there = [&](std::string_view key, const std::string& name, std::string_view kind,
@@ -665,6 +722,7 @@ Result<Config> read_document(const toml::table& table, Document& document) {
     root.table("restore", config.restore, "[restore]");
     root.table("doctor", config.doctor, "[doctor]");
     check_restore(document, root, config);
+    check_rebuild(document, root, config);
     root.finish();
     if (document.error) return fail(*std::move(document.error));
     return config;

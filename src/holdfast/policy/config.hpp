@@ -107,6 +107,20 @@ struct RedisConfig {
     std::uint32_t increments_max_percent = 50;    // of the RDB they began with
 };
 
+/// Where rows of a DuckDB database are to be had when it is beyond repair (docs/operations/duckdb.md).
+struct DuckDbRebuildConfig {
+    std::string
+        table;    // "trades" or "schema.trades"; empty: each one that `from`, a ClickHouse, has by the same name
+    std::string from;    // of [[clickhouse]] or [[redis]]
+    // ClickHouse: a table ("database.table"; empty: of the same name), or a query.
+    std::string source, query;
+    // Redis: hashes by a pattern of their keys, or a stream; `fields` are read (empty: those named as the table's columns).
+    std::string keys, stream;
+    std::vector<std::string> fields;
+    std::string select = "*";    // SELECT list of DuckDB over what the source gives, all of it text
+    std::string version;    // the column by which a row is newer; empty: the source's row counts
+};
+
 struct DuckDbConfig {
     std::string name;    // default: the file's name without .duckdb, .ddb or .db; artefacts are duckdb/<name>.duckdb
     std::string path;
@@ -117,6 +131,7 @@ struct DuckDbConfig {
     std::uint32_t keep_last = 10, keep_verified = 2;    // however old: the newest states, the newest that were verified
     std::uint32_t verify_every_minutes = 5;    // 0: never
     std::string states_folder;    // empty: ".holdfast" beside the file
+    std::vector<DuckDbRebuildConfig> rebuild;    // in the order in which they are read
 };
 
 /// How parts of tables of the MergeTree family are taken.

@@ -28,6 +28,38 @@ TEST(Config, EveryKeyHasADefault) {
     EXPECT_EQ(config.repository.pack_size_mib, 16u);
 }
 
+// HA-08
+TEST(Config, SaysWhereElseTheRowsOfADuckDbAre) {
+    constexpr std::string_view k_start =
+        "[[clickhouse]]\n[[redis]]\n[[duckdb]]\npath = \"/t.duckdb\"\n[[duckdb.rebuild]]\n";
+    const auto with = [&](std::string_view rule) { return std::string(k_start) + std::string(rule); };
+    const Config config =
+        parse_config(with("table = \"fills\"\nfrom = \"clickhouse\"\nsource = \"desk.f\"\nselect = \"*, 1 AS x\"\n"
+                          "version = \"v\"\n[[duckdb.rebuild]]\ntable = \"o\"\nfrom = \"redis\"\n"
+                          "keys = \"o:*\"\nfields = [\"a\"]\n"),
+                     "f")
+            .value();
+    ASSERT_EQ(config.duckdb[0].rebuild.size(), 2u);
+    EXPECT_EQ(config.duckdb[0].rebuild[0].source, "desk.f");
+    EXPECT_EQ(config.duckdb[0].rebuild[0].select, "*, 1 AS x");
+    EXPECT_EQ(config.duckdb[0].rebuild[0].version, "v");
+    EXPECT_EQ(config.duckdb[0].rebuild[1].select, "*");
+    EXPECT_THAT(config.duckdb[0].rebuild[1].fields, ElementsAre("a"));
+    EXPECT_TRUE(parse_config(with("from = \"clickhouse\"\n"), "f"));    // all tables of the same names
+    EXPECT_THAT(refused(with("table = \"o\"\n")).message, HasSubstr("needs the key 'from'"));
+    EXPECT_THAT(refused(with("from = \"clickhouse\"\nquery = \"SELECT 1\"\n")).message,
+                HasSubstr("needs the key 'table'"));
+    EXPECT_THAT(refused(with("table = \"o\"\nfrom = \"elsewhere\"\n")).message,
+                HasSubstr("no [[clickhouse]] or [[redis]]"));
+    EXPECT_THAT(refused(with("table = \"o\"\nfrom = \"redis\"\n")).message, HasSubstr("which keys of a Redis"));
+    EXPECT_THAT(refused(with("table = \"o\"\nfrom = \"clickhouse\"\nstream = \"o\"\n")).message,
+                HasSubstr("is no Redis"));
+    EXPECT_THAT(refused(with("table = \"o\"\nfrom = \"redis\"\nstream = \"o\"\nkeys = \"o:*\"\n")).message,
+                HasSubstr("does not go with"));
+    EXPECT_THAT(refused(with("table = \"o\"\nfrom = \"redis\"\ntabel = \"o\"\n")).message,
+                HasSubstr("[[duckdb.rebuild]]"));
+}
+
 TEST(Config, AnEmptyFileIsAConfigurationOfNothing) { EXPECT_TRUE(parse_config("", "f")->postgres.empty()); }
 
 TEST(Config, ReadsEveryKey) {

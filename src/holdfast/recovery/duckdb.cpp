@@ -78,10 +78,10 @@ DuckDbOrigin origin_of(const Saved& saved, const RestoreContext& context) {
     origin.facts = context.facts;
     // Nothing tells what was in it at that moment: it is read through, and not compared.
     if (saved.moment) origin.facts.set("tables", json::Value());
-    origin.write = [&](const std::string& to) -> Status {
-        HF_DO(write_content(context.repository, saved.file, to));
+    origin.write = [saved, &repository = context.repository](const std::string& to) -> Status {
+        HF_DO(write_content(repository, saved.file, to));
         if (!saved.log) return {};
-        HF_DO(write_content(context.repository, *saved.log, to + ".wal"));
+        HF_DO(write_content(repository, *saved.log, to + ".wal"));
         return saved.moment ? cut_log(to + ".wal", saved.moment->commits) : Status();
     };
     return origin;
@@ -93,6 +93,11 @@ std::string moment_text(const DuckDbMoment& moment) {
 }
 
 }    // namespace
+
+Result<DuckDbOrigin> saved_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context) {
+    HF_TRY(const Saved saved, find_saved(config, context));
+    return origin_of(saved, context);
+}
 
 Result<std::vector<PlanStep>> plan_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context) {
     HF_TRY(const Saved saved, find_saved(config, context));

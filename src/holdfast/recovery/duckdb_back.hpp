@@ -31,6 +31,9 @@ Result<std::vector<PlanStep>> plan_duckdb_back(const DuckDbBack& back, const Duc
 /// nothing was replaced.
 Result<json::Value> put_duckdb_back(const DuckDbBack& back, const DuckDbOrigin& origin);
 
+/// The database as a snapshot has it; the repository must outlive it.
+Result<DuckDbOrigin> saved_duckdb(const policy::DuckDbConfig& config, const RestoreContext& context);
+
 /// Holds DuckDB's kind of lock on the file, so that no program opens it; locked, with who has it.
 Result<os::Fd> lock_duckdb(const std::string& target);
 

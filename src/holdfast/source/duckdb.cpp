@@ -217,8 +217,9 @@ Result<json::Value> take_damaged(const policy::DuckDbConfig& config, CaptureCont
         damage.hint = fmt::format(
             "the live database is damaged: keep its files, and see docs/operations/restore-duckdb-by-hand.md; "
             "`holdfast restore latest "
-            "--only {} --dry-run`",
-            config.name);
+            "--only {} --dry-run`{}",
+            config.name,
+            config.rebuild.empty() ? "" : fmt::format(", `holdfast duckdb rebuild {} --dry-run`", config.name));
     auto facts = set_aside(config, context, file, damage);
     if (facts) return facts;
     context.backup.forget_path(fmt::format("{}/{}.damaged", context.folder, config.name));

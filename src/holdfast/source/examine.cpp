@@ -253,15 +253,18 @@ Advices examine_clickhouse(const policy::ClickHouseConfig& config) {
 Advices examine_duckdb(const policy::DuckDbConfig& config, const std::string& scratch,
                        const policy::DoctorConfig& limits) {
     Advices advices;
+    const std::string rebuild =
+        config.rebuild.empty() ? "" : "; or, from other stores: holdfast duckdb rebuild " + config.name + " --replace";
     const auto file = os::status_of(config.path);
     if (!file)
         return {{policy::Severity::trouble,
                  config.name,
                  file.error().message,
-                 "correct `path` in [[duckdb]] of holdfast.toml, or: holdfast restore latest --only " + config.name,
+                 "correct `path` in [[duckdb]] of holdfast.toml, or: holdfast restore latest --only " + config.name +
+                     rebuild,
                  {},
                  {}}};
-    const std::string restore = "holdfast restore latest --only " + config.name + " --replace";
+    const std::string restore = "holdfast restore latest --only " + config.name + " --replace" + rebuild;
     if (const auto damage = seen_twice([&] { return damage_in_head(config.path); }))
         advices.push_back({Severity::trouble, config.name, damage->message, restore, {}, {}});
     if (const auto library = db::duckdb_library_version(); !library)

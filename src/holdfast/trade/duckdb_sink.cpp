@@ -8,8 +8,10 @@
 
 #include "holdfast/base/json.hpp"
 #include "holdfast/base/log.hpp"
+#include "holdfast/db/clickhouse_text.hpp"
 #include "holdfast/db/duckdb_check.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/trade/redis_sink.hpp"
 #include "holdfast/trade/rows.hpp"
 
 namespace holdfast::trade {
@@ -67,10 +69,8 @@ const Columns& columns_of() {
 }
 
 // The years 1678 to 2261: DuckDB refuses what lies outside, and a producer's clock must not stop the history.
-Timestamp within_range(Timestamp t) {
-    constexpr std::int64_t k_max = 9'200'000'000'000'000'000;
-    return {std::clamp(t.nanoseconds, -k_max, k_max)};
-}
+constexpr std::int64_t k_time_max = 9'200'000'000'000'000'000;
+Timestamp within_range(Timestamp t) { return {std::clamp(t.nanoseconds, -k_time_max, k_time_max)}; }
 
 struct Stage {
     Values& to;
@@ -119,7 +119,58 @@ std::uint64_t number(const std::optional<std::string>& text) {
     return n;
 }
 
+// Nanoseconds of the other stores as this one's times.
+struct TimesOf {
+    std::string names, replaced;
+    template <class T>
+    void operator()(std::string_view name, const T&) {
+        names += fmt::format("{}, ", name);
+        if constexpr (std::is_same_v<T, Timestamp>)
+            replaced +=
+                fmt::format("{0}make_timestamp_ns(nullif(least(greatest(CAST({1} AS BIGINT), -{2}), {2}), 0)) AS {1}",
+                            replaced.empty() ? "" : ", ", name, k_time_max);
+    }
+};
+
+template <class Row>
+policy::DuckDbRebuildConfig rebuild_rule(const std::string& table) {
+    policy::DuckDbRebuildConfig rule;
+    TimesOf times;
+    const Row row;
+    columns(times, row);
+    rule.table = table;
+    rule.query = times.names + "version";    // to be completed
+    rule.select = fmt::format("* REPLACE ({})", times.replaced);
+    rule.version = "version";
+    return rule;
+}
+
 }    // namespace
+
+std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::Config& config,
+                                                              const policy::DuckDbConfig& duckdb) {
+    std::vector<policy::DuckDbRebuildConfig> rules = duckdb.rebuild;
+    const auto its = std::ranges::find(config.trade, duckdb.name, &policy::TradeConfig::duckdb);
+    if (!rules.empty() || its == config.trade.end()) return rules;
+    const policy::TradeConfig& trade = *its;
+    if (!trade.clickhouse.empty()) {
+        rules = {rebuild_rule<ledger::Order>("orders"), rebuild_rule<ledger::Execution>("executions")};
+        for (policy::DuckDbRebuildConfig& rule : rules) {
+            rule.from = trade.clickhouse;
+            rule.query = fmt::format("SELECT {} FROM {} FINAL WHERE account = {}", rule.query,
+                                     db::clickhouse::quoted_name(trade.clickhouse_database, rule.table),
+                                     db::clickhouse::quoted_text(trade.account));
+        }
+    }
+    // Not behind Sentinels, where the component's address is not the master's. Executions are in ClickHouse, or still in the journal.
+    if (!trade.redis.empty() && trade.redis_sentinels.empty()) {
+        auto& rule = rules.emplace_back(rebuild_rule<ledger::Order>("orders"));
+        rule.from = trade.redis;
+        rule.query.clear();
+        rule.keys = redis_key(trade.account, "rts:*");
+    }
+    return rules;
+}
 
 std::string duckdb_select_orders(std::string_view where) {
     return fmt::format("SELECT {} FROM orders {} ORDER BY version", columns_of<ledger::Order>().to_text, where);

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "holdfast/db/duckdb_library.hpp"
+#include "holdfast/policy/config.hpp"
 #include "holdfast/trade/failed_syncs.hpp"
 #include "holdfast/trade/sink.hpp"
 
@@ -68,6 +69,11 @@ private:
     std::optional<db::DuckDb> database_;
     std::string set_aside_;
 };
+
+/// Where else the rows of a DuckDB are: as its [[duckdb.rebuild]] says; without it, for an account's history, what the engine writes into the
+/// account's other stores. What those lack comes from the journal, by the watermark.
+std::vector<policy::DuckDbRebuildConfig> duckdb_rebuild_rules(const policy::Config& config,
+                                                              const policy::DuckDbConfig& duckdb);
 
 /// "SELECT …" of all orders (executions), with values as trade/rows.hpp reads them, then the version.
 std::string duckdb_select_orders(std::string_view where);
