@@ -29,6 +29,8 @@ constexpr std::uint64_t k_in_flight_per_worker = 4u << 20;
 constexpr std::size_t k_batch_max = 31, k_batch_bytes = 256u << 10;
 // A compressor's buffer beyond this is given back at once: the longest chunks are rare.
 constexpr std::size_t k_frame_kept = 3u << 20;
+// What goes into a pack at once, and the pieces of what is longer.
+constexpr std::size_t k_pack_whole_max = 2u << 20, k_pack_piece = 512u << 10;
 // Level 3 costs little on JSON trees and makes them a tenth smaller than 1.
 constexpr int k_tree_compression_level = 3;
 // The text of a folder with huge files is written twice, piece by piece, instead of being held in memory.
@@ -358,8 +360,16 @@ Status Pipeline::append_stored(Sealer& sealer, PackBuilder& pack, const format::
             return fail(Error(again.error())
                             .within("verifying a blob before it is written (is the memory of this machine sound?)"));
     }
+    // The longest would make the pack's buffer four times as long.
+    const auto in_pieces = [&](const PackBuilder::Take& take) -> Status {
+        for (std::size_t at = 0; at < stored.size(); at += k_pack_piece)
+            HF_DO(take(stored.subspan(at, std::min(k_pack_piece, stored.size() - at))));
+        return {};
+    };
     HF_TRY(const std::uint32_t length,
-           pack.append(sealer.cipher, blob.type, blob.id, stored, blob.uncompressed_length));
+           stored.size() > k_pack_whole_max
+               ? pack.append_pieces(repository_.master_key(), blob.type, blob.id, blob.uncompressed_length, in_pieces)
+               : pack.append(sealer.cipher, blob.type, blob.id, stored, blob.uncompressed_length));
     if (sealer.frame.capacity() > k_frame_kept) sealer.frame = {};
     return appended(pack, blob.uncompressed_length ? blob.uncompressed_length : stored.size(), length);
 }
