@@ -178,10 +178,11 @@ TEST_F(Rebuild, AllRowsOfClickHouseComeBackOnTheNewestCopy) {
 TEST_F(Rebuild, TypesOfAModernServerComeBack) {
     auto modern = holdfast::testing::ChdbServer::start(os::parent_folder(os::own_program()) + "/hf-chdb-front");
     ASSERT_TRUE(modern) << modern.error().message;
+    constexpr const char* k_create =
+        "CREATE TABLE desk.n (id Int64, moment DateTime64(6), zoned DateTime64(3, 'Europe/Berlin'), yes Bool, word "
+        "LowCardinality(Nullable(String)), version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY id";
     for (const char* statement :
-         {"CREATE DATABASE desk",
-          "CREATE TABLE desk.n (id Int64, moment DateTime64(6), zoned DateTime64(3, 'Europe/Berlin'), yes Bool, word "
-          "LowCardinality(Nullable(String)), version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY id",
+         {"CREATE DATABASE desk", k_create,
           "INSERT INTO desk.n SELECT 1, '2026-01-02 03:04:05.123456', '2026-07-01 12:00:00.5', true, 'old', 1",
           "INSERT INTO desk.n SELECT 1, '2026-01-02 03:04:05.123456', '2026-07-01 12:00:00.5', true, NULL, 2",
           "INSERT INTO desk.n SELECT 2, '1970-01-01 00:00:00', '1970-01-01 01:00:00', false, '\\\\N', 1"}) {
