@@ -112,6 +112,10 @@ unsigned processor_count() {
     return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
+std::uint64_t memory_size() {
+    return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 std::optional<std::string> environment(const char* name) {
     const char* value = std::getenv(name);
     if (!value || !*value) return std::nullopt;

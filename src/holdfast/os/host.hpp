@@ -26,6 +26,7 @@ std::string boot_id();    // another one after each start of the kernel
 Timestamp boot_time();    // by the wall clock as it goes now
 std::uint64_t pid_namespace();    // every container has its own; numbers of ended ones are used again
 unsigned processor_count();
+std::uint64_t memory_size();    // of the machine, bytes
 std::optional<std::string> environment(const char* name);    // nullopt when unset or empty
 void random_bytes(ByteSpan to);    // from the kernel
 

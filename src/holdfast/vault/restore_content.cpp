@@ -11,6 +11,7 @@
 #include "holdfast/os/crash_point.hpp"
 #include "holdfast/os/direct_file.hpp"
 #include "holdfast/os/file.hpp"
+#include "holdfast/os/host.hpp"
 #include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore_job.hpp"
@@ -20,10 +21,14 @@ namespace holdfast::vault {
 namespace {
 
 // One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
-constexpr std::uint32_t k_read_max = 3u << 19;
+constexpr std::uint32_t k_read_max = 4u << 20;
 constexpr std::uint32_t k_gap_max = 64u << 10;
-// More threads than processors: a write past the cache waits for the disk.
+// What is less than this part of the machine's memory the cache takes without making anybody wait.
+constexpr std::uint64_t k_cache_share = 8;
+// Past the cache a write waits for the disk: more threads than processors, with less for each.
 constexpr unsigned k_waiting_max = 2;
+constexpr std::uint32_t k_read_max_direct = 3u << 19;
+constexpr std::size_t k_room_max_direct = 5u << 19;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
 // A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
@@ -31,7 +36,7 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 // Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
 constexpr std::size_t k_together_max = 31;
 // Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
-constexpr std::size_t k_room_max = 5u << 19;
+constexpr std::size_t k_room_max = 6u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -50,7 +55,10 @@ struct Read {
 
 class ContentWriter {
 public:
-    explicit ContentWriter(RestoreJob& job) : job_(job) {}
+    explicit ContentWriter(RestoreJob& job)
+        : job_(job),
+          direct_(!job.options.sparse &&
+                  job.options.past_cache.value_or(job.plan.bytes > os::memory_size() / k_cache_share)) {}
 
     void run() {
         list_pieces();
@@ -59,7 +67,8 @@ public:
             if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
         run_parallel(
             job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); },
-            job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend()) + k_waiting_max);
+            job_.options.workers ? job_.options.workers
+                                 : reader_count(job_.repository.backend()) + (direct_ ? k_waiting_max : 0));
         if (job_.stopped()) keep_ends();
     }
 
@@ -110,7 +119,7 @@ private:
                 const std::uint64_t next_end = std::uint64_t(next.blob.offset) + next.blob.length;
                 if (next.pack != first.pack || next.blob.offset < last_offset || next.blob.offset > end + k_gap_max)
                     break;
-                if (next_end > end && next_end - first.blob.offset > k_read_max) break;
+                if (next_end > end && next_end - first.blob.offset > read_max_) break;
                 end = std::max(end, next_end);
                 last_offset = next.blob.offset;
             }
@@ -148,15 +157,15 @@ private:
             buffer.resize(size);
         }
         // Room of this size that begins at a block: see gap_before().
-        ByteSpan aligned_room(std::size_t size) {
-            fit(room, k_room_max + os::k_block, size + os::k_block);
+        ByteSpan aligned_room(std::size_t usual, std::size_t size) {
+            fit(room, usual + os::k_block, size + os::k_block);
             const std::size_t off = reinterpret_cast<std::uintptr_t>(room.data()) % os::k_block;
             return ByteSpan(room).subspan(off == 0 ? 0 : os::k_block - off, size);
         }
         // A huge blob's room is not kept for small ones.
-        void give_back() {
+        void give_back(std::size_t usual) {
             for (Bytes* buffer : {&envelopes, &room})
-                if (buffer->capacity() > k_room_max + os::k_block) Bytes().swap(*buffer);
+                if (buffer->capacity() > usual + os::k_block) Bytes().swap(*buffer);
         }
     };
 
@@ -170,7 +179,7 @@ private:
             end = std::max(end, std::uint64_t(blob.offset) + blob.length);
         }
         thread_local Buffers buffers;
-        Buffers::fit(buffers.envelopes, k_read_max, end - begin);
+        Buffers::fit(buffers.envelopes, read_max_, end - begin);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
         const bool read =
             job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, buffers.envelopes).has_value();
@@ -178,7 +187,8 @@ private:
         std::vector<format::HashWork> work;
         for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
             wanted = some_from(i, run.to);
-            const ByteSpan rooms = buffers.aligned_room(wanted.back().room + wanted.back().blob.plain_length());
+            const ByteSpan rooms =
+                buffers.aligned_room(room_max_, wanted.back().room + wanted.back().blob.plain_length());
             work.clear();
             for (Wanted& one : wanted) {
                 if (!read) break;
@@ -204,7 +214,7 @@ private:
             }
             write(adjoining);
         }
-        buffers.give_back();
+        buffers.give_back(room_max_);
     }
 
     // As many as are worth hashing together, at least one.
@@ -217,7 +227,7 @@ private:
             if (!format::Decompressor::may_hold(one.blob.length, one.blob.uncompressed_length))
                 one.blob.uncompressed_length = 0;
             one.room = room + gap_before(one, room);
-            if (!some.empty() && one.room + one.blob.plain_length() > k_room_max) break;
+            if (!some.empty() && one.room + one.blob.plain_length() > room_max_) break;
             room = one.room + one.blob.plain_length();
             at = one.to;
             some.push_back(one);
@@ -231,7 +241,7 @@ private:
         return (piece.offset - room) % os::k_block;
     }
     bool goes_direct(const RestoreJob::File& file) const {
-        return file.how == RestoreJob::How::anew && file.size >= k_allocate_min && !job_.options.sparse;
+        return direct_ && file.how == RestoreJob::How::anew && file.size >= k_allocate_min;
     }
     Wanted wanted_from(std::size_t from, std::size_t end) const {
         std::size_t to = from + 1;
@@ -427,6 +437,9 @@ private:
     }
 
     RestoreJob& job_;
+    const bool direct_;    // long files go past the page cache
+    const std::uint32_t read_max_ = direct_ ? k_read_max_direct : k_read_max;
+    const std::size_t room_max_ = direct_ ? k_room_max_direct : k_room_max;
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;

@@ -87,6 +87,7 @@ TEST_F(RestoreOptionsTest, ACopyThatIsTooShortOrTooLongIsMended) {
 }
 
 TEST_F(RestoreOptionsTest, AStoppedRestoreGoesOn) {
+    options_.past_cache = true;
     options_.progress = [](const RestoreProgress& now) {
         if (now.bytes_done > 1'000'000) os::g_stop_requested = true;
     };

@@ -248,10 +248,15 @@ TEST_F(RestoreTest, LongFilesComeBackWhereverTheyAreCut) {
     write("src/short", noise(70'000, 5));
     HF_OK(back_up(path("src")));
     reopen();
-    HF_OK(restore_latest("out"));
-    EXPECT_TRUE(read("out" + path("src/mixed")) == mixed);
-    EXPECT_TRUE(read("out" + path("src/noise")) == noise(8'388'609, 3));
-    EXPECT_TRUE(read("out" + path("src/short")) == noise(70'000, 5));
+    for (const bool past_cache : {true, false}) {
+        RestoreOptions options;
+        options.past_cache = past_cache;
+        const std::string out = past_cache ? "past" : "through";
+        HF_OK(restore_latest(out, options));
+        EXPECT_TRUE(read(out + path("src/mixed")) == mixed);
+        EXPECT_TRUE(read(out + path("src/noise")) == noise(8'388'609, 3));
+        EXPECT_TRUE(read(out + path("src/short")) == noise(70'000, 5));
+    }
 }
 
 TEST_F(RestoreTest, DamageCostsTheFilesThatNeedItAndNoOther) {
