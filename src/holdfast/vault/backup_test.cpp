@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <future>
 #include <thread>
 
 #include "holdfast/testing/faulty_backend.hpp"
+#include "holdfast/vault/file_readers.hpp"
 #include "holdfast/vault/fixture_test.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
@@ -410,6 +412,31 @@ TEST_F(BackupTest, FilesThatChangeWhileTheyAreReadAreStoredAsTheyWereRead) {
     EXPECT_EQ(all, read("src/growing").substr(0, all.size()));
     const auto report = checked();
     EXPECT_TRUE(report.ok()) << all_of(report.errors);
+}
+
+// Or the backup of a log that grows as fast as it is read would never end.
+TEST_F(BackupTest, AFileIsTakenUpToTheSizeItHadWhenItWasOpened) {
+    const std::string before = noise(3'000'000), since = noise(1'000'000, 2);
+    auto lock = repository_->lock(LockMode::shared, Duration(0));
+    HF_OK(lock);
+    Pipeline pipeline(*repository_, **lock, small_packs());
+    const Chunkers chunkers(repository_->config().polynomial);
+    const auto size_taken = [&](const std::string& name, std::string_view at_first) -> std::uint64_t {
+        write(name, at_first);
+        FileReaders::File file{.fd = os::open_file(path(name), O_RDONLY).value(), .st = {}, .done = {}};
+        EXPECT_EQ(::fstat(file.fd.get(), &file.st), 0);
+        const os::Fd log = os::open_file(path(name), O_WRONLY | O_APPEND).value();
+        EXPECT_TRUE(os::write_all(log.get(), as_bytes(since)));
+        const auto size = std::make_shared<std::promise<std::uint64_t>>();
+        file.done = [size](Result<std::shared_ptr<Content>> content) {
+            size->set_value(content ? (*content)->size : 0);
+        };
+        FileReaders(pipeline, chunkers, 1).add(std::move(file));
+        return size->get_future().get();
+    };
+    EXPECT_EQ(size_taken("growing", before), before.size());
+    EXPECT_EQ(size_taken("begun", ""), since.size());
+    HF_OK(pipeline.finish());
 }
 
 TEST_F(BackupTest, FoldersDeeperThanTheLongestPathComeBack) {

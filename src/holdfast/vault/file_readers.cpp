@@ -1,7 +1,9 @@
 #include "holdfast/vault/file_readers.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -28,6 +30,13 @@ Cut cut_for(int fd, const struct stat& st) {
     if (!std::has_single_bit(block) || block < block_min || block > block_max) return Cut::content();
     // Blobs of small blocks would cost more in the index than they save: several blocks go together.
     return Cut::blocks(static_cast<std::uint32_t>(block_max), headers);
+}
+
+// A file is taken up to the size it had when it was opened: one that grows as fast as it is read would have no end.
+// Files that the kernel makes up (/proc) say 0 and do have one.
+constexpr auto k_unknown_end = std::numeric_limits<std::uint64_t>::max();
+std::uint64_t end_of(const struct stat& st) {
+    return st.st_size > 0 ? static_cast<std::uint64_t>(st.st_size) : k_unknown_end;
 }
 
 }    // namespace
@@ -71,14 +80,16 @@ void FileReaders::read(File file) {
     ChunkFeeder feeder(pipeline_, chunkers_, cut_for(file.fd.get(), file.st),
                        static_cast<std::uint64_t>(file.st.st_size));
     const auto run = [&]() -> Result<std::shared_ptr<Content>> {
-        for (;;) {
+        for (std::uint64_t end = end_of(file.st); feeder.size() < end;) {
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading");
             const ByteSpan room = feeder.room();
-            HF_TRY(const std::size_t n, os::read_some(file.fd.get(), room));
+            HF_TRY(const std::size_t n,
+                   os::read_some(file.fd.get(), room.first(std::min<std::uint64_t>(room.size(), end - feeder.size()))));
             if (n == 0) break;
             HF_DO(feeder.filled(n));
-            // A short read at the known end needs no second look; any other one does.
-            if (n < room.size() && feeder.size() == static_cast<std::uint64_t>(file.st.st_size)) break;
+            // It was empty when it was opened: a file that has begun to grow since has a size by now.
+            if (struct stat now{}; end == k_unknown_end && ::fstat(file.fd.get(), &now) == 0)
+                end = std::max(feeder.size(), end_of(now));
         }
         return feeder.end();
     };
