@@ -57,7 +57,9 @@ ChunkFeeder::ChunkFeeder(Pipeline& pipeline, const Chunkers& chunkers, const Cut
 }
 
 ByteSpan ChunkFeeder::room() {
-    if (!buffer_ || end_ == buffer_->capacity()) {
+    // A buffer for the longest chunk is left when that is cut: filled to its end, it would be twice the memory of others.
+    const auto left = [&] { return buffer_->capacity() > capacity_usual_ && start_ > 0 && end_ >= capacity_usual_; };
+    if (!buffer_ || end_ == buffer_->capacity() || left()) {
         const std::size_t open = end_ - start_;
         auto fresh = pipeline_.buffers().get(!buffer_                     ? capacity_
                                              : open * 2 > capacity_usual_ ? capacity_full_
@@ -101,9 +103,9 @@ Status ChunkFeeder::filled(std::size_t count) {
     return {};
 }
 
-Status ChunkFeeder::hand_over(std::size_t length) {
+Status ChunkFeeder::hand_over(std::size_t length, bool last) {
     HF_ASSERT(length > 0 && start_ + length <= end_);
-    Chunk chunk{buffer_, {buffer_->data() + start_, length}, content_, content_->expect(length)};
+    Chunk chunk{buffer_, {buffer_->data() + start_, length}, content_, content_->expect(length), last};
     start_ += length;
     seen_ = 0;
     if (is_redis_dump_) chunker_ = &chunkers_.redis(size_ - (end_ - start_));
@@ -119,7 +121,7 @@ Status ChunkFeeder::add_stored(const Id& blob, std::size_t bytes) {
 }
 
 Result<std::shared_ptr<Content>> ChunkFeeder::end() {
-    if (end_ > start_) HF_DO(hand_over(end_ - start_));
+    if (end_ > start_) HF_DO(hand_over(end_ - start_, true));
     buffer_.reset();
     reserved_.reset();
     return content_;

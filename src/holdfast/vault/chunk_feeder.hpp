@@ -42,7 +42,7 @@ public:
 private:
     std::optional<std::size_t> next_cut();
     void look_at_start();
-    Status hand_over(std::size_t length);
+    Status hand_over(std::size_t length, bool last = false);
 
     Pipeline& pipeline_;
     const Chunkers& chunkers_;

@@ -25,8 +25,10 @@ constexpr std::size_t k_packs_waiting_max = 4;
 constexpr std::uint64_t k_in_flight_min = 4u << 20;
 // Enough that workers seldom wait for a reader; more would only be memory.
 constexpr std::uint64_t k_in_flight_per_worker = 4u << 20;
-// Chunks that a worker takes at once: two, or more while they are small.
-constexpr std::size_t k_batch_max = 31, k_batch_bytes = 256u << 10;
+// Chunks that a worker takes at once: two, or more while they are small. Side by side, hashes cost half: while less than that is
+// there the sources are the slower part, and a worker waits a moment for more.
+constexpr std::size_t k_batch_max = 31, k_batch_bytes = 1u << 20;
+constexpr auto k_batch_wait = std::chrono::milliseconds(5);
 // A compressor's buffer beyond this is given back at once: the longest chunks are rare.
 constexpr std::size_t k_frame_kept = 3u << 20;
 // What goes into a pack at once, and the pieces of what is longer.
@@ -152,16 +154,25 @@ Status Pipeline::submit(Chunk chunk) {
         std::unique_lock lock(queue_mutex_);
         HF_ASSERT(!no_more_chunks_);
         // One chunk may always go in: sources cannot block each other for ever.
-        room_.wait(lock, [&] {
+        const auto has_room = [&] {
             const std::uint64_t left = memory_max_ > reserved_ ? memory_max_ - reserved_ : 0;
             const std::uint64_t limit = std::clamp(left, k_in_flight_min, k_in_flight_per_worker * workers_.size());
             return failed() || in_flight_ == 0 || in_flight_ + length <= limit;
-        });
+        };
+        if (!has_room()) {
+            ++waiting_;
+            chunk_ready_.notify_one();
+            room_.wait(lock, has_room);
+            --waiting_;
+        }
         if (!failed()) {
             in_flight_ += length;
+            queued_ += length;
+            last_ones_ += chunk.last ? 1 : 0;
             chunks_.push_back(std::move(chunk));
+            const bool wake = gathering_ == 0 || is_urgent();
             lock.unlock();
-            chunk_ready_.notify_one();
+            if (wake) chunk_ready_.notify_one();
             return {};
         }
     }
@@ -169,21 +180,28 @@ Status Pipeline::submit(Chunk chunk) {
     return status();
 }
 
-// Two chunks are hashed in the time of one, and small ones cost less of the mutex by the handful; but a worker that has
-// nothing to do comes first.
+bool Pipeline::is_urgent() const {
+    return no_more_chunks_ || waiting_ > 0 || last_ones_ > 0 || queued_ >= k_batch_bytes;
+}
+
 std::vector<Chunk> Pipeline::next_batch() {
     std::vector<Chunk> batch;
     std::unique_lock lock(queue_mutex_);
-    ++idle_;
-    chunk_ready_.wait(lock, [&] { return !chunks_.empty() || no_more_chunks_; });
-    --idle_;
+    do {
+        chunk_ready_.wait(lock, [&] { return !chunks_.empty() || no_more_chunks_; });
+        ++gathering_;
+        chunk_ready_.wait_for(lock, k_batch_wait, [&] { return is_urgent(); });
+        --gathering_;
+    } while (chunks_.empty() && !no_more_chunks_);    // another worker has taken them
     std::size_t bytes = 0;
-    while (!chunks_.empty() && (batch.empty() || chunks_.size() > idle_) && batch.size() < k_batch_max &&
-           (batch.size() < 2 || bytes < k_batch_bytes)) {
+    while (!chunks_.empty() && batch.size() < k_batch_max && (batch.size() < 2 || bytes < k_batch_bytes)) {
         bytes += chunks_.front().bytes.size();
+        last_ones_ -= chunks_.front().last ? 1 : 0;
         batch.push_back(std::move(chunks_.front()));
         chunks_.pop_front();
     }
+    queued_ -= bytes;
+    if (!chunks_.empty()) chunk_ready_.notify_one();
     return batch;
 }
 

@@ -51,6 +51,7 @@ struct Chunk {
     ByteView bytes;    // inside the buffer
     std::shared_ptr<Content> content;
     std::size_t number = 0;
+    bool last = false;    // of its content: somebody may wait for it
 };
 
 class Pipeline {
@@ -89,6 +90,8 @@ private:
     struct Sealer;    // cipher and compressor of one thread
 
     void work(Worker& worker);
+    /// No time to wait for more chunks. Under queue_mutex_.
+    bool is_urgent() const;
     /// Chunks for one worker; none when no more will come. Waits.
     std::vector<Chunk> next_batch();
     /// Returns how much of it is new to the repository.
@@ -121,7 +124,9 @@ private:
     std::condition_variable chunk_ready_, room_;
     std::deque<Chunk> chunks_;
     std::uint64_t in_flight_ = 0, reserved_ = 0;
-    std::size_t idle_ = 0;    // workers that wait for a chunk
+    std::uint64_t queued_ = 0;    // bytes of chunks_
+    std::size_t gathering_ = 0;    // workers that wait for more chunks
+    std::size_t waiting_ = 0, last_ones_ = 0;    // sources that wait for room, chunks that are their content's last
     bool no_more_chunks_ = false;
 
     std::mutex claim_mutex_;
