@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <charconv>
+#include <thread>
 
 #include "holdfast/base/log.hpp"
 #include "holdfast/os/host.hpp"
@@ -13,6 +14,9 @@ namespace holdfast::db {
 namespace {
 
 constexpr int k_poll_ms = 100;
+// Rows come 8 KiB at a time. Who waits for them in poll(2) is woken for each, at the server's cost, too: after a moment there are
+// more. (A base backup comes faster than it fills the socket in that time.)
+constexpr auto k_rows_nap = std::chrono::microseconds(200);
 constexpr std::size_t k_copy_piece = std::size_t(256) << 10;
 
 // libpq breaks its sentences into lines and indents them; ours are one line.
@@ -349,18 +353,24 @@ Result<PostgresAnswer> PostgresConnection::next() {
     return fail(std::move(error));
 }
 
-Result<std::optional<ByteView>> PostgresConnection::copied() {
+Result<std::optional<ByteView>> PostgresConnection::copied() { return copied(std::chrono::microseconds(0)); }
+
+Result<std::optional<ByteView>> PostgresConnection::copied(std::chrono::microseconds nap) {
     PGconn* connection = state_->connection;
-    for (;;) {
+    for (unsigned tries = 0;; ++tries) {
         PQfreemem(std::exchange(state_->copied, nullptr));
         const int got = PQgetCopyData(connection, &state_->copied, 1);
         if (got > 0) return ByteView(reinterpret_cast<const std::byte*>(state_->copied), static_cast<std::size_t>(got));
         if (got == -1) return std::nullopt;
         if (got < -1) return fail(state_->broken());
         if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
-        pollfd entry{PQsocket(connection), POLLIN, 0};
-        ::poll(&entry, 1, k_poll_ms);
-        if (entry.revents != 0 && !PQconsumeInput(connection)) return fail(state_->broken());
+        if (tries == 1 && nap.count() > 0) std::this_thread::sleep_for(nap);
+        if (tries > 1 || nap.count() == 0) {
+            pollfd entry{PQsocket(connection), POLLIN, 0};
+            ::poll(&entry, 1, k_poll_ms);
+            if (entry.revents == 0) continue;
+        }
+        if (!PQconsumeInput(connection)) return fail(state_->broken());
     }
 }
 
@@ -371,7 +381,7 @@ Status PostgresConnection::copy_out(const std::string& sql, const std::function<
         if (answer.kind == PostgresAnswer::Kind::done) return {};
         if (answer.kind != PostgresAnswer::Kind::copy) continue;
         for (;;) {
-            HF_TRY(const auto bytes, copied());
+            HF_TRY(const auto bytes, copied(k_rows_nap));
             if (!bytes) break;
             sink(*bytes);
         }

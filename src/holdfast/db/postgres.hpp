@@ -90,6 +90,7 @@ public:
 
 private:
     struct State;
+    Result<std::optional<ByteView>> copied(std::chrono::microseconds nap);
     explicit PostgresConnection(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
