@@ -140,6 +140,7 @@ Status lay_out(const RestoreContext& context, const std::string& from, const std
     options.target = to;
     options.subfolder = from;
     options.sync = false;    // all at once, when the server that proves it has written, too
+    options.past_cache_min = os::memory_size() / 8;    // it is read again at once: compared, and by that server
     auto done = vault::restore(context.repository, context.snapshot, options);
     if (!done) return fail(std::move(done).error());
     return {};

@@ -68,8 +68,9 @@ struct RestoreOptions {
     bool sparse = false;    // long runs of zeros become holes
     bool verify = false;    // at the end, what lies on disk is read again and compared by its hashes
     bool dry_run = false;
-    /// Long files past the page cache; nullopt: when all is more than the cache takes without making anybody wait.
-    std::optional<bool> past_cache;
+    /// Of at least so many bytes in all, long files go past the page cache. Whoever reads the files next, and wants them
+    /// there, sets an eighth of the memory: that much the cache takes without making anybody wait.
+    std::uint64_t past_cache_min = std::uint64_t(128) << 20;
     bool sync = true;    // everything is on disk when it returns; without, only on its way there
     unsigned workers = 0;
     std::function<void(const RestoreProgress&)> progress;    // called now and then, from one thread at a time

@@ -23,8 +23,6 @@ namespace {
 // One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
 constexpr std::uint32_t k_read_max = 4u << 20;
 constexpr std::uint32_t k_gap_max = 64u << 10;
-// What is less than this part of the machine's memory the cache takes without making anybody wait.
-constexpr std::uint64_t k_cache_share = 8;
 // Past the cache a write waits for the disk: more threads than processors, with less for each.
 constexpr unsigned k_waiting_max = 2;
 constexpr std::uint32_t k_read_max_direct = 3u << 19;
@@ -57,8 +55,7 @@ class ContentWriter {
 public:
     explicit ContentWriter(RestoreJob& job)
         : job_(job),
-          direct_(!job.options.sparse &&
-                  job.options.past_cache.value_or(job.plan.bytes > os::memory_size() / k_cache_share)) {}
+          direct_(!job.options.sparse && job.plan.bytes >= job.options.past_cache_min) {}
 
     void run() {
         list_pieces();

@@ -87,7 +87,7 @@ TEST_F(RestoreOptionsTest, ACopyThatIsTooShortOrTooLongIsMended) {
 }
 
 TEST_F(RestoreOptionsTest, AStoppedRestoreGoesOn) {
-    options_.past_cache = true;
+    options_.past_cache_min = 0;
     options_.progress = [](const RestoreProgress& now) {
         if (now.bytes_done > 1'000'000) os::g_stop_requested = true;
     };

@@ -250,7 +250,7 @@ TEST_F(RestoreTest, LongFilesComeBackWhereverTheyAreCut) {
     reopen();
     for (const bool past_cache : {true, false}) {
         RestoreOptions options;
-        options.past_cache = past_cache;
+        options.past_cache_min = past_cache ? 0 : UINT64_MAX;
         const std::string out = past_cache ? "past" : "through";
         HF_OK(restore_latest(out, options));
         EXPECT_TRUE(read(out + path("src/mixed")) == mixed);
