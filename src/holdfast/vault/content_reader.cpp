@@ -3,12 +3,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <thread>
 
+#include "holdfast/format/sha256.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/buffer_pool.hpp"
 #include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore.hpp"
@@ -22,11 +25,79 @@ Status check_is_file(const format::Node& file) {
                 fmt::format("{} is no file in the snapshot", file.name.empty() ? "/" : file.name));
 }
 
+// Blobs that are fetched, and hashed, together: side by side, hashes cost half.
+constexpr std::size_t k_batch_max = 31, k_batch_bytes = 512u << 10;
+// One read of a pack, and what it may bring along that nobody wants.
+constexpr std::uint32_t k_read_max = 4u << 20, k_gap_max = 64u << 10;
+
+// The content of some blobs of a file, one after the other.
+struct Batch {
+    std::size_t count = 0;
+    std::shared_ptr<Buffer> buffer;
+    std::size_t size = 0;
+};
+
+struct Placed {
+    BlobIndex::PackNumber pack = 0;
+    format::PackedBlob blob;
+};
+
+// Where all of them lie, and the sums of their lengths; nullopt: one is nowhere, or claims a length that cannot be true.
+std::optional<std::size_t> place(const BlobIndex& index, std::span<const Id> blobs, std::vector<Placed>& to) {
+    to.clear();
+    std::size_t size = 0;
+    for (const Id& id : blobs) {
+        const auto at = index.first_place(format::BlobType::data, id);
+        if (!at || !format::Decompressor::may_hold(at->length, at->uncompressed_length)) return std::nullopt;
+        to.push_back({at->pack, {id, format::BlobType::data, at->offset, at->length, at->uncompressed_length}});
+        size += to.back().blob.plain_length();
+    }
+    return size;
+}
+
+// Neighbours in the file mostly are neighbours in a pack, too: one read brings them. False: not all of them are good.
+bool read_together(const Repository::State& state, std::span<const Placed> blobs, Bytes& envelopes, ByteSpan to) {
+    thread_local std::array<format::Sha256, k_batch_max> sums;
+    const auto opener = state.openers.get();
+    std::array<format::HashWork, k_batch_max> work;
+    std::size_t opened = 0;
+    bool good = true;
+    for (std::size_t from = 0; from < blobs.size() && good;) {
+        const std::uint64_t begin = blobs[from].blob.offset;
+        std::uint64_t end = begin + blobs[from].blob.length;
+        std::size_t next = from + 1;
+        for (; next < blobs.size() && blobs[next].pack == blobs[from].pack; ++next) {
+            const format::PackedBlob& blob = blobs[next].blob;
+            if (blob.offset < end || blob.offset > end + k_gap_max || blob.offset + blob.length - begin > k_read_max)
+                break;
+            end = blob.offset + blob.length;
+        }
+        if (envelopes.size() < end - begin) envelopes.resize(end - begin);
+        const ByteSpan read = ByteSpan(envelopes).first(end - begin);
+        good = state.backend->read_at({storage::FileKind::pack, state.index.pack_id(blobs[from].pack)}, begin, read)
+                   .has_value();
+        for (; from < next && good; ++from) {
+            const format::PackedBlob& blob = blobs[from].blob;
+            const ByteSpan room = to.first(blob.plain_length()),
+                           envelope = read.subspan(blob.offset - begin, blob.length);
+            good = blob.uncompressed_length == 0 ? opener->unpack(envelope, blob, room).has_value()
+                                                 : opener->unpack_in_place(envelope, blob, room).has_value();
+            work[opened] = {&sums[opened], room};
+            ++opened;
+            to = to.subspan(room.size());
+        }
+    }
+    format::update_together(std::span(work).first(opened));
+    for (std::size_t i = 0; i < opened; ++i)
+        if (sums[i].finish() != blobs[i].blob.id) good = false;
+    return good;
+}
+
 // Blobs in the order of the file, at most `ahead` bytes of them opened and not yet taken.
 class ReadAhead {
 public:
     ReadAhead(const Repository& repository, const std::vector<Id>& blobs, std::size_t ahead)
-        : repository_(repository), blobs_(blobs), ahead_(ahead) {
+        : repository_(repository), blobs_(blobs), ahead_(ahead), buffers_(ahead / 2) {
         const std::size_t count = std::min<std::size_t>(reader_count(repository.backend()), blobs.size());
         for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { fetch_loop(); });
     }
@@ -39,14 +110,15 @@ public:
         for (std::thread& thread : threads_) thread.join();
     }
 
-    Result<Bytes> take(std::size_t number) {
+    /// What begins with this blob: the one behind the last that were taken.
+    Result<Batch> take(std::size_t number) {
         std::unique_lock lock(mutex_);
         taken_ = number;
         room_.notify_all();
         ready_.wait(lock, [&] { return opened_.contains(number); });
-        auto blob = std::move(opened_.at(number));
+        auto batch = std::move(opened_.at(number));
         opened_.erase(number);
-        return blob;
+        return batch;
     }
     void done_with(std::size_t size) {
         {
@@ -58,33 +130,57 @@ public:
 
 private:
     void fetch_loop() {
+        std::vector<Placed> places;
+        Bytes envelopes;
         std::unique_lock lock(mutex_);
         for (;;) {
-            // The blob that is waited for may always be fetched, however large it is.
+            // What is waited for may always be fetched, however large it is.
             room_.wait(lock, [&] { return ending_ || next_ == blobs_.size() || held_ < ahead_ || next_ <= taken_; });
             if (ending_ || next_ == blobs_.size()) return;
-            const std::size_t number = next_++;
-            // Counted before it is fetched, or every thread would start one too many.
-            const auto place = repository_.state().index.first_place(format::BlobType::data, blobs_[number]);
-            const std::size_t expected = !place                       ? 0
-                                         : place->uncompressed_length ? place->uncompressed_length
-                                                                      : place->length - format::k_envelope_overhead;
+            const std::size_t first = next_;
+            std::size_t expected = 0;
+            // Counted before they are fetched, or every thread would start one too many.
+            do expected += length_of(blobs_[next_++]);
+            while (next_ < blobs_.size() && next_ - first < k_batch_max && expected < k_batch_bytes);
             held_ += expected;
+            const std::span<const Id> blobs = std::span(blobs_).subspan(first, next_ - first);
             lock.unlock();
-            auto blob = repository_.read_blob(format::BlobType::data, blobs_[number]);
+            auto batch = fetch(blobs, places, envelopes);
             lock.lock();
-            held_ += (blob ? blob->size() : 0) - expected;
-            opened_.emplace(number, std::move(blob));
+            held_ += (batch ? batch->size : 0) - expected;
+            opened_.emplace(first, std::move(batch));
             ready_.notify_all();
         }
+    }
+    std::size_t length_of(const Id& blob) const {
+        const auto at = repository_.state().index.first_place(format::BlobType::data, blob);
+        if (!at) return 0;
+        return at->uncompressed_length ? at->uncompressed_length : at->length - format::k_envelope_overhead;
+    }
+    Result<Batch> fetch(std::span<const Id> blobs, std::vector<Placed>& places, Bytes& envelopes) {
+        const Repository::State& state = repository_.state();
+        if (const auto size = place(state.index, blobs, places)) {
+            Batch batch{blobs.size(), buffers_.get(*size), *size};
+            if (read_together(state, places, envelopes, {batch.buffer->data(), *size})) return batch;
+        }
+        // One by one: any good copy of a blob serves, and without one its error says best why.
+        Bytes content;
+        for (const Id& id : blobs) {
+            HF_TRY(const Bytes blob, repository_.read_blob(format::BlobType::data, id));
+            append(content, blob);
+        }
+        Batch batch{blobs.size(), buffers_.get(content.size()), content.size()};
+        std::copy(content.begin(), content.end(), batch.buffer->data());
+        return batch;
     }
 
     const Repository& repository_;
     const std::vector<Id>& blobs_;
     const std::size_t ahead_;
+    BufferPool buffers_;
     std::mutex mutex_;
     std::condition_variable room_, ready_;
-    std::map<std::size_t, Result<Bytes>> opened_;
+    std::map<std::size_t, Result<Batch>> opened_;    // by the first blob's number
     std::size_t next_ = 0, taken_ = 0, held_ = 0;
     bool ending_ = false;
     std::vector<std::thread> threads_;
@@ -95,19 +191,21 @@ private:
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
                     std::size_t ahead) {
     HF_DO(check_is_file(file));
-    const auto hand_on = [&](Result<Bytes> blob) -> Status {
+    const auto hand_on = [&](const auto& content, const auto& bytes_of) -> Status {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + file.name);
-        if (!blob) return fail(std::move(blob).error().within(file.name));
-        return sink(*blob);
+        if (!content) return fail(Error(content.error()).within(file.name));
+        return sink(bytes_of(*content));
     };
-    if (file.content.size() == 1) return hand_on(repository.read_blob(format::BlobType::data, file.content[0]));
+    if (file.content.size() == 1)
+        return hand_on(repository.read_blob(format::BlobType::data, file.content[0]),
+                       [](const Bytes& blob) { return ByteView(blob); });
     if (file.content.empty()) return {};
     ReadAhead reader(repository, file.content, ahead);
-    for (std::size_t i = 0; i < file.content.size(); ++i) {
-        auto blob = reader.take(i);
-        const std::size_t size = blob ? blob->size() : 0;
-        HF_DO(hand_on(std::move(blob)));
-        reader.done_with(size);
+    for (std::size_t i = 0; i < file.content.size();) {
+        const auto batch = reader.take(i);
+        HF_DO(hand_on(batch, [](const Batch& b) { return ByteView(b.buffer->data(), b.size); }));
+        i += batch->count;
+        reader.done_with(batch->size);
     }
     return {};
 }

@@ -154,5 +154,53 @@ TEST_F(RepositoryTest, ReadsABlobFromItsOtherCopyWhenOneIsDamaged) {
     EXPECT_EQ(repository_->read_blob(format::BlobType::data, blob).error().code, ErrorCode::corrupt);
 }
 
+TEST_F(RepositoryTest, SmallBlobsAreReadTogetherAndEachFromAGoodCopy) {
+    init();
+    const std::string many = noise(600'000);
+    const auto store = [&](Backup& backup) {
+        auto stream = backup.start_stream("many", {.cut = Cut::blocks(4096, 4096), .mode = 0644, .mtime = {}});
+        HF_OK(stream);
+        HF_OK((*stream)->write(as_bytes(many)));
+        HF_OK((*stream)->finish());
+    };
+    auto other_repository = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
+    HF_OK(other_repository);
+    {    // two runs at once, as above
+        auto one = Backup::start(*repository_, small_packs()), two = Backup::start(**other_repository, small_packs());
+        HF_OK(one);
+        HF_OK(two);
+        store(**one);
+        store(**two);
+        HF_OK((*one)->commit());
+        HF_OK((*two)->commit());
+    }
+    reopen();
+    HF_OK(repository_->load_index());
+    const auto file = repository_->find_node(repository_->find_snapshot("latest")->snapshot.tree, "/many");
+    HF_OK(file);
+    const auto read = [&]() -> Result<std::string> {
+        std::string all;
+        HF_DO(read_content(*repository_, *file, [&](ByteView bytes) {
+            all += as_text(bytes);
+            return Status();
+        }));
+        return all;
+    };
+    EXPECT_EQ(read().value_or(""), many);
+    const Id bad = file->content.at(40);
+    const auto places = repository_->places(format::BlobType::data, bad);
+    ASSERT_EQ(places.size(), 2u);
+    const auto damage = [&](const BlobPlace& place) {
+        flip_byte(repo_path() + '/' + storage::relative_path({FileKind::pack, place.pack}), place.blob.offset + 50);
+    };
+    damage(places[0]);
+    EXPECT_EQ(read().value_or(""), many);
+    damage(places[1]);
+    const auto without = read();
+    ASSERT_FALSE(without);
+    EXPECT_EQ(without.error().code, ErrorCode::corrupt);
+    EXPECT_NE(without.error().message.find(bad.brief()), std::string::npos) << without.error().message;
+}
+
 }    // namespace
 }    // namespace holdfast::vault
