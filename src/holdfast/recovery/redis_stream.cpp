@@ -94,7 +94,6 @@ void RedisStream::feed() {
     ::sigemptyset(&pipe_signal);
     ::sigaddset(&pipe_signal, SIGPIPE);
     ::pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);
-    buffer_.resize(std::size_t(256) << 10);
     os::Fd out;
     std::uint64_t at = 0;
     while (!stop_) {
@@ -131,13 +130,13 @@ RedisStream::Fed RedisStream::feed_some(int out, std::uint64_t& at) {
             ::poll(&entry, 1, 0);
             return (entry.revents & POLLERR) != 0 ? Fed::reader_gone : Fed::in_part;
         }
-        const ssize_t n = ::pread(file_.get(), buffer_.data(), std::min<std::uint64_t>(end - at, buffer_.size()),
-                                  static_cast<off_t>(at));
-        if (n <= 0) return Fed::in_part;
-        const ssize_t written = ::write(out, buffer_.data(), static_cast<std::size_t>(n));
-        if (written < 0) return errno == EAGAIN || errno == EINTR ? Fed::in_part : Fed::reader_gone;
-        at += static_cast<std::uint64_t>(written);
-        if (written < n) return Fed::in_part;
+        // Pages of the cache, not copies. What they hold is not written again.
+        auto from = static_cast<off_t>(at);
+        const ssize_t n = ::splice(file_.get(), &from, out, nullptr, std::min<std::uint64_t>(end - at, k_pipe_size),
+                                   SPLICE_F_NONBLOCK);
+        if (n == 0) return Fed::in_part;
+        if (n < 0) return errno == EAGAIN || errno == EINTR ? Fed::in_part : Fed::reader_gone;
+        at += static_cast<std::uint64_t>(n);
     }
 }
 

@@ -60,7 +60,6 @@ private:
     os::Fd file_;
     std::optional<os::Process> launched_;
     std::thread feeder_;
-    Bytes buffer_;    // the feeder's
     std::atomic<bool> stop_ = false, whole_ = false;
     std::atomic<bool> was_opened_ = false;    // by a server, once
     std::atomic<bool> is_lost_ = false;    // the one that read has ended before it had all

@@ -2,6 +2,7 @@
 
 HF_LAZY(crc32_iscsi);
 HF_LAZY(crc64_ecma_refl);
+HF_LAZY(crc64_jones_refl);
 HF_LAZY(ec_encode_data);
 HF_LAZY(ec_init_tables);
 HF_LAZY(gf_gen_cauchy1_matrix);
