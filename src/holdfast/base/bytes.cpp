@@ -44,8 +44,8 @@ std::string to_hex(ByteView bytes) {
 bool from_hex(std::string_view hex, ByteSpan to) {
     if (hex.size() != to.size() * 2) return false;
     for (std::size_t i = 0; i < to.size(); ++i) {
-        const int high = k_hex_values[static_cast<unsigned char>(hex[2 * i])],
-                  low = k_hex_values[static_cast<unsigned char>(hex[2 * i + 1])];
+        const signed char high = k_hex_values[static_cast<unsigned char>(hex[2 * i])],
+                          low = k_hex_values[static_cast<unsigned char>(hex[2 * i + 1])];
         if ((high | low) < 0) return false;
         to[i] = static_cast<std::byte>(high << 4 | low);
     }

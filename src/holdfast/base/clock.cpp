@@ -67,7 +67,7 @@ Result<Timestamp> parse_rfc3339(std::string_view text) {
     if (at + 1 == text.size() && (text[at] == 'Z' || text[at] == 'z')) {
         // UTC
     } else if (at + 6 == text.size() && (text[at] == '+' || text[at] == '-') && text[at + 3] == ':') {
-        const int hours = number(at + 1, 2), minutes = number(at + 4, 2);
+        const std::int64_t hours = number(at + 1, 2), minutes = number(at + 4, 2);
         if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return wrong();
         offset = (hours * 60 + minutes) * 60 * (text[at] == '-' ? -1 : 1);
     } else {
@@ -77,8 +77,8 @@ Result<Timestamp> parse_rfc3339(std::string_view text) {
     const year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                               std::chrono::day(static_cast<unsigned>(day)));
     if (!date.ok()) return wrong();
-    const std::int64_t seconds_since =
-        sys_days(date).time_since_epoch() / std::chrono::seconds(1) + (hour * 60 + minute) * 60 + second - offset;
+    const std::int64_t seconds_since = sys_days(date).time_since_epoch() / std::chrono::seconds(1) +
+                                       (hour * std::int64_t(60) + minute) * 60 + second - offset;
     // Year 0 and year 9999 lie outside what 64 bits of nanoseconds hold (1678 to 2262): clamp instead of overflowing.
     constexpr std::int64_t limit = INT64_MAX / k_second - 1;
     return Timestamp{std::clamp(seconds_since, -limit, limit) * k_second + fraction};

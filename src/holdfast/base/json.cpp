@@ -70,7 +70,7 @@ Result<Value> convert(simdjson::dom::element element, int depth, std::string_vie
 void newline(std::string& out, int indent, int depth) {
     if (indent == 0) return;
     out += '\n';
-    out.append(static_cast<std::size_t>(indent * depth), ' ');
+    out.append(static_cast<std::size_t>(indent) * static_cast<std::size_t>(depth), ' ');
 }
 
 }    // namespace

@@ -398,7 +398,7 @@ void PaperServer::say(Peer& peer, const json::Value& line) {
 }
 
 json::Value PaperServer::control(std::string_view verb, const json::Value& line) {
-    const json::Value done = json::Value::object({{"ok", true}});
+    json::Value done = json::Value::object({{"ok", true}});
     if (verb == "tick") {
         Tick tick;
         tick.symbol = line["symbol"].text();

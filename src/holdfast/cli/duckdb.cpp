@@ -44,6 +44,7 @@ Watched watched(policy::DuckDbConfig config, std::string scratch) {
 Result<std::vector<Watched>> all_watched(const Session& session) {
     HF_TRY(const LoadedConfig loaded, load_config(session.global));
     std::vector<Watched> all;
+    all.reserve(loaded.config.duckdb.size());
     for (const auto& one : loaded.config.duckdb) all.push_back(watched(one, loaded.config.scratch_folder));
     if (all.empty())
         return fail(ErrorCode::config, fmt::format("{} has no [[duckdb]]", loaded.file),

@@ -270,6 +270,7 @@ of a whole one. The data itself is freed by `holdfast prune`.
 
     static std::vector<storage::FileName> snapshot_files(const std::vector<SnapshotEntry>& entries) {
         std::vector<storage::FileName> files;
+        files.reserve(entries.size());
         for (const SnapshotEntry& entry : entries) files.push_back({storage::FileKind::snapshot, entry.id});
         return files;
     }

@@ -17,7 +17,7 @@ the same command may succeed later without anyone changing anything.
 |---|---|---|---|
 )";
 #define HF_ROW(name, exit, retry, meaning) \
-    page += fmt::format("| `{}` | {} | {} | {} |\n", #name, exit, retry ? "yes" : "no", meaning);
+    page += fmt::format("| `{}` | {} | {} | {} |\n", #name, exit, (retry) ? "yes" : "no", meaning);
     HF_ERRORS(HF_ROW)
 #undef HF_ROW
     return page;

@@ -196,7 +196,7 @@ Examples
         const auto done = each_fact(folder_, filter_, [&](const json::Value& fact) -> Status {
             lines += json::dump(fact);
             lines += '\n';
-            if (lines.size() > 64 * 1024) print(std::exchange(lines, {}));
+            if (lines.size() > std::size_t(64) << 10) print(std::exchange(lines, {}));
             return {};
         });
         // What comes before damage is good.
@@ -270,7 +270,7 @@ Examples
         HF_DO(each_fact(folder_, filter_, [&](const json::Value& fact) -> Status {
             ++facts;
             text += csv ? trade::fact_csv(fact) : json::dump(fact) + "\n";
-            if (text.size() < 256 * 1024) return {};
+            if (text.size() < std::size_t(256) << 10) return {};
             return file.write(as_bytes(std::exchange(text, {})));
         }));
         HF_DO(file.write(as_bytes(text)));

@@ -115,8 +115,8 @@ std::string human_age(Duration age) {
     };
     if (minutes < 1) return "less than a minute";
     if (minutes < 120) return of(minutes, "minute");
-    if (minutes < 48 * 60) return of(minutes / 60, "hour");
-    return of(minutes / (24 * 60), "day");
+    if (minutes < 48L * 60) return of(minutes / 60, "hour");
+    return of(minutes / (24L * 60), "day");
 }
 
 std::string local_time(Timestamp time) {
