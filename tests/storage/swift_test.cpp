@@ -6,6 +6,8 @@
 
 #include <set>
 
+#include "holdfast/os/host.hpp"
+#include "holdfast/storage/retry.hpp"
 #include "holdfast/storage/s3.hpp"
 #include "holdfast/testing/backend_suite.hpp"
 #include "holdfast/testing/swift_server.hpp"
@@ -36,7 +38,9 @@ std::unique_ptr<storage::Backend> backend_in(const std::string& bucket, storage:
     if (settings.credentials.access_key.empty()) settings.credentials = SwiftServer::credentials();
     auto location =
         storage::parse_s3_location(fmt::format("http://127.0.0.1:{}/{}/some/folder", swift().port(), bucket), options);
-    return storage::s3_backend(*std::move(location), std::move(settings));
+    // As the product does: a busy Swift says 503 now and then.
+    static os::SystemClock clock;
+    return storage::retrying_backend(storage::s3_backend(*std::move(location), std::move(settings)), {}, clock);
 }
 
 INSTANTIATE_TEST_SUITE_P(Swift, BackendSuite,

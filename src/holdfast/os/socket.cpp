@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -107,15 +108,25 @@ Result<std::size_t> Socket::read(ByteSpan to, Duration timeout) {
 }
 
 Result<std::uint16_t> free_port() {
-    const Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
-        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-        return fail(errno_error(errno, "cannot find a free port"));
-    return ntohs(address.sin_port);
+    // Not one of those that the kernel gives to outgoing connections (32768 and up, usually): such a one may be taken before the
+    // server that it is for has started.
+    constexpr std::uint32_t first = 15'000, count = 17'000;
+    constexpr int attempts = 100;
+    int error = 0;
+    for (int i = 0; i < attempts; ++i) {
+        std::uint32_t random = 0;
+        if (::getrandom(&random, sizeof random, 0) != sizeof random)
+            return fail(errno_error(errno, "no random numbers"));
+        const auto port = static_cast<std::uint16_t>(first + random % count);
+        const Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (fd && ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return port;
+        error = errno;
+    }
+    return fail(errno_error(error, "cannot find a free port"));
 }
 
 }    // namespace holdfast::os
