@@ -225,6 +225,8 @@ private:
 Status run(const Options& options) {
     ::setenv("TMPDIR", options.work.c_str(), 1);    // for the server, too: on the same disk
     HF_TRY(os::TempFolder folder, os::TempFolder::create("holdfast-bench", options.work));
+    // A run that was stopped must not stand in the next one's way as an interrupted restore.
+    ::setenv("XDG_STATE_HOME", (folder.path() + "/state").c_str(), 1);
     HF_TRY(testing::RedisServer server,
            testing::RedisServer::start({"repl-backlog-size 256mb", "repl-backlog-ttl 0",
                                         options.append_only ? "appendonly yes" : "appendonly no"}));

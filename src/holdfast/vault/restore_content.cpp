@@ -12,6 +12,7 @@
 #include "holdfast/os/direct_file.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
+#include "holdfast/vault/buffer_pool.hpp"
 #include "holdfast/vault/parallel.hpp"
 #include "holdfast/vault/repository_state.hpp"
 #include "holdfast/vault/restore_job.hpp"
@@ -35,6 +36,8 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 constexpr std::size_t k_together_max = 31;
 // Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
 constexpr std::size_t k_room_max = 6u << 20;
+// One thread at a time has a chunk that is longer.
+constexpr std::uint32_t k_long = 4u << 20;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -54,8 +57,7 @@ struct Read {
 class ContentWriter {
 public:
     explicit ContentWriter(RestoreJob& job)
-        : job_(job),
-          direct_(!job.options.sparse && job.plan.bytes >= job.options.past_cache_min) {}
+        : job_(job), direct_(!job.options.sparse && job.plan.bytes >= job.options.past_cache_min) {}
 
     void run() {
         list_pieces();
@@ -142,27 +144,21 @@ private:
         std::optional<ByteView> plain;    // unpacked, not yet hashed
     };
 
-    // What a thread keeps from read to read.
+    // What a thread keeps from read to read. Both begin at a page: see gap_before().
     struct Buffers {
-        Bytes envelopes, room;
+        std::unique_ptr<Buffer> envelopes, room;
         std::array<format::Sha256, k_together_max> sums;
-        static void fit(Bytes& buffer, std::size_t usual, std::size_t size) {
-            if (buffer.capacity() < size) {
-                Bytes().swap(buffer);    // growing would hold both, and copy
-                buffer.reserve(std::max(size, usual));
+        static ByteSpan fit(std::unique_ptr<Buffer>& buffer, std::size_t usual, std::size_t size) {
+            if (!buffer || buffer->capacity() < size) {
+                buffer.reset();    // first: never both
+                buffer = std::make_unique<Buffer>(std::max(size, usual));
             }
-            buffer.resize(size);
-        }
-        // Room of this size that begins at a block: see gap_before().
-        ByteSpan aligned_room(std::size_t usual, std::size_t size) {
-            fit(room, usual + os::k_block, size + os::k_block);
-            const std::size_t off = reinterpret_cast<std::uintptr_t>(room.data()) % os::k_block;
-            return ByteSpan(room).subspan(off == 0 ? 0 : os::k_block - off, size);
+            return {buffer->data(), size};
         }
         // A huge blob's room is not kept for small ones.
         void give_back(std::size_t usual) {
-            for (Bytes* buffer : {&envelopes, &room})
-                if (buffer->capacity() > usual + os::k_block) Bytes().swap(*buffer);
+            for (std::unique_ptr<Buffer>* buffer : {&envelopes, &room})
+                if (*buffer && (*buffer)->capacity() > usual) buffer->reset();
         }
     };
 
@@ -171,28 +167,33 @@ private:
         const BlobIndex::Numbered first = blob_of(pieces_[run.from]);
         const std::uint32_t begin = first.blob.offset;
         std::uint64_t end = begin;
+        std::uint32_t longest = 0;
         for (std::size_t i = run.from; i < run.to; ++i) {
             const format::PackedBlob blob = blob_of(pieces_[i]).blob;
             end = std::max(end, std::uint64_t(blob.offset) + blob.length);
+            longest = std::max({longest, blob.length, blob.uncompressed_length});
         }
+        // Such chunks are few; the memory for one is enough.
+        std::unique_lock turn(long_mutex_, std::defer_lock);
+        if (longest > k_long) turn.lock();
         thread_local Buffers buffers;
-        Buffers::fit(buffers.envelopes, read_max_, end - begin);
+        const ByteSpan envelopes = Buffers::fit(buffers.envelopes, read_max_, end - begin);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
         const bool read =
-            job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, buffers.envelopes).has_value();
+            job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, envelopes).has_value();
         std::vector<Wanted> wanted;
         std::vector<format::HashWork> work;
         for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
             wanted = some_from(i, run.to);
             const ByteSpan rooms =
-                buffers.aligned_room(room_max_, wanted.back().room + wanted.back().blob.plain_length());
+                Buffers::fit(buffers.room, room_max_, wanted.back().room + wanted.back().blob.plain_length());
             work.clear();
             for (Wanted& one : wanted) {
                 if (!read) break;
                 // Zeros: the index cannot be read any more.
                 if (one.blob.offset < begin || std::uint64_t(one.blob.offset) + one.blob.length > end) continue;
                 const ByteSpan room = rooms.subspan(one.room, one.blob.plain_length());
-                const auto envelope = ByteSpan(buffers.envelopes).subspan(one.blob.offset - begin, one.blob.length);
+                const auto envelope = envelopes.subspan(one.blob.offset - begin, one.blob.length);
                 if (one.blob.uncompressed_length == 0 ? !opener->unpack(envelope, one.blob, room)
                                                       : !opener->unpack_in_place(envelope, one.blob, room))
                     continue;
@@ -440,6 +441,7 @@ private:
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;
+    std::mutex long_mutex_;    // of who has a long chunk in memory
     std::mutex open_mutex_;
     std::deque<std::uint32_t> open_files_;
 };
