@@ -308,6 +308,7 @@ Result<std::unique_ptr<PostgresConnection::State>> PostgresConnection::State::co
 Result<PostgresRows> PostgresConnection::query(const std::string& sql, const std::vector<std::string>& parameters) {
     if (state_->stopping()) return fail(ErrorCode::cancelled, "stopped");
     std::vector<const char*> values;
+    values.reserve(parameters.size());
     for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
     if (!PQsendQueryParams(state_->connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
                            nullptr, nullptr, 0))

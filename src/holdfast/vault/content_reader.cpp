@@ -42,19 +42,6 @@ struct Placed {
     format::PackedBlob blob;
 };
 
-// Where all of them lie, and the sums of their lengths; nullopt: one is nowhere, or claims a length that cannot be true.
-std::optional<std::size_t> place(const BlobIndex& index, std::span<const Id> blobs, std::vector<Placed>& to) {
-    to.clear();
-    std::size_t size = 0;
-    for (const Id& id : blobs) {
-        const auto at = index.first_place(format::BlobType::data, id);
-        if (!at || !format::Decompressor::may_hold(at->length, at->uncompressed_length)) return std::nullopt;
-        to.push_back({at->pack, {id, format::BlobType::data, at->offset, at->length, at->uncompressed_length}});
-        size += to.back().blob.plain_length();
-    }
-    return size;
-}
-
 // Neighbours in the file mostly are neighbours in a pack, too: one read brings them. False: not all of them are good.
 bool read_together(const Repository::State& state, std::span<const Placed> blobs, Bytes& envelopes, ByteSpan to) {
     thread_local std::array<format::Sha256, k_batch_max> sums;
@@ -139,29 +126,31 @@ private:
             if (ending_ || next_ == blobs_.size()) return;
             const std::size_t first = next_;
             std::size_t expected = 0;
+            places.clear();
             // Counted before they are fetched, or every thread would start one too many.
-            do expected += length_of(blobs_[next_++]);
+            do expected += look_up(blobs_[next_++], places);
             while (next_ < blobs_.size() && next_ - first < k_batch_max && expected < k_batch_bytes);
             held_ += expected;
             const std::span<const Id> blobs = std::span(blobs_).subspan(first, next_ - first);
             lock.unlock();
-            auto batch = fetch(blobs, places, envelopes);
+            auto batch = fetch(blobs, places, expected, envelopes);
             lock.lock();
             held_ += (batch ? batch->size : 0) - expected;
             opened_.emplace(first, std::move(batch));
             ready_.notify_all();
         }
     }
-    std::size_t length_of(const Id& blob) const {
-        const auto at = repository_.state().index.first_place(format::BlobType::data, blob);
-        if (!at) return 0;
-        return at->uncompressed_length ? at->uncompressed_length : at->length - format::k_envelope_overhead;
+    // Where the blob lies; nothing if that is nowhere, or its length cannot be true. Returns the length of its content.
+    std::size_t look_up(const Id& id, std::vector<Placed>& to) const {
+        const auto at = repository_.state().index.first_place(format::BlobType::data, id);
+        if (!at || !format::Decompressor::may_hold(at->length, at->uncompressed_length)) return 0;
+        to.push_back({at->pack, {id, format::BlobType::data, at->offset, at->length, at->uncompressed_length}});
+        return to.back().blob.plain_length();
     }
-    Result<Batch> fetch(std::span<const Id> blobs, std::vector<Placed>& places, Bytes& envelopes) {
-        const Repository::State& state = repository_.state();
-        if (const auto size = place(state.index, blobs, places)) {
-            Batch batch{blobs.size(), buffers_.get(*size), *size};
-            if (read_together(state, places, envelopes, {batch.buffer->data(), *size})) return batch;
+    Result<Batch> fetch(std::span<const Id> blobs, std::span<const Placed> places, std::size_t size, Bytes& envelopes) {
+        if (places.size() == blobs.size()) {
+            Batch batch{blobs.size(), buffers_.get(size), size};
+            if (read_together(repository_.state(), places, envelopes, {batch.buffer->data(), size})) return batch;
         }
         // One by one: any good copy of a blob serves, and without one its error says best why.
         Bytes content;

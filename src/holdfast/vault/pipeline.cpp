@@ -210,6 +210,7 @@ void Pipeline::work(Worker& worker) {
         std::vector<Chunk> batch = next_batch();
         if (batch.empty()) return;
         std::vector<format::HashWork> work;
+        work.reserve(batch.size() + 1);
         for (std::size_t i = 0; i < batch.size(); ++i) work.push_back({&worker.sums[i], batch[i].bytes});
         work.push_back(worker.pack.take_hash_work());
         format::update_together(work);
