@@ -50,9 +50,9 @@ Status GuidedRestore::save() {
     return folder_.save(file_, run_);
 }
 
-Status GuidedRestore::enter(RunStep step) {
+Status GuidedRestore::enter(RunStep step, NextSave next) {
     run_.step = step;
-    HF_DO(save());
+    if (next == NextSave::now) HF_DO(save());
     os::crash_point("guided", to_text(step));
     return {};
 }
@@ -284,9 +284,9 @@ Status GuidedRestore::go_on(const vault::Repository& repository, const vault::Sn
         HF_DO(enter(RunStep::pause));
         HF_DO(pause());
         if (!all_restored()) {
-            HF_DO(enter(RunStep::stop));
+            HF_DO(enter(RunStep::stop, config_.restore.stop_commands.empty() ? NextSave::later : NextSave::now));
             HF_DO(stop());
-            HF_DO(enter(RunStep::restore));
+            HF_DO(enter(RunStep::restore, NextSave::later));    // with the first component
             HF_DO(restore_parts(repository, snapshot));
             learn_times(repository, snapshot);
         }

@@ -66,7 +66,9 @@ private:
     Status check(const json::Value& manifest);
     Status resume();
 
-    Status enter(RunStep step);
+    /// later: nothing is changed before the next save().
+    enum class NextSave { now, later };
+    Status enter(RunStep step, NextSave next = NextSave::now);
     Status save();
     Status give_up(Error error);
     Status run_command(const policy::RestoreConfig::Command& command, std::string_view what);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <vector>
 
+#include "holdfast/base/log.hpp"
 #include "holdfast/db/redis_replica.hpp"
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -28,20 +29,55 @@ std::string databases_text(const db::RdbSummary& summary) {
     return text.empty() ? "no keys" : text;
 }
 
+// A server waits for more replicas before it sends its RDB (5 s by default). The one that was started for this restore has
+// nobody to wait for, and trading waits for it: it is told not to, while this object lives. One that takes no such order is waited for.
+class NoSyncDelay {
+public:
+    explicit NoSyncDelay(const db::RedisLogin& login) : login_(login) {
+        auto client = db::RedisClient::connect(login_);
+        if (!client) return;
+        const auto reply = client->command({"CONFIG", "GET", k_setting});
+        if (!reply || reply->items().size() != 2 || reply->items()[1].text() == "0") return;
+        if (client->command({"CONFIG", "SET", k_setting, "0"})) before_ = reply->items()[1].text();
+    }
+    ~NoSyncDelay() {
+        if (before_.empty()) return;
+        auto client = db::RedisClient::connect(login_);
+        if (!client || !client->command({"CONFIG", "SET", k_setting, before_}))
+            log_warning("a setting is not what it was until the server is started again",
+                        {{"server", login_.text()}, {"setting", k_setting}, {"was", before_}});
+    }
+    NoSyncDelay(const NoSyncDelay&) = delete;
+    NoSyncDelay& operator=(const NoSyncDelay&) = delete;
+
+private:
+    static constexpr const char* k_setting = "repl-diskless-sync-delay";
+    const db::RedisLogin& login_;
+    std::string before_;
+};
+
+Result<db::RedisReplica> attach_at_once(const db::RedisLogin& login) {
+    const NoSyncDelay now(login);
+    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
+    return db::RedisReplica::attach(std::move(client), login.user);
+}
+
 }    // namespace
 
-Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock) {
+Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock,
+                                      std::string_view known_digest) {
     // Which keys may expire while we look is known only afterwards; the hour is a bound that nothing reaches.
     const std::int64_t soon_ms = unix_ms(clock.now() + 1h);
     std::vector<Id> expiring;
-    HF_TRY(db::RedisClient client, db::RedisClient::connect(login));
-    HF_TRY(db::RedisReplica replica, db::RedisReplica::attach(std::move(client), login.user));
+    HF_TRY(db::RedisReplica replica, attach_at_once(login));
     db::RdbOptions collect{[&](const db::RdbKey& key) {
         if (key.expires_ms != -1 && key.expires_ms <= soon_ms) expiring.push_back(key.hash);
     }};
     HF_TRY(db::RdbSummary server, db::read_rdb([&](ByteSpan to) { return replica.read(to); }, collect));
     const std::int64_t now_ms = unix_ms(clock.now());
     HF_DO(replica.leave());
+    if (std::string digest = server.digest(); digest == known_digest)
+        return RedisComparison{std::move(server), 0, std::move(digest)};
     if (now_ms > soon_ms)
         return fail(ErrorCode::changed, fmt::format("comparing {} took longer than an hour", login.text()),
                     "the data is in place; compare it by a new backup");

@@ -22,7 +22,10 @@ struct RedisComparison {
     std::string file_digest{};    // of the whole file
 };
 
-Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock);
+/// Of a server that was started for it: repl-diskless-sync-delay is 0 until its RDB begins, and then what it was.
+/// A server whose digest is `known_digest`, the file's, holds the same: the file is then not read.
+Result<RedisComparison> compare_redis(const db::RedisLogin& login, const std::string& rdb_file, Clock& clock,
+                                      std::string_view known_digest = {});
 
 /// The numbers of keys alone, by the facts of the snapshot: what is there and what has expired or was evicted since the server
 /// started is together what was saved. For a server that loads base and increments itself.

@@ -244,7 +244,8 @@ Result<bool> splice(const RestoreContext& context, const RedisSaved& saved, cons
     std::vector<std::string> increments;
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
         increments.push_back(fmt::format("{}/{}.incr.aof", append, i + 1));
-        HF_TRY(const std::uint64_t highest, write_redis_increment(context, saved, i, increments.back(), &touched));
+        HF_TRY(const std::uint64_t highest,
+               write_redis_increment(context, saved, i, increments.back(), Synced::no, &touched));
         databases = std::max(databases, highest + 1);
     }
     // Where half of all keys are replayed, two RDBs more to write and read cost what they spare.
@@ -299,7 +300,8 @@ Status make_redis_rdb(const RestoreContext& context, const RedisSaved& saved, co
         if (stream) HF_DO(stream->abandon());    // what it has been fed is not what comes now
     } else if (!saved.manifest && context.expiry == Expiry::as_now) {
         if (stream) HF_DO(stream->follow(append + "/base.rdb"));
-        HF_TRY(const RedisParts parts, write_redis_parts(context, saved, append, proof));
+        const auto processors = stream && stream->follows() ? vault::Processors::spare_one : vault::Processors::all;
+        HF_TRY(const RedisParts parts, write_redis_parts(context, saved, append, proof, processors));
         HF_DO(move(parts.base, rdb));
         return os::remove_tree(folder);
     }

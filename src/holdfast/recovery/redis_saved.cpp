@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <thread>
 
 #include "holdfast/db/rdb.hpp"
@@ -29,32 +30,37 @@ std::string name_of(const RestoreContext& context, const RedisSaved::File& file)
     return fmt::format("{}/{} in the snapshot", context.folder, file.name);
 }
 
+constexpr std::size_t k_ahead = 16u << 20;    // bytes
+
 Status read_content(const RestoreContext& context, const format::Node& node, const std::string& path,
-                    const std::function<Status(ByteView)>& sink) {
-    return vault::read_content(context.repository, node, [&](ByteView bytes) -> Status {
-        if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + path);
-        return sink(bytes);
-    });
+                    vault::Processors processors, const std::function<Status(ByteView)>& sink) {
+    return vault::read_content(
+        context.repository, node,
+        [&](ByteView bytes) -> Status {
+            if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + path);
+            return sink(bytes);
+        },
+        k_ahead, processors);
 }
 
-Status write_content(const RestoreContext& context, const format::Node& node, const std::string& path,
-                     const std::function<Status(ByteView)>& look = {}) {
+Status write_content(const RestoreContext& context, const format::Node& node, const std::string& path, Synced synced,
+                     vault::Processors processors, const std::function<Status(ByteView)>& look) {
     HF_TRY(const os::Fd file, os::open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
     // The disk works while we read on: the sync at the end then waits for the last piece only.
     constexpr std::uint64_t k_step = 8 << 20;
     std::uint64_t written = 0, started = 0;
-    HF_DO(read_content(context, node, path, [&](ByteView bytes) -> Status {
-        if (look) HF_DO(look(bytes));
+    HF_DO(read_content(context, node, path, processors, [&](ByteView bytes) -> Status {
+        HF_DO(look(bytes));
         HF_DO(os::write_all(file.get(), bytes));
         written += bytes.size();
-        if (written - started >= k_step) {
+        if (synced == Synced::yes && written - started >= k_step) {
             ::sync_file_range(file.get(), static_cast<off_t>(started), static_cast<off_t>(written - started),
                               SYNC_FILE_RANGE_WRITE);
             started = written;
         }
         return {};
     }));
-    return os::sync_fd(file.get(), path);
+    return synced == Synced::yes ? os::sync_fd(file.get(), path) : Status();
 }
 
 // Whole, with a right checksum, and the content that the manifest names.
@@ -73,10 +79,10 @@ Status check_rdb(const RestoreContext& context, const RedisSaved::File& file, co
 // Writes it and looks at its checksum alone. The vault has proven every byte against the hash under which the backup stored it,
 // and that backup read all of it: what remains is that it all came, and nothing else.
 Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::File& file, const std::string& path,
-                             const json::Value& expected) {
+                             const json::Value& expected, vault::Processors processors) {
     std::uint64_t crc = 0;
     Bytes held;    // the last eight bytes: the checksum itself
-    const Status written = write_content(context, file.node, path, [&](ByteView bytes) -> Status {
+    const Status written = write_content(context, file.node, path, Synced::yes, processors, [&](ByteView bytes) {
         held.insert(held.end(), bytes.begin(),
                     bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size(), 8)));
         if (bytes.size() < 8) {
@@ -84,13 +90,13 @@ Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::Fi
                 crc = db::crc64_jones(crc, ByteView(held).first(held.size() - 8));
                 held.erase(held.begin(), held.end() - 8);
             }
-            return {};
+            return Status();
         }
         held.resize(held.size() - 8);
         crc = db::crc64_jones(crc, held);
         crc = db::crc64_jones(crc, bytes.first(bytes.size() - 8));
         held.assign(bytes.end() - 8, bytes.end());
-        return {};
+        return Status();
     });
     if (!written) return written;
     const std::uint64_t told = held.size() == 8 ? load_le<std::uint64_t>(held.data()) : 0;
@@ -109,13 +115,26 @@ Status write_rdb_by_checksum(const RestoreContext& context, const RedisSaved::Fi
 
 Result<RedisSaved> find_redis_saved(const RestoreContext& context) {
     RedisSaved saved;
+    // A large RDB makes its folder long to read: once for all files in it.
+    std::map<std::string, format::Tree> folders;
+    const auto folder_of = [&](const std::string& path) -> Result<const format::Tree*> {
+        const std::string folder = os::parent_folder(path);
+        if (const auto known = folders.find(folder); known != folders.end()) return &known->second;
+        HF_TRY(const format::Node node, context.repository.find_node(context.snapshot.snapshot.tree, folder));
+        if (node.type != format::NodeType::dir)
+            return fail(ErrorCode::corrupt, folder + " in the snapshot is no folder");
+        HF_TRY(format::Tree tree, context.repository.read_tree(node.subtree));
+        return &folders.emplace(folder, std::move(tree)).first->second;
+    };
     const auto find = [&](std::string name) -> Result<RedisSaved::File> {
-        HF_TRY(format::Node node, context.repository.find_node(context.snapshot.snapshot.tree,
-                                                               fmt::format("/{}/{}", context.folder, name)));
-        if (node.type != format::NodeType::file)
-            return fail(ErrorCode::corrupt, fmt::format("{}/{} in the snapshot is no file", context.folder, name));
-        saved.bytes += node.size;
-        return RedisSaved::File{std::move(name), std::move(node)};
+        const std::string path = fmt::format("/{}/{}", context.folder, name);
+        HF_TRY(const format::Tree* const folder, folder_of(path));
+        const format::Node* const node = folder->find(os::file_name(path));
+        if (!node) return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}", path));
+        if (node->type != format::NodeType::file)
+            return fail(ErrorCode::corrupt, fmt::format("{} in the snapshot is no file", path));
+        saved.bytes += node->size;
+        return RedisSaved::File{std::move(name), *node};
     };
     if (context.facts["base"].is_null()) {
         HF_TRY(saved.base, find("dump.rdb"));
@@ -152,7 +171,7 @@ Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const Redis
         if (!copy.empty()) {
             HF_TRY(file, os::open_file(copy, O_WRONLY | O_CREAT | O_TRUNC));
         }
-        HF_DO(read_content(context, saved.node, saved.name, [&](ByteView bytes) -> Status {
+        HF_DO(read_content(context, saved.node, saved.name, vault::Processors::all, [&](ByteView bytes) -> Status {
             HF_DO(os::write_all(in.get(), bytes));
             return copy.empty() ? Status() : os::write_all(file.get(), bytes);
         }));
@@ -167,15 +186,16 @@ Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const Redis
 }
 
 Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const RedisSaved& saved, std::size_t which,
-                                            const std::string& path, db::RedisTouched* touched) {
+                                            const std::string& path, Synced synced, db::RedisTouched* touched) {
     const RedisSaved::File& file = saved.increments[which];
     const json::Value& expected = context.facts["increments"].items()[which];
     db::RedisLogReader reader(std::nullopt, touched);
     format::Sha256 sum;
-    const Status written = write_content(context, file.node, path, [&](ByteView bytes) -> Status {
-        sum.update(bytes);
-        return reader.feed(bytes, [](ByteView) -> Status { return {}; });
-    });
+    const Status written =
+        write_content(context, file.node, path, synced, vault::Processors::all, [&](ByteView bytes) -> Status {
+            sum.update(bytes);
+            return reader.feed(bytes, [](ByteView) -> Status { return {}; });
+        });
     const std::string name = name_of(context, file);
     if (!written) return fail(Error(written.error()).within(name));
     if (reader.at_boundary() && reader.commands() == expected["commands"].natural() &&
@@ -190,12 +210,12 @@ Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const
 }
 
 Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
-                                     RedisProof proof) {
+                                     RedisProof proof, vault::Processors processors) {
     const json::Value& base = context.facts["base"].is_null() ? context.facts : context.facts["base"];
     RedisParts parts;
     parts.base = folder + "/base.rdb";
     if (proof == RedisProof::checksum) {
-        HF_DO(write_rdb_by_checksum(context, saved.base, parts.base, base));
+        HF_DO(write_rdb_by_checksum(context, saved.base, parts.base, base, processors));
         for (const json::Value& one : base["databases"].items())
             parts.databases = std::max(parts.databases, one["db"].natural() + 1);
     } else {
@@ -205,7 +225,8 @@ Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisS
     }
     for (std::size_t i = 0; i < saved.increments.size(); ++i) {
         parts.increments.push_back(fmt::format("{}/{}.incr.aof", folder, i + 1));
-        HF_TRY(const std::uint64_t highest, write_redis_increment(context, saved, i, parts.increments.back()));
+        HF_TRY(const std::uint64_t highest,
+               write_redis_increment(context, saved, i, parts.increments.back(), Synced::yes));
         parts.databases = std::max(parts.databases, highest + 1);
     }
     return parts;

@@ -8,6 +8,7 @@
 #include "holdfast/db/rdb.hpp"
 #include "holdfast/db/redis_touched.hpp"
 #include "holdfast/recovery/restore_store.hpp"
+#include "holdfast/vault/restore.hpp"
 
 namespace holdfast::recovery {
 
@@ -38,14 +39,18 @@ struct RedisParts {
     std::vector<std::string> increments;
     std::uint64_t databases = 1;    // that a server needs to load them
 };
+/// spare_one: a server loads the RDB while it is written.
 Result<RedisParts> write_redis_parts(const RestoreContext& context, const RedisSaved& saved, const std::string& folder,
-                                     RedisProof proof);
+                                     RedisProof proof, vault::Processors processors = vault::Processors::all);
 
 /// Reads the RDB out of the vault, once; with `copy` it is written there meanwhile, and synced.
 Result<db::RdbSummary> read_saved_rdb(const RestoreContext& context, const RedisSaved::File& saved,
                                       const db::RdbOptions& options, const std::string& copy = {});
-/// One increment, proven and synced. Returns the highest database that it selects; `touched` may be null.
+/// no: a server of our own reads it now, and nobody after a power cut.
+enum class Synced { no, yes };
+/// One increment, proven. Returns the highest database that it selects; `touched` may be null.
 Result<std::uint64_t> write_redis_increment(const RestoreContext& context, const RedisSaved& saved, std::size_t which,
-                                            const std::string& path, db::RedisTouched* touched = nullptr);
+                                            const std::string& path, Synced synced,
+                                            db::RedisTouched* touched = nullptr);
 
 }    // namespace holdfast::recovery

@@ -34,6 +34,19 @@ TEST_F(RedisRestore, IntoAWipedFolderIsEqualAndStarted) {
     EXPECT_THAT(names(), ::testing::ElementsAre("dump.rdb"));
 }
 
+// NS-08. A server of which nobody set otherwise gathers replicas for 5 s; here the test would run into its time limit.
+TEST_F(RedisRestore, TheComparisonDoesNotWaitForOtherReplicas) {
+    start({"repl-diskless-sync-delay 600"});
+    start_by_command();
+    server_->talk({{"CONFIG", "SET", "repl-diskless-sync-delay", "0"}}).value();
+    fill();
+    back_up();
+    kill_and_wipe();
+    const auto restored = restore();
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_THAT(server_->talk({{"CONFIG", "GET", "repl-diskless-sync-delay"}}).value(), HasSubstr("600"));
+}
+
 TEST_F(RedisRestore, WithoutAStartCommandProvesTheFileInAServerOfItsOwn) {
     start();
     fill();

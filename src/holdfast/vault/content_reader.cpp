@@ -83,9 +83,12 @@ bool read_together(const Repository::State& state, std::span<const Placed> blobs
 // Blobs in the order of the file, at most `ahead` bytes of them opened and not yet taken.
 class ReadAhead {
 public:
-    ReadAhead(const Repository& repository, const std::vector<Id>& blobs, std::size_t ahead)
+    ReadAhead(const Repository& repository, const std::vector<Id>& blobs, std::size_t ahead, Processors processors)
         : repository_(repository), blobs_(blobs), ahead_(ahead), buffers_(ahead / 2) {
-        const std::size_t count = std::min<std::size_t>(reader_count(repository.backend()), blobs.size());
+        unsigned readers = reader_count(repository.backend());
+        // More of them wait for a line, and leave processors free anyway.
+        if (processors == Processors::spare_one && readers <= worker_count()) --readers;
+        const std::size_t count = std::min<std::size_t>(readers, blobs.size());
         for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { fetch_loop(); });
     }
     ~ReadAhead() {
@@ -178,7 +181,7 @@ private:
 }    // namespace
 
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
-                    std::size_t ahead) {
+                    std::size_t ahead, Processors processors) {
     HF_DO(check_is_file(file));
     const auto hand_on = [&](const auto& content, const auto& bytes_of) -> Status {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + file.name);
@@ -189,7 +192,7 @@ Status read_content(const Repository& repository, const format::Node& file, cons
         return hand_on(repository.read_blob(format::BlobType::data, file.content[0]),
                        [](const Bytes& blob) { return ByteView(blob); });
     if (file.content.empty()) return {};
-    ReadAhead reader(repository, file.content, ahead);
+    ReadAhead reader(repository, file.content, ahead, processors);
     for (std::size_t i = 0; i < file.content.size();) {
         const auto batch = reader.take(i);
         HF_DO(hand_on(batch, [](const Batch& b) { return ByteView(b.buffer->data(), b.size); }));

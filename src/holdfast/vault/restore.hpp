@@ -12,10 +12,12 @@
 
 namespace holdfast::vault {
 
+/// spare_one: somebody else computes meanwhile, and is waited for longer.
+enum class Processors { all, spare_one };
 /// Hands the file's content to `sink` in order; blobs are fetched and opened ahead by other threads, at most `ahead`
 /// bytes of them. An error of the sink stops the reading and is returned.
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
-                    std::size_t ahead = std::size_t(16) << 20);
+                    std::size_t ahead = std::size_t(16) << 20, Processors processors = Processors::all);
 /// Parts of one file, in any order, by several threads at once.
 class FileRanges {
 public:
