@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "holdfast/db/clickhouse_request.hpp"
 #include "holdfast/db/clickhouse_text.hpp"
@@ -14,6 +16,8 @@ namespace {
 constexpr std::size_t k_text_max = std::size_t(256) << 20;
 // Servers refuse request lines over 16 KiB (18.16) or 1 MiB (26); a long list of columns can be left out.
 constexpr std::size_t k_url_max = 15'000;
+constexpr std::string_view k_newer_columns[] = {
+    "create_query", "data_paths", "has_lightweight_delete", "hash_of_all_files", "origin", "storage", "uuid"};
 
 std::string escaped(std::string_view text) {
     std::string out;
@@ -35,6 +39,7 @@ struct Client::State {
     Server server;
     std::string version;
     Handles handles;
+    std::optional<std::set<std::pair<std::string, std::string>>> newer_columns;    // table, column; once asked for
 
     RequestOptions request(const Settings& settings) const {
         RequestOptions options;
@@ -130,6 +135,20 @@ Result<std::unique_ptr<Insertion>> Client::insert(std::string_view statement, co
                     fmt::format("an INSERT statement of {} bytes is too long for a URL", statement.size()));
     options.streams_body = true;
     return std::make_unique<StreamedInsertion>(state_->handles, std::move(options));
+}
+
+Result<bool> Client::system_has(std::string_view table, std::string_view column) {
+    HF_ASSERT(std::ranges::find(k_newer_columns, column) != std::end(k_newer_columns));
+    if (!state_->newer_columns) {
+        std::string names;
+        for (const std::string_view name : k_newer_columns) names += (names.empty() ? "" : ", ") + quoted_text(name);
+        HF_TRY(const auto found,
+               rows("SELECT table, name FROM system.columns WHERE database = 'system' AND name IN (" + names + ")"));
+        auto& columns = state_->newer_columns.emplace();
+        for (const auto& row : found)
+            if (row.size() == 2) columns.emplace(row[0], row[1]);
+    }
+    return state_->newer_columns->contains({std::string(table), std::string(column)});
 }
 
 Result<Settings> Client::known(const Settings& wanted) {

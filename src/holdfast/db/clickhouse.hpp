@@ -68,6 +68,9 @@ public:
     /// `statement` ends in "FORMAT Native" or the like; the data follows. No other call while the insertion lives.
     Result<std::unique_ptr<Insertion>> insert(std::string_view statement, const Settings& settings = {});
 
+    /// Newer servers have columns of system tables, and whole such tables, that 18.16 does not know. The server is asked once,
+    /// for all that k_newer_columns names; `column` is one of those.
+    Result<bool> system_has(std::string_view table, std::string_view column);
     /// Those of `wanted` that this server knows: 18.16 refuses names that are newer than itself.
     Result<Settings> known(const Settings& wanted);
 

@@ -31,7 +31,7 @@ Error out_of_reach(const std::string& folder) {
 }
 
 Result<std::string> detached_folder(const Loader& loader, const Item& item, const std::string& table) {
-    HF_TRY(const bool several, source::clickhouse::system_has(loader.client, "tables", "data_paths"));
+    HF_TRY(const bool several, loader.client.system_has("tables", "data_paths"));
     HF_TRY(const auto rows,
            loader.client.rows(fmt::format("SELECT {} FROM system.tables WHERE database = {} AND name = {}",
                                           several ? "data_paths[1]" : "data_path", quoted_text(item.database),

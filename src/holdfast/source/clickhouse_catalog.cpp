@@ -37,14 +37,6 @@ Status expect_width(const db::clickhouse::Rows& rows, std::size_t width) {
 
 }    // namespace
 
-Result<bool> system_has(Client& client, std::string_view table, std::string_view column) {
-    HF_TRY(const auto rows,
-           client.rows(
-               fmt::format("SELECT count() FROM system.columns WHERE database = 'system' AND table = {} AND name = {}",
-                           quoted_text(table), quoted_text(column))));
-    return rows.size() == 1 && rows[0][0] == "1";
-}
-
 Result<std::vector<std::string>> list_databases(Client& client, const policy::ClickHouseConfig& config) {
     HF_TRY(const auto rows, client.rows("SELECT name FROM system.databases ORDER BY name"));
     HF_DO(expect_width(rows, 1));
@@ -71,7 +63,7 @@ Result<std::vector<std::string>> list_databases(Client& client, const policy::Cl
 }
 
 Result<std::vector<Table>> list_tables(Client& client, const std::string& database) {
-    HF_TRY(const bool with_uuid, system_has(client, "tables", "uuid"));
+    HF_TRY(const bool with_uuid, client.system_has("tables", "uuid"));
     const std::string query =
         fmt::format("SELECT name, engine, {} FROM system.tables WHERE database = {} AND NOT is_temporary ORDER BY name",
                     with_uuid ? "toString(uuid)" : "''", quoted_text(database));
@@ -112,8 +104,8 @@ Result<std::vector<Column>> list_columns(Client& client, const std::string& data
 std::string Part::identity() const { return fmt::format("{} {} {} {} {}", name, rows, bytes, made_at, hash); }
 
 Result<PartListing> list_parts(Client& client, const std::string& database, const std::string& table) {
-    HF_TRY(const bool with_deletes, system_has(client, "parts", "has_lightweight_delete"));
-    HF_TRY(const bool with_hash, system_has(client, "parts", "hash_of_all_files"));
+    HF_TRY(const bool with_deletes, client.system_has("parts", "has_lightweight_delete"));
+    HF_TRY(const bool with_hash, client.system_has("parts", "hash_of_all_files"));
     HF_TRY(const auto rows, client.rows(fmt::format(
                                 "SELECT name, rows, {}, {}, toUnixTimestamp(modification_time), {}, "
                                 "toUnixTimestamp(now()), partition_id, path FROM "

@@ -44,8 +44,6 @@ struct Part {
     std::string identity() const;
 };
 
-/// Newer servers have columns, and whole tables, that 18.16 does not know.
-Result<bool> system_has(db::clickhouse::Client& client, std::string_view table, std::string_view column);
 /// Those of the configuration; without a choice all but the server's own, and `default` only when it holds tables.
 /// not_found when one was named that is not there.
 Result<std::vector<std::string>> list_databases(db::clickhouse::Client& client, const policy::ClickHouseConfig& config);

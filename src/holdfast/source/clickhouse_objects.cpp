@@ -64,7 +64,7 @@ private:
         return {};
     }
     Status add(const char* kind, const char* table, const char* column, const std::string& query) {
-        HF_TRY(const bool there, system_has(client_, table, column));
+        HF_TRY(const bool there, client_.system_has(table, column));
         if (!there) return {};
         const auto rows = client_.rows(query, settings_);
         if (!rows) return leave_out(kind + std::string("s"), rows.error(), "SHOW NAMED COLLECTIONS");
@@ -78,7 +78,7 @@ private:
     }
 
     Status add_access(const AccessKind& kind) {
-        HF_TRY(const bool there, system_has(client_, kind.table, "storage"));
+        HF_TRY(const bool there, client_.system_has(kind.table, "storage"));
         if (!there) return {};
         const bool policy = std::string_view(kind.kind) == "row policy";
         const auto rows =
