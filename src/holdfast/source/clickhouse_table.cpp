@@ -218,8 +218,10 @@ Result<Taker::Links> Taker::freeze_parts(std::vector<Part>& listed) {
     const std::set<std::string> there(names.begin(), names.end());
     // The instant is that of FREEZE: what was merged before it does not count, what came before it must be in the listing.
     std::erase_if(listed, [&](const Part& part) { return !there.contains(part.name); });
+    std::set<std::string_view> known;
+    for (const Part& part : listed) known.insert(part.name);
     for (const std::string& name : names) {
-        if (std::ranges::any_of(listed, [&](const Part& part) { return part.name == name; })) continue;
+        if (known.contains(name)) continue;
         if (rows_in_part(frozen->folder() + "/" + name) != 0u) return Links{false, {}};
     }
     // Where the server tells no hash, the list of its files' checksums is as good.

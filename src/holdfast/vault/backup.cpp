@@ -48,6 +48,14 @@ struct Backup::State {
     std::map<std::string, std::uint64_t> bytes_added;    // by the first two names of the path
     std::atomic<std::uint64_t> bytes_reused = 0;
     bool committed = false;
+    struct LastFolder {
+        Id root;
+        std::string path;
+        format::Tree tree;
+    };
+    static constexpr std::size_t k_numbers_kept = 1u << 20;    // of 4 bytes
+    std::mutex last_folder_mutex;
+    std::optional<LastFolder> last_folder;    // that find_node() has read
     Pipeline pipeline;
     FileReaders readers;    // ends before the pipeline it feeds
 
@@ -61,11 +69,36 @@ struct Backup::State {
         const std::scoped_lock guard(mutex);
         paths.insert(path);
     }
-    std::optional<format::Node> node_before(const std::string& path) const {
+    std::optional<format::Node> node_before(const std::string& path) {
         if (!options.parent) return std::nullopt;
-        auto node = find_numbered_node(repository, options.parent->snapshot.tree, path);
+        auto node = find_node(options.parent->snapshot.tree, path);
         if (!node) return std::nullopt;
         return *std::move(node);
+    }
+    // As find_numbered_node(). Whoever asks for one thing in a folder asks for the next: the parts of a large table would cost
+    // the square of their number if each read the folder anew.
+    Result<format::Node> find_node(const Id& root, const std::string& path) {
+        const std::size_t slash = path.rfind('/');
+        if (slash == std::string::npos || slash + 1 == path.size()) return find_numbered_node(repository, root, path);
+        const std::string folder = path.substr(0, slash), name = path.substr(slash + 1);
+        const auto in = [&](const format::Tree& level) -> Result<format::Node> {
+            const format::Node* const found = level.find(name);
+            if (!found) return fail(ErrorCode::not_found, "the snapshot has no " + path);
+            return *found;
+        };
+        const std::scoped_lock guard(last_folder_mutex);
+        if (last_folder && last_folder->root == root && last_folder->path == folder) return in(last_folder->tree);
+        last_folder.reset();
+        HF_TRY(const format::Node node, find_numbered_node(repository, root, folder));
+        if (node.type != format::NodeType::dir)
+            return fail(ErrorCode::not_found, fmt::format("the snapshot has no {}: {} is no folder", path, folder));
+        HF_TRY(format::Tree level, repository.read_numbered_tree(node.subtree));
+        auto found = in(level);
+        // The lists of blobs of very large files are not kept for the length of a backup.
+        std::size_t numbers = 0;
+        for (const format::Node& one : level.nodes) numbers += one.numbers.size();
+        if (numbers <= k_numbers_kept) last_folder = LastFolder{root, folder, std::move(level)};
+        return found;
     }
     Status has_all(const format::Node& node, unsigned depth = 0) const;
 };
@@ -275,7 +308,7 @@ Status Backup::reuse(const std::string& path_in_parent, const std::string& path)
 
 Status Backup::reuse(const Id& tree, const std::string& path_in_tree, const std::string& path) {
     State& state = *state_;
-    HF_TRY(auto node, find_numbered_node(state.repository, tree, path_in_tree));
+    HF_TRY(auto node, state.find_node(tree, path_in_tree));
     HF_TRY(const auto place, snapshot_path(path));
     HF_DO(state.has_all(node));
     if (node.type == format::NodeType::file) {
