@@ -13,6 +13,7 @@
 //   threads   values only
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 
 namespace holdfast::db {
 
+using EntryIds = std::set<std::int64_t>;
 struct ArchiveEntry {
     enum class Section { none = 1, pre_data, data, post_data };
     std::int64_t id = 0;    // by which pg_restore's lists and the blocks name it

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <set>
 
 namespace holdfast::recovery {
 namespace {
@@ -64,12 +63,13 @@ Result<std::optional<PostgresArchive>> PostgresArchive::open(const vault::Reposi
     return std::optional(std::move(archive));
 }
 
-bool PostgresArchive::complete() const {
-    std::set<std::int64_t> told;
+bool PostgresArchive::complete(const db::EntryIds* wanted) const {
+    db::EntryIds told;
     for (const PostgresRowsPart& part : parts_) told.insert(part.entry);
     const auto is_told = [&](const db::ArchiveEntry& entry) {
-        return entry.kind != "TABLE DATA" || told.contains(entry.id);
+        return entry.kind != "TABLE DATA" || told.contains(entry.id) || (wanted && !wanted->contains(entry.id));
     };
+    if (wanted) return std::ranges::all_of(head_.entries, is_told);
     const bool blobs = std::ranges::any_of(head_.entries, [](const auto& entry) { return entry.kind == "BLOBS"; });
     return std::ranges::all_of(head_.entries, is_told) && blobs == has_large_objects();
 }

@@ -32,8 +32,9 @@ public:
     /// The archive without any data: for pg_restore it is one whose data nobody asks for.
     ByteView head() const { return head_bytes_; }
     const std::vector<PostgresRowsPart>& parts() const { return parts_; }
-    /// Does the manifest tell the place of all rows that the archive holds? Else it can only be read from end to end.
-    bool complete() const;
+    /// Does the manifest tell the place of all rows that the archive holds? Else it can only be read from end to end. Of these
+    /// entries; null: of all, and of large objects.
+    bool complete(const db::EntryIds* wanted = nullptr) const;
     const PostgresRowsPart* find(const std::string& schema, const std::string& name) const;
     /// The text of COPY, its end "\." included.
     Status read_rows(const PostgresRowsPart& part, const std::function<Status(ByteView)>& sink) const;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include "holdfast/base/log.hpp"
@@ -80,17 +79,17 @@ struct Lists {
     std::string checked;    // side by side: foreign keys, whose rows are checked, and views to fill; after the rights
 };
 
-Lists split_entries(const PostgresArchive& archive) {
+Lists split_entries(const PostgresArchive& archive, const db::EntryIds* wanted) {
     constexpr std::string_view k_indexes[] = {"INDEX", "CONSTRAINT"};
     constexpr std::string_view k_checked[] = {"FK CONSTRAINT", "MATERIALIZED VIEW DATA", "EVENT TRIGGER"};
     Lists lists;
-    std::set<std::int64_t> one_by_one, last;    // of what comes behind the rows
+    db::EntryIds one_by_one, last;    // of what comes behind the rows
     for (const db::ArchiveEntry& entry : archive.entries()) {
-        if (entry.kind == "TABLE DATA") continue;
+        if (entry.kind == "TABLE DATA" || (wanted && !wanted->contains(entry.id))) continue;
         const auto is_one_of = [&](const auto& kinds) {
             return std::ranges::find(kinds, entry.kind) != std::end(kinds);
         };
-        const auto needs_of = [&](const std::set<std::int64_t>& ids) {
+        const auto needs_of = [&](const db::EntryIds& ids) {
             return std::ranges::any_of(entry.needs, [&](std::int64_t need) { return ids.contains(need); });
         };
         const bool data = entry.section == Section::data;
@@ -146,22 +145,23 @@ unsigned restore_jobs(const policy::PostgresConfig& config) {
 }
 
 Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, const json::Value& facts,
-                     const std::string& beside) {
+                     const std::string& beside, const db::EntryIds* wanted) {
     HF_TRY(const os::ScratchFolder folder, os::ScratchFolder::create("postgres", load.context.scratch));
     const std::string head = folder.path() + "/head";
     HF_DO(os::write_file(head, archive.head()));
-    const Lists lists = split_entries(archive);
+    const Lists lists = split_entries(archive, wanted);
     Restorer restorer(load, beside, folder.path());
     HF_DO(restorer.run("definitions", lists.definitions, {"--single-transaction", head}));
 
     std::vector<const PostgresRowsPart*> parts;
-    for (const PostgresRowsPart& part : archive.parts()) parts.push_back(&part);
+    for (const PostgresRowsPart& part : archive.parts())
+        if (!wanted || wanted->contains(part.entry)) parts.push_back(&part);
     std::ranges::stable_sort(parts, [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
     HF_DO(by_connections(
         load, beside, facts["encoding"].text(), parts.size(),
         [&](db::PostgresConnection& connection, std::size_t i) { return load_rows(connection, archive, *parts[i]); }));
 
-    if (archive.has_large_objects()) {
+    if (archive.has_large_objects() && !lists.large_objects.empty()) {
         HF_TRY(auto feed, restorer.start("large objects", lists.large_objects, {"--single-transaction"}));
         const auto fed = archive.read_large_objects([&](ByteView bytes) { return feed.write(bytes); });
         if (!fed && !feed.refused()) return fed;

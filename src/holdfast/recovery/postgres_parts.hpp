@@ -22,8 +22,9 @@ namespace holdfast::recovery {
 /// restore_jobs of the configuration; without: one a processor, 4 at most.
 unsigned restore_jobs(const policy::PostgresConfig& config);
 
+/// These entries of the archive only; null: all.
 Status load_in_parts(const PostgresLoad& load, const PostgresArchive& archive, const json::Value& facts,
-                     const std::string& beside);
+                     const std::string& beside, const db::EntryIds* wanted = nullptr);
 
 using TableName = std::pair<std::string, std::string>;    // schema, name
 /// What the tables of `beside` hold whose facts have a digest of that kind. A table that is not there is left out.

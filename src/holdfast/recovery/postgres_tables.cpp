@@ -20,6 +20,7 @@
 #include "holdfast/recovery/postgres_archive.hpp"
 #include "holdfast/recovery/postgres_feed.hpp"
 #include "holdfast/recovery/postgres_load.hpp"
+#include "holdfast/recovery/postgres_parts.hpp"
 #include "holdfast/recovery/postgres_properties.hpp"
 #include "holdfast/recovery/postgres_switch.hpp"
 #include "holdfast/source/postgres_content.hpp"
@@ -72,6 +73,7 @@ struct Plan {
     std::map<std::string, std::vector<std::string>> roles;    // name to statements
     std::vector<std::string> roles_taken;
     bool passwords = false;    // of roles
+    unsigned jobs = 1;    // connections that load
 };
 
 // What of this database is meant, and what it will be called.
@@ -260,7 +262,8 @@ Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContex
               {},
               {},
               {},
-              false};
+              false,
+              restore_jobs(config)};
     HF_TRY(plan.home, [&]() -> Result<std::optional<db::PostgresConnection>> {
         HF_TRY(auto home, connect_beside(plan.access, ""));
         return std::optional(std::move(home));
@@ -314,6 +317,18 @@ Result<Plan> make_plan(const policy::PostgresConfig& config, const RestoreContex
     return plan;
 }
 
+// Of what the manifest tells the place of; where it does not, the dump is read from end to end.
+std::uint64_t bytes_to_read(const Work& work) {
+    const json::Value& told = (*work.facts)["archive"];
+    if (work.direct || !told.is_object()) return work.dump.size;
+    std::set<Name> wanted;
+    for (const Item& item : work.items) wanted.insert(item.from);
+    std::uint64_t bytes = told["head_bytes"].natural();
+    for (const json::Value& block : told["blocks"].items())
+        if (wanted.contains(name_of(block))) bytes += block["bytes"].natural();
+    return bytes;
+}
+
 // ---- the way through the scratch database
 
 // The line "215; 1259 16386 TABLE public users postgres" without its numbers.
@@ -341,6 +356,7 @@ bool is_wanted(std::string_view entry, const std::vector<Item>& items) {
 
 struct Lists {
     std::string load, late;    // files with lines of the archive's list
+    db::EntryIds load_ids;    // what `load` names
     bool has_late = false;
 };
 
@@ -352,6 +368,7 @@ Result<Lists> read_list(const Plan& plan, const Work& work, const RestoreContext
     HF_DO(feed_file(std::move(feed), context, work.dump, true));
     HF_TRY(const std::string list, os::read_text(folder + "/list"));
     std::string load, late;
+    db::EntryIds load_ids;
     std::string_view rest = list;
     while (!rest.empty()) {
         const std::string_view line = rest.substr(0, rest.find('\n'));
@@ -364,10 +381,14 @@ Result<Lists> read_list(const Plan& plan, const Work& work, const RestoreContext
             work.items, [&](const Item& item) { return is_about(entry, "FK CONSTRAINT", item.from); });
         if (trigger || foreign)
             late += fmt::format("{}\n", line);
-        else if (is_wanted(entry, work.items))
+        else if (is_wanted(entry, work.items)) {
             load += fmt::format("{}\n", line);
+            std::int64_t id = 0;
+            std::from_chars(line.data(), line.data() + line.size(), id);
+            load_ids.insert(id);
+        }
     }
-    Lists lists{folder + "/load", folder + "/late", !late.empty()};
+    Lists lists{folder + "/load", folder + "/late", std::move(load_ids), !late.empty()};
     HF_DO(os::write_file(lists.load, as_bytes(load)));
     HF_DO(os::write_file(lists.late, as_bytes(late)));
     return lists;
@@ -693,13 +714,19 @@ Error explain(Error error) {
 Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const RestoreContext& context,
                                        const Lists& lists) {
     context.say(fmt::format("loading {} tables of database {} beside", work.items.size(), work.name));
-    HF_TRY(auto feed,
-           PostgresFeed::start(
-               postgres_command(plan.pg_restore, plan.access.address, plan.access.password,
-                                {"--format=custom", "--single-transaction", "--exit-on-error", "--no-tablespaces",
-                                 "--use-list=" + lists.load, "--dbname=" + db::database_option(work.beside)}),
-               "pg_restore into " + work.beside));
-    HF_DO(feed_file(std::move(feed), context, work.dump));
+    HF_TRY(const auto archive, PostgresArchive::open(context.repository, work.dump, *work.facts));
+    if (archive && archive->complete(&lists.load_ids)) {
+        const PostgresLoad load{plan.access, plan.pg_restore, plan.psql, context, plan.jobs, true};
+        HF_DO(load_in_parts(load, *archive, *work.facts, work.beside, &lists.load_ids));
+    } else {
+        HF_TRY(auto feed,
+               PostgresFeed::start(
+                   postgres_command(plan.pg_restore, plan.access.address, plan.access.password,
+                                    {"--format=custom", "--single-transaction", "--exit-on-error", "--no-tablespaces",
+                                     "--use-list=" + lists.load, "--dbname=" + db::database_option(work.beside)}),
+                   "pg_restore into " + work.beside));
+        HF_DO(feed_file(std::move(feed), context, work.dump));
+    }
     HF_TRY(auto scratch, plan.access.connect(work.beside));
     HF_TRY(auto lates, read_late(plan, work, context, lists, &scratch));
     HF_DO(rename_in_scratch(scratch, work));
@@ -871,8 +898,8 @@ Result<std::vector<PlanStep>> plan_postgres_tables(const policy::PostgresConfig&
         for (const Item& item : work.items)
             names.push_back(item.from == item.to ? item.from.text() : item.from.text() + " as " + item.to.text());
         steps.push_back({fmt::format("read {} into a scratch database and carry {} tables into database {}: {}",
-                                     human_size(work.dump.size), names.size(), work.name, joined(names)),
-                         work.dump.size, false});
+                                     human_size(bytes_to_read(work)), names.size(), work.name, joined(names)),
+                         bytes_to_read(work), false});
         if (!work.taken.empty())
             steps.push_back({fmt::format("keep {} aside in another schema", joined(work.taken)), 0, true});
     }
