@@ -725,7 +725,7 @@ Result<std::vector<Late>> load_scratch(const Plan& plan, const Work& work, const
                                     {"--format=custom", "--single-transaction", "--exit-on-error", "--no-tablespaces",
                                      "--use-list=" + lists.load, "--dbname=" + db::database_option(work.beside)}),
                    "pg_restore into " + work.beside));
-        HF_DO(feed_file(std::move(feed), context, work.dump));
+        HF_DO(feed_file(std::move(feed), context, work.dump, true));    // it ends with the last rows that it wants
     }
     HF_TRY(auto scratch, plan.access.connect(work.beside));
     HF_TRY(auto lates, read_late(plan, work, context, lists, &scratch));
