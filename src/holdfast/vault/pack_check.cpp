@@ -17,6 +17,12 @@ constexpr std::size_t k_long = 3u << 20;
 // A table of more blobs than any writer puts into a pack.
 constexpr std::uint64_t k_table_max = 64u << 20;
 
+// What was in it goes before more is taken: growing would need both for a moment. `kept`: what may stay for the next time.
+void fit(Bytes& buffer, std::size_t size, std::size_t kept) {
+    if (buffer.capacity() < size || buffer.capacity() > kept) Bytes().swap(buffer);
+    buffer.resize(size);
+}
+
 // Blobs that lie one after the other from the start, as they should (the index's part of the check says so otherwise).
 bool is_contiguous(const format::IndexPack& pack, std::uint64_t& end) {
     end = 0;
@@ -54,9 +60,7 @@ std::uint64_t PackCheck::run(const format::IndexPack& pack, const Report& report
 }
 
 Status PackCheck::read_piece(std::uint64_t from, std::uint64_t length) {
-    piece_.clear();    // growing need not copy
-    if (piece_.capacity() > 2 * k_piece) piece_ = {};
-    piece_.resize(length);
+    fit(piece_, length, 2 * k_piece);
     return repository_.backend().read_at(file_, from, piece_);
 }
 
@@ -123,8 +127,7 @@ std::size_t PackCheck::check_some(ByteSpan piece, std::span<const format::Packed
         length += blob.length;
         size += blob.plain_length();
     }
-    room_.clear();    // growing need not copy
-    room_.resize(size);
+    fit(room_, size, k_room_max);
     std::vector<format::HashWork> work;
     std::size_t at = 0, room = 0;
     for (const format::PackedBlob& blob : blobs.first(count)) {
@@ -156,8 +159,7 @@ std::size_t PackCheck::check_alone(ByteSpan envelope, const format::PackedBlob& 
         report(fmt::format("{}: blob {} cannot be as long as the index says", name_, blob.id.brief()));
         return 1;
     }
-    room_.clear();
-    room_.resize(blob.uncompressed_length);
+    fit(room_, blob.uncompressed_length, k_room_max);
     const auto plain = opener_.unpack_in_place(envelope, blob, room_);
     if (!plain)
         report(fmt::format("{}: {}", name_, plain.error().message));
