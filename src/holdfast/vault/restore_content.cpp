@@ -26,8 +26,10 @@ constexpr std::uint32_t k_read_max = 4u << 20;
 constexpr std::uint32_t k_gap_max = 64u << 10;
 // Past the cache a write waits for the disk: more threads than processors, with less for each.
 constexpr unsigned k_waiting_max = 2;
-constexpr std::uint32_t k_read_max_direct = 3u << 19;
-constexpr std::size_t k_room_max_direct = 5u << 19;
+constexpr std::uint32_t k_read_max_sparing = 3u << 19;
+constexpr std::size_t k_room_max_sparing = 5u << 19;
+// Restores of less are done before larger buffers pay.
+constexpr std::uint64_t k_small = 64u << 20;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
 // A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
@@ -436,8 +438,9 @@ private:
 
     RestoreJob& job_;
     const bool direct_;    // long files go past the page cache
-    const std::uint32_t read_max_ = direct_ ? k_read_max_direct : k_read_max;
-    const std::size_t room_max_ = direct_ ? k_room_max_direct : k_room_max;
+    const bool sparing_ = direct_ || job_.plan.bytes < k_small;
+    const std::uint32_t read_max_ = sparing_ ? k_read_max_sparing : k_read_max;
+    const std::size_t room_max_ = sparing_ ? k_room_max_sparing : k_room_max;
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;
