@@ -307,12 +307,17 @@ Status TradeStack::wait_for_gate(unsigned host) const {
 Status TradeStack::wait_until_settled(unsigned host) const {
     os::SystemClock clock;
     std::string last = "no status";
+    // Of the journal, when no order was open any more. Confirmations are facts themselves: it goes on, but without trades.
+    std::uint64_t end = UINT64_MAX;
     for (Duration waited{}; waited < k_settled_max; waited += 100ms) {
         if (const auto now = status(host)) {
-            bool settled = (*now)["orders"]["open"].natural() == 0 && (*now)["stores"].items().size() == 3;
-            // Confirmations are facts themselves: a few may always be on their way.
+            if ((*now)["orders"]["open"].natural() != 0)
+                end = UINT64_MAX;
+            else if (end == UINT64_MAX)
+                end = (*now)["journal"]["last"].natural();
+            bool settled = (*now)["stores"].items().size() == 3;
             for (const json::Value& store : (*now)["stores"].items())
-                settled = settled && store["backlog"].natural() <= 2 && store["error"].text().empty();
+                settled = settled && store["level"].natural() >= end && store["error"].text().empty();
             if (settled) return {};
             last = json::dump(*now);
         }
