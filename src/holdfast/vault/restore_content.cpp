@@ -38,8 +38,8 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 constexpr std::size_t k_together_max = 31;
 // Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
 constexpr std::size_t k_room_max = 6u << 20;
-// One thread at a time has a chunk that is longer.
-constexpr std::uint32_t k_long = 4u << 20;
+// One thread at a time has a chunk that is longer: over a line, where that one would be waited for; and out of a folder.
+constexpr std::uint32_t k_long = 4u << 20, k_long_near = k_room_max_sparing;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -177,7 +177,7 @@ private:
         }
         // Such chunks are few; the memory for one is enough.
         std::unique_lock turn(long_mutex_, std::defer_lock);
-        if (longest > k_long) turn.lock();
+        if (longest > long_) turn.lock();
         thread_local Buffers buffers;
         const ByteSpan envelopes = Buffers::fit(buffers.envelopes, read_max_, end - begin);
         const Id pack = job_.repository.state().index.pack_id(first.pack);
@@ -441,6 +441,8 @@ private:
     const bool sparing_ = direct_ || job_.plan.bytes < k_small;
     const std::uint32_t read_max_ = sparing_ ? k_read_max_sparing : k_read_max;
     const std::size_t room_max_ = sparing_ ? k_room_max_sparing : k_room_max;
+    const std::uint32_t long_ =
+        sparing_ && reader_count(job_.repository.backend()) <= worker_count() ? k_long_near : k_long;
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;
