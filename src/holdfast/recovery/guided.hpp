@@ -3,8 +3,8 @@
 // what uses the stores is stopped, databases, Redis, configuration and logs come back in this order, what was stopped is started, all is
 // checked, and trading goes on only if everything passed.
 //
-//   record    each step is in a RestoreRun before it begins: killed at any instant, go_on() goes on with what is missing; a component
-//             that was half done is first put back to what it was
+//   record    each step that changes something is in a RestoreRun before it begins: killed at any instant, go_on() goes on with
+//             what is missing; a component that was half done is first put back to what it was
 //   undo      what was replaced takes its place again, the restored data goes aside; trading is paused meanwhile as before
 //   commit    what lies aside is removed
 //   errors    a step that fails ends the run (state failed, trading stays paused); it is in the record and in the result

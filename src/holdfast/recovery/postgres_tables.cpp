@@ -897,9 +897,10 @@ Result<std::vector<PlanStep>> plan_postgres_tables(const policy::PostgresConfig&
         std::vector<std::string> names;
         for (const Item& item : work.items)
             names.push_back(item.from == item.to ? item.from.text() : item.from.text() + " as " + item.to.text());
+        const std::uint64_t bytes = bytes_to_read(work);
         steps.push_back({fmt::format("read {} into a scratch database and carry {} tables into database {}: {}",
-                                     human_size(bytes_to_read(work)), names.size(), work.name, joined(names)),
-                         bytes_to_read(work), false});
+                                     human_size(bytes), names.size(), work.name, joined(names)),
+                         bytes, false});
         if (!work.taken.empty())
             steps.push_back({fmt::format("keep {} aside in another schema", joined(work.taken)), 0, true});
     }

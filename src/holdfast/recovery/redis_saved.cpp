@@ -30,8 +30,6 @@ std::string name_of(const RestoreContext& context, const RedisSaved::File& file)
     return fmt::format("{}/{} in the snapshot", context.folder, file.name);
 }
 
-constexpr std::size_t k_ahead = 16u << 20;    // bytes
-
 Status read_content(const RestoreContext& context, const format::Node& node, const std::string& path,
                     vault::Processors processors, const std::function<Status(ByteView)>& sink) {
     return vault::read_content(
@@ -40,7 +38,7 @@ Status read_content(const RestoreContext& context, const format::Node& node, con
             if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while writing " + path);
             return sink(bytes);
         },
-        k_ahead, processors);
+        processors);
 }
 
 Status write_content(const RestoreContext& context, const format::Node& node, const std::string& path, Synced synced,

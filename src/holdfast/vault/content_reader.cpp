@@ -181,7 +181,7 @@ private:
 }    // namespace
 
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
-                    std::size_t ahead, Processors processors) {
+                    Processors processors, std::size_t ahead) {
     HF_DO(check_is_file(file));
     const auto hand_on = [&](const auto& content, const auto& bytes_of) -> Status {
         if (os::stop_requested()) return fail(ErrorCode::cancelled, "stopped while reading " + file.name);
@@ -242,7 +242,7 @@ Status FileRanges::read(std::uint64_t offset, std::uint64_t size, const std::fun
             left -= bytes.size();
             return sink(bytes);
         },
-        ahead);
+        Processors::all, ahead);
 }
 
 Result<Bytes> read_small(const Repository& repository, const format::Node& file, std::size_t size_max) {

@@ -17,7 +17,7 @@ enum class Processors { all, spare_one };
 /// Hands the file's content to `sink` in order; blobs are fetched and opened ahead by other threads, at most `ahead`
 /// bytes of them. An error of the sink stops the reading and is returned.
 Status read_content(const Repository& repository, const format::Node& file, const std::function<Status(ByteView)>& sink,
-                    std::size_t ahead = std::size_t(16) << 20, Processors processors = Processors::all);
+                    Processors processors = Processors::all, std::size_t ahead = std::size_t(16) << 20);
 /// Parts of one file, in any order, by several threads at once.
 class FileRanges {
 public:

@@ -38,7 +38,8 @@ constexpr std::uint64_t k_writeback_step = 32u << 20;
 constexpr std::size_t k_together_max = 31;
 // Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
 constexpr std::size_t k_room_max = 6u << 20;
-// One thread at a time has a chunk that is longer: over a line, where that one would be waited for; and out of a folder.
+// One thread at a time has a chunk that is longer: the memory for one is enough. Over a line its reading would hold up the
+// others, so only the rarest count there; out of a folder all that do not fit into a room.
 constexpr std::uint32_t k_long = 4u << 20, k_long_near = k_room_max_sparing;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
@@ -175,7 +176,7 @@ private:
             end = std::max(end, std::uint64_t(blob.offset) + blob.length);
             longest = std::max({longest, blob.length, blob.uncompressed_length});
         }
-        // Such chunks are few; the memory for one is enough.
+
         std::unique_lock turn(long_mutex_, std::defer_lock);
         if (longest > long_) turn.lock();
         thread_local Buffers buffers;

@@ -321,7 +321,7 @@ TEST_F(RestoreTest, ASinkThatFailsStopsTheReading) {
             all += as_text(bytes);
             return {};
         },
-        1));
+        Processors::all, 1));
     EXPECT_EQ(all, noise(9'000'000));
     EXPECT_EQ(read_small(*repository_, *file, 1000).error().code, ErrorCode::corrupt);
     EXPECT_EQ(as_text(read_small(*repository_, *file).value()), all);
