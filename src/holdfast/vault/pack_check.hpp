@@ -1,9 +1,11 @@
 #pragma once
-// One pack read from end to end, as check --read-data does: the SHA-256 of its bytes is its name, its own table says what
-// the index says, and every blob decrypts, decompresses and hashes to its ID.
+// One pack read from end to end, as check --read-data does: every blob's seal holds, it decompresses, and hashes to its ID;
+// the pack's own table has its seal and says what the index says. Where blobs lie one after the other (the index's part of
+// the check says so otherwise) no byte of the file is left: so its SHA-256, which is its name, is not made again.
 //
 //   memory   a piece of the pack of some MiB and the blobs in it that are hashed together; never the whole pack
 //   threads  one per thread
+//   source   docs/decisions/0042-a-pack-is-checked-by-its-seals.md
 
 #include <functional>
 #include <string>
@@ -24,30 +26,22 @@ public:
     std::uint64_t run(const format::IndexPack& pack, const Report& report);
 
 private:
-    struct Plain {
-        const format::PackedBlob* blob = nullptr;
-        format::Sha256 sum;
-    };
-    // What is hashed together: the bytes of the pack and the plain blobs in them.
-    static constexpr std::size_t k_together_max = 15;
+    // What is hashed together.
+    static constexpr std::size_t k_together_max = 16;
 
-    Status read_blobs(const format::IndexPack& pack, std::uint64_t size, const Report& report);
-    void check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    Status check_blobs(std::span<const format::PackedBlob> blobs, std::uint64_t size, const Report& report);
+    void check_piece(std::span<const format::PackedBlob> blobs, const Report& report);
     std::size_t check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
-    std::size_t check_alone(ByteSpan envelope, const format::PackedBlob& blob, const Report& report);
-    /// What was large for once.
-    void give_back();
-    Status read_rest(std::uint64_t from, std::uint64_t size);
+    Status check_table(const format::IndexPack& pack, std::uint64_t size, const Report& report);
     bool table_is_whole(const format::IndexPack& pack, const Report& report);
     Status read_piece(std::uint64_t from, std::uint64_t length);
 
     Repository& repository_;
     BlobOpener opener_;
-    format::Sha256 sum_;    // of the pack
     storage::FileName file_;
     std::string name_;    // for messages
     Bytes piece_, room_;    // as read, and unpacked
-    std::vector<Plain> plains_;
+    std::vector<format::Sha256> sums_;
 };
 
 }    // namespace holdfast::vault
