@@ -8,17 +8,29 @@ namespace holdfast::vault {
 namespace {
 
 constexpr std::size_t k_large = 256u << 10;
+constexpr std::size_t k_huge_page = 2u << 20;
+
+std::byte* map(std::size_t size) {
+    void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    HF_ASSERT(mapped != MAP_FAILED);    // as new does when memory is out
+    return static_cast<std::byte*>(mapped);
+}
+
+// From a page's beginning, or none of them is huge.
+std::byte* map_huge(std::size_t size) {
+    std::byte* const mapped = map(size + k_huge_page);
+    const std::size_t before = (0 - reinterpret_cast<std::uintptr_t>(mapped)) % k_huge_page;
+    if (before > 0) ::munmap(mapped, before);
+    if (before < k_huge_page) ::munmap(mapped + before + size, k_huge_page - before);
+    ::madvise(mapped + before, size, MADV_HUGEPAGE);    // as many as there are
+    return mapped + before;
+}
 
 }    // namespace
 
-Buffer::Buffer(std::size_t capacity) : capacity_(capacity) {
-    if (!is_large()) {
-        bytes_ = new std::byte[capacity];
-        return;
-    }
-    void* mapped = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    HF_ASSERT(mapped != MAP_FAILED);    // as new does when memory is out
-    bytes_ = static_cast<std::byte*>(mapped);
+Buffer::Buffer(std::size_t capacity, Pages pages) : capacity_(capacity) {
+    if (pages == Pages::huge) capacity_ = (capacity + k_huge_page - 1) / k_huge_page * k_huge_page;
+    bytes_ = pages == Pages::huge ? map_huge(capacity_) : is_large() ? map(capacity_) : new std::byte[capacity_];
 }
 
 Buffer::~Buffer() {

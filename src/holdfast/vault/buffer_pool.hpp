@@ -15,7 +15,10 @@ namespace holdfast::vault {
 
 class Buffer {
 public:
-    explicit Buffer(std::size_t capacity);
+    /// Huge pages take 2 MiB at the first touch; where there are some, filling and reading them is cheaper, and above all
+    /// writing them past the page cache: each is one piece for the disk's driver instead of 512.
+    enum class Pages { usual, huge };
+    explicit Buffer(std::size_t capacity, Pages pages = Pages::usual);
     ~Buffer();
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <condition_variable>
 
 #include "holdfast/format/sha256.hpp"
 #include "holdfast/os/crash_point.hpp"
@@ -21,26 +21,29 @@
 namespace holdfast::vault {
 namespace {
 
-// One read of a pack. Gaps of blobs that nobody wants are read along while that is cheaper than a second call.
-constexpr std::uint32_t k_read_max = 4u << 20;
+// How much is read of a pack at once, and how much its blobs may hold; a blob that is longer is alone.
+struct Sizes {
+    std::uint32_t read;
+    std::size_t room;
+};
+// Over a line a request costs more than memory does. Restores of little are done before more memory pays.
+constexpr Sizes k_near{2u << 20, 4u << 20}, k_far{4u << 20, 4u << 20}, k_small{3u << 19, 5u << 19};
+constexpr std::uint64_t k_small_max = 64u << 20;
+// Blobs that nobody wants are read along while that is cheaper than a second call.
 constexpr std::uint32_t k_gap_max = 64u << 10;
-// Past the cache a write waits for the disk: more threads than processors, with less for each.
-constexpr unsigned k_waiting_max = 2;
-constexpr std::uint32_t k_read_max_sparing = 3u << 19;
-constexpr std::size_t k_room_max_sparing = 5u << 19;
-// Restores of less are done before larger buffers pay.
-constexpr std::uint64_t k_small = 64u << 20;
+// How many blobs one read brings in: of tiny ones the list takes memory, too.
+constexpr std::size_t k_blobs_max = 4096;
+// Past the cache a write waits for the disk: more threads than processors, each with a room.
+constexpr unsigned k_waiting_max = 3;
+// A chunk of the longest that we and restic cut, and its envelope.
+constexpr std::size_t k_long_usual = 17u << 20;
+constexpr std::size_t k_line = 64, k_nonce = 16;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
 // A long file goes to the disk in steps: else the disk idles until the file is whole, and we wait for it then.
 constexpr std::uint64_t k_writeback_step = 32u << 20;
-// Blobs that are unpacked and hashed together: as many as fit, and a longer one alone.
+// Blobs that are hashed together.
 constexpr std::size_t k_together_max = 31;
-// Buffers of this size are kept: new memory costs more than the copying, and longer chunks are few.
-constexpr std::size_t k_room_max = 6u << 20;
-// One thread at a time has a chunk that is longer: the memory for one is enough. Over a line its reading would hold up the
-// others, so only the rarest count there; out of a folder all that do not fit into a room.
-constexpr std::uint32_t k_long = 4u << 20, k_long_near = k_room_max_sparing;
 // From this size on a file gets its place on the disk at once: several threads write into it out of order, and a disk
 // that is too small shows before the work is done.
 constexpr std::uint64_t k_allocate_min = 4u << 20;
@@ -57,6 +60,52 @@ struct Read {
     std::size_t from = 0, to = 0;
 };
 
+// Buffers of one size, as many as there may be. Whoever wants one more waits.
+class Lender {
+public:
+    Lender(std::size_t capacity, Buffer::Pages pages, unsigned count)
+        : capacity_(capacity), pages_(pages), free_(count) {}
+    std::unique_ptr<Buffer> take() {
+        std::unique_lock lock(mutex_);
+        given_back_.wait(lock, [&] { return free_ > 0; });
+        --free_;
+        if (idle_.empty()) return std::make_unique<Buffer>(capacity_, pages_);
+        auto buffer = std::move(idle_.back());
+        idle_.pop_back();
+        return buffer;
+    }
+    void give(std::unique_ptr<Buffer> buffer) {
+        const std::scoped_lock lock(mutex_);
+        idle_.push_back(std::move(buffer));
+        ++free_;
+        given_back_.notify_one();
+    }
+
+private:
+    const std::size_t capacity_;
+    const Buffer::Pages pages_;
+    std::mutex mutex_;
+    std::condition_variable given_back_;
+    unsigned free_;
+    std::vector<std::unique_ptr<Buffer>> idle_;
+};
+
+class Loan {
+public:
+    explicit Loan(Lender& lender) : lender_(lender), buffer_(lender.take()) {}
+    ~Loan() { lender_.give(std::move(buffer_)); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ByteSpan first(std::size_t size) const {
+        HF_ASSERT(size <= buffer_->capacity());
+        return {buffer_->data(), size};
+    }
+
+private:
+    Lender& lender_;
+    std::unique_ptr<Buffer> buffer_;
+};
+
 class ContentWriter {
 public:
     explicit ContentWriter(RestoreJob& job)
@@ -67,10 +116,7 @@ public:
         list_reads();
         for (std::uint32_t i = 0; i < job_.files.size() && !job_.stopped(); ++i)
             if (job_.files[i].open_pieces == 0 && !job_.files[i].damaged) finish_file(i);
-        run_parallel(
-            job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); },
-            job_.options.workers ? job_.options.workers
-                                 : reader_count(job_.repository.backend()) + (direct_ ? k_waiting_max : 0));
+        run_parallel(job_, reads_.size(), [&](std::size_t number) { restore_pieces(reads_[number]); }, threads_);
         if (job_.stopped()) keep_ends();
     }
 
@@ -108,27 +154,26 @@ private:
         job_.summary.bytes_reused += reused_;
     }
 
-    BlobIndex::Numbered blob_of(const Piece& piece) const { return job_.repository.state().index.at(piece.number); }
-
+    // What is read at once, and what its blobs hold, follow each other here as they do in restore_pieces().
     void list_reads() {
         for (std::size_t from = 0; from < pieces_.size();) {
-            const BlobIndex::Numbered first = blob_of(pieces_[from]);
-            std::uint32_t last_offset = first.blob.offset;
-            std::uint64_t end = std::uint64_t(first.blob.offset) + first.blob.length;
-            std::size_t to = from + 1;
-            for (; to < pieces_.size(); ++to) {
-                const BlobIndex::Numbered next = blob_of(pieces_[to]);
-                const std::uint64_t next_end = std::uint64_t(next.blob.offset) + next.blob.length;
-                if (next.pack != first.pack || next.blob.offset < last_offset || next.blob.offset > end + k_gap_max)
+            const Wanted first = wanted_from(from, pieces_.size(), 0);
+            Wanted last = first;
+            std::uint64_t end = end_of(first.blob);
+            for (std::size_t blobs = 1; last.to < pieces_.size() && blobs < k_blobs_max; ++blobs) {
+                const Wanted next = wanted_from(last.to, pieces_.size(), last.room_end());
+                if (next.pack != first.pack || next.blob.offset < last.blob.offset ||
+                    next.blob.offset > end + k_gap_max || next.room_end() > sizes_.room ||
+                    (end_of(next.blob) > end && end_of(next.blob) - first.blob.offset > sizes_.read))
                     break;
-                if (next_end > end && next_end - first.blob.offset > read_max_) break;
-                end = std::max(end, next_end);
-                last_offset = next.blob.offset;
+                end = std::max(end, end_of(next.blob));
+                last = next;
             }
-            reads_.push_back({from, to});
-            from = to;
+            reads_.push_back({from, last.to});
+            from = last.to;
         }
     }
+    static std::uint64_t end_of(const format::PackedBlob& blob) { return std::uint64_t(blob.offset) + blob.length; }
 
     // Without its ends no chunk that was written counts when the same restore goes on.
     void keep_ends() {
@@ -141,115 +186,119 @@ private:
 
     // A blob of a read, and the pieces that it goes to.
     struct Wanted {
+        BlobIndex::PackNumber pack = 0;
         format::PackedBlob blob;
         std::size_t from = 0, to = 0;
         std::size_t room = 0;    // where its content begins
-        std::optional<ByteView> plain;    // unpacked, not yet hashed
+        std::optional<ByteView> plain;    // unpacked, and what its name says
+        std::size_t room_end() const { return room + blob.plain_length(); }
     };
-
-    // What a thread keeps from read to read. Both begin at a page: see gap_before().
-    struct Buffers {
-        std::unique_ptr<Buffer> envelopes, room;
-        std::array<format::Sha256, k_together_max> sums;
-        static ByteSpan fit(std::unique_ptr<Buffer>& buffer, std::size_t usual, std::size_t size) {
-            if (!buffer || buffer->capacity() < size) {
-                buffer.reset();    // first: never both
-                buffer = std::make_unique<Buffer>(std::max(size, usual));
-            }
-            return {buffer->data(), size};
-        }
-        // A huge blob's room is not kept for small ones.
-        void give_back(std::size_t usual) {
-            for (std::unique_ptr<Buffer>* buffer : {&envelopes, &room})
-                if (*buffer && (*buffer)->capacity() > usual) buffer->reset();
-        }
-    };
-
-    void restore_pieces(const Read& run) {
-        const auto opener = job_.repository.state().openers.get();
-        const BlobIndex::Numbered first = blob_of(pieces_[run.from]);
-        const std::uint32_t begin = first.blob.offset;
-        std::uint64_t end = begin;
-        std::uint32_t longest = 0;
-        for (std::size_t i = run.from; i < run.to; ++i) {
-            const format::PackedBlob blob = blob_of(pieces_[i]).blob;
-            end = std::max(end, std::uint64_t(blob.offset) + blob.length);
-            longest = std::max({longest, blob.length, blob.uncompressed_length});
-        }
-
-        std::unique_lock turn(long_mutex_, std::defer_lock);
-        if (longest > long_) turn.lock();
-        thread_local Buffers buffers;
-        const ByteSpan envelopes = Buffers::fit(buffers.envelopes, read_max_, end - begin);
-        const Id pack = job_.repository.state().index.pack_id(first.pack);
-        const bool read =
-            job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, envelopes).has_value();
-        std::vector<Wanted> wanted;
-        std::vector<format::HashWork> work;
-        for (std::size_t i = run.from; i < run.to && !job_.stopped(); i = wanted.back().to) {
-            wanted = some_from(i, run.to);
-            const ByteSpan rooms =
-                Buffers::fit(buffers.room, room_max_, wanted.back().room + wanted.back().blob.plain_length());
-            work.clear();
-            for (Wanted& one : wanted) {
-                if (!read) break;
-                // Zeros: the index cannot be read any more.
-                if (one.blob.offset < begin || std::uint64_t(one.blob.offset) + one.blob.length > end) continue;
-                const ByteSpan room = rooms.subspan(one.room, one.blob.plain_length());
-                const auto envelope = envelopes.subspan(one.blob.offset - begin, one.blob.length);
-                if (one.blob.uncompressed_length == 0 ? !opener->unpack(envelope, one.blob, room)
-                                                      : !opener->unpack_in_place(envelope, one.blob, room))
-                    continue;
-                one.plain = room;
-                work.push_back({&buffers.sums[work.size()], *one.plain});
-            }
-            // Side by side, hashes cost half.
-            format::update_together(work);
-            std::size_t hashed = 0;
-            Run adjoining;
-            for (Wanted& one : wanted) {
-                if (one.plain && buffers.sums[hashed++].finish() != one.blob.id) one.plain.reset();
-                if (add_to(adjoining, one)) continue;
-                write(std::exchange(adjoining, {}));
-                if (!add_to(adjoining, one)) write_blob(one);
-            }
-            write(adjoining);
-        }
-        buffers.give_back(room_max_);
-    }
-
-    // As many as are worth hashing together, at least one.
-    std::vector<Wanted> some_from(std::size_t at, std::size_t end) const {
-        std::vector<Wanted> some;
-        std::size_t room = 0;
-        while (at < end && some.size() < k_together_max) {
-            Wanted one = wanted_from(at, end);
-            // A length that cannot be true is not given room: unpacking it fails, and another copy is looked for.
-            if (!format::Decompressor::may_hold(one.blob.length, one.blob.uncompressed_length))
-                one.blob.uncompressed_length = 0;
-            one.room = room + gap_before(one, room);
-            if (!some.empty() && one.room + one.blob.plain_length() > room_max_) break;
-            room = one.room + one.blob.plain_length();
-            at = one.to;
-            some.push_back(one);
-        }
-        return some;
-    }
-    // What is written past the cache lies in memory as it will in the file, counted from a block's beginning.
-    std::size_t gap_before(const Wanted& wanted, std::size_t room) const {
-        const Piece& piece = pieces_[wanted.from];
-        if (!goes_direct(job_.files[piece.file])) return 0;
-        return (piece.offset - room) % os::k_block;
+    // The blob of this piece and the next ones, its content behind `room`.
+    Wanted wanted_from(std::size_t from, std::size_t end, std::size_t room) const {
+        const Piece& piece = pieces_[from];
+        const BlobIndex::Numbered numbered = job_.repository.state().index.at(piece.number);
+        Wanted wanted{numbered.pack, numbered.blob, from, from + 1, room, {}};
+        while (wanted.to < end && pieces_[wanted.to].number == piece.number) ++wanted.to;
+        wanted.blob.length = std::max<std::uint32_t>(wanted.blob.length, format::k_envelope_overhead);
+        // A length that cannot be true is not given room: unpacking it fails, and another copy is looked for.
+        if (!format::Decompressor::may_hold(wanted.blob.length, wanted.blob.uncompressed_length))
+            wanted.blob.uncompressed_length = 0;
+        // What is written past the cache lies in memory as it will in the file, counted from a block's beginning.
+        if (goes_direct(job_.files[piece.file])) wanted.room += (piece.offset - room) % os::k_block;
+        return wanted;
     }
     bool goes_direct(const RestoreJob::File& file) const {
         return direct_ && file.how == RestoreJob::How::anew && file.size >= k_allocate_min;
     }
-    Wanted wanted_from(std::size_t from, std::size_t end) const {
-        std::size_t to = from + 1;
-        while (to < end && pieces_[to].number == pieces_[from].number) ++to;
-        Wanted wanted{blob_of(pieces_[from]).blob, from, to, 0, {}};
-        wanted.blob.length = std::max<std::uint32_t>(wanted.blob.length, format::k_envelope_overhead);
-        return wanted;
+
+    void restore_pieces(const Read& read) {
+        std::vector<Wanted> all;
+        std::uint64_t end = 0;
+        std::size_t room = 0;
+        for (std::size_t i = read.from; i < read.to; i = all.back().to) {
+            all.push_back(wanted_from(i, read.to, room));
+            room = all.back().room_end();
+            end = std::max(end, end_of(all.back().blob));
+        }
+        const std::uint32_t begin = all.front().blob.offset;
+        if (end - begin > sizes_.read || room > sizes_.room) return restore_long(all, end - begin);
+        const Loan contents(rooms_);
+        {
+            // Who writes needs no envelopes any more.
+            const Loan envelopes(envelopes_);
+            unpack(all, envelopes.first(end - begin), contents.first(room));
+        }
+        write(all);
+    }
+
+    // One at a time: the memory for one is enough. `all`: as a rule one; the index may say something else meanwhile.
+    void restore_long(std::span<Wanted> all, std::size_t length) {
+        const std::scoped_lock turn(long_mutex_);
+        std::size_t room = 0, at = (all.front().room + os::k_block - k_nonce) % os::k_block;
+        // Behind its content; but what was stored plain is decrypted where it lies, as it will in the file.
+        if (all.size() > 1 || all.front().blob.uncompressed_length != 0) {
+            room = all.back().room_end();
+            at = (room + k_line - 1) / k_line * k_line;
+        }
+        if (!long_ || long_->capacity() < at + length) {
+            long_.reset();
+            long_ = std::make_unique<Buffer>(std::max(at + length, k_long_usual), pages_);
+        }
+        unpack(all, {long_->data() + at, length}, {long_->data(), room});
+        write(all);
+        if (long_->capacity() > k_long_usual) long_.reset();
+    }
+
+    // Those that are what their names say get their `plain`, in `contents`, or, if that is empty, in `envelopes`.
+    void unpack(std::span<Wanted> all, ByteSpan envelopes, ByteSpan contents) {
+        const std::uint32_t begin = all.front().blob.offset;
+        const Id pack = job_.repository.state().index.pack_id(all.front().pack);
+        if (!job_.repository.backend().read_at({storage::FileKind::pack, pack}, begin, envelopes)) return;
+        const auto opener = job_.repository.state().openers.get();
+        std::vector<format::Sha256> sums(std::min(all.size(), k_together_max));
+        std::vector<format::HashWork> work;
+        std::vector<Wanted*> unpacked;
+        for (; !all.empty() && !job_.stopped(); all = all.subspan(std::min(all.size(), k_together_max))) {
+            work.clear();
+            unpacked.clear();
+            for (Wanted& one : all.first(std::min(all.size(), k_together_max))) {
+                // Zeros, or less: the index cannot be read any more, or could not before.
+                if (one.blob.offset < begin || end_of(one.blob) - begin > envelopes.size()) continue;
+                const ByteSpan envelope = envelopes.subspan(one.blob.offset - begin, one.blob.length);
+                Result<ByteView> plain = ByteView();
+                if (contents.empty()) {
+                    plain = opener->unpack_in_place(envelope, one.blob, {});
+                } else {
+                    if (one.room_end() > contents.size()) continue;
+                    const ByteSpan room = contents.subspan(one.room, one.blob.plain_length());
+                    if (one.blob.uncompressed_length != 0)
+                        plain = opener->unpack_in_place(envelope, one.blob, room);
+                    else if (opener->unpack(envelope, one.blob, room))
+                        plain = room;
+                    else
+                        continue;
+                }
+                if (!plain) continue;
+                one.plain = *plain;
+                work.push_back({&sums[work.size()], *plain});
+                unpacked.push_back(&one);
+            }
+            // Side by side, hashes cost half.
+            format::update_together(work);
+            for (std::size_t i = 0; i < unpacked.size(); ++i)
+                if (sums[i].finish() != unpacked[i]->blob.id) unpacked[i]->plain.reset();
+        }
+    }
+
+    void write(std::span<const Wanted> all) {
+        Run adjoining;
+        for (const Wanted& one : all) {
+            if (job_.stopped()) return;
+            if (add_to(adjoining, one)) continue;
+            write(std::exchange(adjoining, {}));
+            if (!add_to(adjoining, one)) write_blob(one);
+        }
+        write(adjoining);
     }
 
     // Chunks that follow each other in the file as they do in memory: one call writes them. A tenth of a trading host's
@@ -439,15 +488,17 @@ private:
 
     RestoreJob& job_;
     const bool direct_;    // long files go past the page cache
-    const bool sparing_ = direct_ || job_.plan.bytes < k_small;
-    const std::uint32_t read_max_ = sparing_ ? k_read_max_sparing : k_read_max;
-    const std::size_t room_max_ = sparing_ ? k_room_max_sparing : k_room_max;
-    const std::uint32_t long_ =
-        sparing_ && reader_count(job_.repository.backend()) <= worker_count() ? k_long_near : k_long;
+    const unsigned readers_ = job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend());
+    const unsigned threads_ = readers_ + (direct_ && !job_.options.workers ? k_waiting_max : 0);
+    const bool small_ = job_.plan.bytes < k_small_max;
+    const Sizes sizes_ = small_ ? k_small : readers_ > worker_count() ? k_far : k_near;
+    const Buffer::Pages pages_ = small_ ? Buffer::Pages::usual : Buffer::Pages::huge;
+    Lender envelopes_{sizes_.read, pages_, readers_}, rooms_{sizes_.room, pages_, threads_};
+    std::mutex long_mutex_;
+    std::unique_ptr<Buffer> long_;    // for one read at a time
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;
-    std::mutex long_mutex_;    // of who has a long chunk in memory
     std::mutex open_mutex_;
     std::deque<std::uint32_t> open_files_;
 };
