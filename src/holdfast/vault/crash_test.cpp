@@ -29,26 +29,16 @@ TEST_F(CrashTest, KilledAtAnyMomentNothingBreaksAndTheNextRunCompletes) {
     write("src/large", noise(12'000'000));
     HF_OK(back_up(path("src")));
     repository_.reset();
-    std::mt19937_64 random(20261120);
-    int killed = 0;
+    RandomKills kills(20261120);
     for (int round = 0; round < 30; ++round) {
         fill(round);
-        const pid_t child = ::fork();
-        if (child == 0) {
+        kills.run([&] {
             // A process of its own threads: none of the parent's run in it.
             auto opened = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
-            if (!opened) ::_exit(3);
+            if (!opened) return false;
             repository_ = *std::move(opened);
-            ::_exit(back_up(path("src")) ? 0 : 2);
-        }
-        ::usleep(static_cast<useconds_t>(random() % 20'000));
-        ::kill(child, SIGKILL);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        if (WIFSIGNALED(status))
-            ++killed;
-        else
-            EXPECT_EQ(WEXITSTATUS(status), 0);
+            return back_up(path("src")).has_value();
+        });
         reopen();
         expect_whole("round " + std::to_string(round));
         if (round % 5 == 4) {
@@ -59,7 +49,7 @@ TEST_F(CrashTest, KilledAtAnyMomentNothingBreaksAndTheNextRunCompletes) {
         }
         repository_.reset();
     }
-    EXPECT_GT(killed, 10);
+    EXPECT_GT(kills.count(), 10);
     // Unnamed files leave nothing: what is in the data folders are packs.
     const auto strays = sh("find \"$1\" -name '*tmp*' -type f", {repo_path()});
     EXPECT_EQ(strays.output, "");

@@ -4,11 +4,15 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include <chrono>
+#include <csignal>
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
@@ -37,6 +41,35 @@ inline std::string noise(std::size_t size, std::uint64_t seed = 1) {
     }
     return bytes;
 }
+
+/// Runs work in child processes and kills them at random moments. Where a run ended before its moment the next ones come
+/// earlier, and else later: on any machine about half are killed, from the first step to the last.
+class RandomKills {
+public:
+    explicit RandomKills(std::uint64_t seed) : random_(seed) {}
+    template <class Work>
+    void run(Work work) {
+        const pid_t child = ::fork();
+        if (child == 0) ::_exit(work() ? 0 : 2);
+        std::this_thread::sleep_for(std::chrono::microseconds(random_() % span_));
+        ::kill(child, SIGKILL);
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        if (WIFSIGNALED(status)) {
+            ++count_;
+            span_ += span_ / 4;
+        } else {
+            EXPECT_EQ(WEXITSTATUS(status), 0);
+            span_ -= span_ / 4;
+        }
+    }
+    int count() const { return count_; }
+
+private:
+    std::mt19937_64 random_;
+    std::uint64_t span_ = 20'000;    // microseconds
+    int count_ = 0;
+};
 
 class VaultTest : public ::testing::Test {
 protected:

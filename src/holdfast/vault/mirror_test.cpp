@@ -227,26 +227,15 @@ TEST_F(MirrorTest, KilledAtAnyMomentTheMirrorChecksAndTheNextSyncCompletes) {
     write("src/large", noise(8'000'000, 9));
     HF_OK(back_up(path("src")));
     repository_.reset();
-    std::mt19937_64 random(3);
-    int killed = 0;
+    RandomKills kills(3);
     for (int round = 0; round < 40; ++round) {
         if (round % 10 == 0) {
             HF_OK(os::remove_tree(path("mirror")));
         }
-        const pid_t child = ::fork();
-        if (child == 0) {
+        kills.run([&] {
             auto opened = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
-            if (!opened) ::_exit(3);
-            ::_exit(sync_mirror(**opened, *mirror_, memory_, options_) ? 0 : 2);
-        }
-        ::usleep(static_cast<useconds_t>(random() % 25'000));
-        ::kill(child, SIGKILL);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        killed += WIFSIGNALED(status);
-        if (!WIFSIGNALED(status)) {
-            EXPECT_EQ(WEXITSTATUS(status), 0);
-        }
+            return opened && sync_mirror(**opened, *mirror_, memory_, options_);
+        });
         if (!os::exists(path("mirror/config"))) continue;
         auto opened = Repository::open(storage::local_backend(path("mirror")), Secret(k_password), clock_);
         HF_OK(opened);
@@ -254,7 +243,7 @@ TEST_F(MirrorTest, KilledAtAnyMomentTheMirrorChecksAndTheNextSyncCompletes) {
         HF_OK(report);
         EXPECT_TRUE(report->ok()) << all_of(report->errors);
     }
-    EXPECT_GT(killed, 10);
+    EXPECT_GT(kills.count(), 10);
     reopen();
     HF_OK(sync());
     expect_good_mirror(2);

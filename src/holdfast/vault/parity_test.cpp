@@ -205,29 +205,21 @@ TEST_F(ParityTest, ADamagedPackIsNeverTakenForGood) {
 TEST_F(ParityTest, KilledAtAnyMomentItStillRepairs) {
     update();
     repository_.reset();
-    std::mt19937_64 random(8);
-    int killed = 0;
+    RandomKills kills(8);
     for (int round = 0; round < 20; ++round) {
         reopen();
         write("src/more" + std::to_string(round), noise(400'000, static_cast<std::uint64_t>(500 + round)));
         HF_OK(back_up(path("src")));
         repository_.reset();
-        const pid_t child = ::fork();
-        if (child == 0) {
+        kills.run([&] {
             auto opened = Repository::open(storage::local_backend(repo_path()), Secret(k_password), clock_);
-            if (!opened) ::_exit(3);
-            ::_exit(update_parity(**opened, options_) ? 0 : 2);
-        }
-        ::usleep(static_cast<useconds_t>(random() % 40'000));
-        ::kill(child, SIGKILL);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        killed += WIFSIGNALED(status);
+            return opened && update_parity(**opened, options_);
+        });
         // What was covered before still is: parity that is replaced goes last.
         const ParityCheck check = verify();
         EXPECT_TRUE(check.beyond_repair.empty()) << all_of(check.beyond_repair);
     }
-    EXPECT_GT(killed, 3);
+    EXPECT_GT(kills.count(), 3);
     reopen();
     update();
     EXPECT_TRUE(verify().ok()) << all_of(verify().repairable);
