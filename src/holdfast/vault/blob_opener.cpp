@@ -91,6 +91,15 @@ std::optional<format::Tree> BlobOpener::open_tree(format::EnvelopePieces& envelo
     return tree;
 }
 
+bool BlobOpener::is_whole_in_pieces(ByteSpan envelope, const format::PackedBlob& blob) {
+    HF_ASSERT(envelope.size() == blob.length);
+    const auto content = cipher_.open_in_place(envelope);
+    if (!content) return false;
+    format::FramePieces pieces(decompressor_, *content, blob.uncompressed_length);
+    while (!pieces.more({}).empty()) {}
+    return pieces.whole() && pieces.sum() == blob.id;
+}
+
 Result<bool> BlobOpener::open_index(format::EnvelopePieces& envelope, const format::EachIndexPack& each) {
     bool read = false;
     if (const auto frames = format::unpacked_frames(envelope.next()); frames && frames->second >= k_pieces_min) {

@@ -43,6 +43,9 @@ public:
     /// The same of an envelope that was verified and is not in memory either. Nothing: it has to be.
     std::optional<format::Tree> open_tree(format::EnvelopePieces& envelope, const format::PackedBlob& blob,
                                           const format::NumberOf* number_of);
+    /// Whether the blob is what its name says, without having it in memory. `envelope` is overwritten. False as well for
+    /// frames that were not written for that.
+    bool is_whole_in_pieces(ByteSpan envelope, const format::PackedBlob& blob);
     /// An unpacked file (index, snapshot, lock).
     Result<Bytes> open_document(ByteSpan envelope);
     /// An index file, as open_tree(), but pack by pack. `envelope` is overwritten. After again(), and after an error, what

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "holdfast/base/result.hpp"
 
 namespace holdfast::vault {
@@ -41,6 +43,15 @@ Buffer::~Buffer() {
 }
 
 bool Buffer::is_large() const { return capacity_ >= k_large; }
+
+LongRoom::Turn LongRoom::take(std::size_t size) {
+    std::unique_lock lock(mutex_);
+    if (!buffer_ || buffer_->capacity() < size || (size <= k_usual && buffer_->capacity() > k_usual)) {
+        buffer_.reset();    // first: never both
+        buffer_ = std::make_unique<Buffer>(std::max(size, k_usual), pages_);
+    }
+    return {std::move(lock), {buffer_->data(), size}};
+}
 
 std::shared_ptr<Buffer> BufferPool::get(std::size_t capacity) {
     std::unique_ptr<Buffer> buffer = state_->take(capacity);

@@ -31,6 +31,26 @@ private:
     std::size_t capacity_;
 };
 
+/// Memory for one of the longest chunks at a time: several at once are what makes a run's peak grow with the data.
+class LongRoom {
+public:
+    /// Enough for a chunk as restic and we cut it, and its envelope; what is more is not kept.
+    static constexpr std::size_t k_usual = 18u << 20;
+    explicit LongRoom(Buffer::Pages pages) : pages_(pages) {}
+
+    /// `bytes` are the holder's while it lives; who else wants some waits.
+    struct Turn {
+        std::unique_lock<std::mutex> lock;
+        ByteSpan bytes;
+    };
+    Turn take(std::size_t size);
+
+private:
+    const Buffer::Pages pages_;
+    std::mutex mutex_;
+    std::unique_ptr<Buffer> buffer_;
+};
+
 class BufferPool {
 public:
     /// At most `keep_max` bytes lie idle.

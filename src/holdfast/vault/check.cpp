@@ -275,10 +275,11 @@ private:
         }
         std::atomic<std::size_t> next = 0;
         std::atomic<std::uint64_t> done = 0, bytes = 0;
+        LongRoom long_room(Buffer::Pages::usual);
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < reader_count(repository_.backend()); ++i)
             threads.emplace_back([&] {
-                PackCheck pack_check(repository_);
+                PackCheck pack_check(repository_, long_room);
                 for (std::size_t at = next++; at < indexed_.size() && !os::stop_requested(); at = next++) {
                     bytes +=
                         pack_check.run(blobs_of(indexed_[at]), [this](std::string text) { error(std::move(text)); });

@@ -3,7 +3,8 @@
 // the pack's own table has its seal and says what the index says. Where blobs lie one after the other (the index's part of
 // the check says so otherwise) no byte of the file is left: so its SHA-256, which is its name, is not made again.
 //
-//   memory   a piece of the pack of some MiB and the blobs in it that are hashed together; never the whole pack
+//   memory   6 MiB for a piece of the pack and the blobs in it that are hashed together, and what all threads share for the
+//            longest blobs; never the whole pack
 //   threads  one per thread
 //   source   docs/decisions/0042-a-pack-is-checked-by-its-seals.md
 
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/vault/blob_opener.hpp"
+#include "holdfast/vault/buffer_pool.hpp"
 #include "holdfast/vault/repository.hpp"
 
 namespace holdfast::vault {
@@ -20,7 +22,7 @@ class PackCheck {
 public:
     using Report = std::function<void(std::string error)>;
 
-    explicit PackCheck(Repository& repository);
+    PackCheck(Repository& repository, LongRoom& long_room);
     /// `pack` with its blobs sorted by offset. Returns how many bytes were read. A pack that is not there is not
     /// reported here.
     std::uint64_t run(const format::IndexPack& pack, const Report& report);
@@ -30,17 +32,19 @@ private:
     static constexpr std::size_t k_together_max = 16;
 
     Status check_blobs(std::span<const format::PackedBlob> blobs, std::uint64_t size, const Report& report);
-    void check_piece(std::span<const format::PackedBlob> blobs, const Report& report);
-    std::size_t check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    void check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
+    void check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, ByteSpan room, const Report& report);
+    Status check_long(const format::PackedBlob& blob, const Report& report);
     Status check_table(const format::IndexPack& pack, std::uint64_t size, const Report& report);
-    bool table_is_whole(const format::IndexPack& pack, const Report& report);
-    Status read_piece(std::uint64_t from, std::uint64_t length);
+    bool table_is_whole(ByteView bytes, const format::IndexPack& pack, const Report& report);
+    Status read(std::uint64_t from, ByteSpan to);
 
     Repository& repository_;
+    LongRoom& long_room_;
     BlobOpener opener_;
     storage::FileName file_;
     std::string name_;    // for messages
-    Bytes piece_, room_;    // as read, and unpacked
+    Buffer piece_, room_;    // as read, and unpacked
     std::vector<format::Sha256> sums_;
 };
 

@@ -35,8 +35,7 @@ constexpr std::uint32_t k_gap_max = 64u << 10;
 constexpr std::size_t k_blobs_max = 4096;
 // Past the cache a write waits for the disk: more threads than processors, each with a room.
 constexpr unsigned k_waiting_max = 3;
-// A chunk of the longest that we and restic cut, and its envelope.
-constexpr std::size_t k_long_usual = 17u << 20;
+
 constexpr std::size_t k_line = 64, k_nonce = 16;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
@@ -233,20 +232,15 @@ private:
 
     // One at a time: the memory for one is enough. `all`: as a rule one; the index may say something else meanwhile.
     void restore_long(std::span<Wanted> all, std::size_t length) {
-        const std::scoped_lock turn(long_mutex_);
         std::size_t room = 0, at = (all.front().room + os::k_block - k_nonce) % os::k_block;
         // Behind its content; but what was stored plain is decrypted where it lies, as it will in the file.
         if (all.size() > 1 || all.front().blob.uncompressed_length != 0) {
             room = all.back().room_end();
             at = (room + k_line - 1) / k_line * k_line;
         }
-        if (!long_ || long_->capacity() < at + length) {
-            long_.reset();
-            long_ = std::make_unique<Buffer>(std::max(at + length, k_long_usual), pages_);
-        }
-        unpack(all, {long_->data() + at, length}, {long_->data(), room});
+        const LongRoom::Turn turn = long_room_.take(at + length);
+        unpack(all, turn.bytes.subspan(at), turn.bytes.first(room));
         write(all);
-        if (long_->capacity() > k_long_usual) long_.reset();
     }
 
     // Those that are what their names say get their `plain`, in `contents`, or, if that is empty, in `envelopes`.
@@ -494,8 +488,7 @@ private:
     const Sizes sizes_ = small_ ? k_small : readers_ > worker_count() ? k_far : k_near;
     const Buffer::Pages pages_ = small_ ? Buffer::Pages::usual : Buffer::Pages::huge;
     Lender envelopes_{sizes_.read, pages_, readers_}, rooms_{sizes_.room, pages_, threads_};
-    std::mutex long_mutex_;
-    std::unique_ptr<Buffer> long_;    // for one read at a time
+    LongRoom long_room_{pages_};
     std::vector<Piece> pieces_;
     std::vector<Read> reads_;
     std::uint64_t reused_ = 0;
