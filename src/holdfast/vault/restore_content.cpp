@@ -26,15 +26,17 @@ struct Sizes {
     std::uint32_t read;
     std::size_t room;
 };
-// Over a line a request costs more than memory does. Restores of little are done before more memory pays.
+// Over a line a request costs more than memory does.
 constexpr Sizes k_near{2u << 20, 4u << 20}, k_far{4u << 20, 4u << 20}, k_small{3u << 19, 5u << 19};
-constexpr std::uint64_t k_small_max = 64u << 20;
+// A restore of less is done before more memory pays. Of few files, out of a folder, one read at a time is enough.
+constexpr std::uint64_t k_small_max = 32u << 20;
+constexpr std::size_t k_few_files = 64;
 // Blobs that nobody wants are read along while that is cheaper than a second call.
 constexpr std::uint32_t k_gap_max = 64u << 10;
 // How many blobs one read brings in: of tiny ones the list takes memory, too.
 constexpr std::size_t k_blobs_max = 4096;
 // Past the cache a write waits for the disk: more threads than processors, each with a room.
-constexpr unsigned k_waiting_max = 3;
+constexpr unsigned k_waiting_max = 2;
 
 constexpr std::size_t k_line = 64, k_nonce = 16;
 constexpr std::size_t k_files_open_max = 256;
@@ -220,7 +222,7 @@ private:
             end = std::max(end, end_of(all.back().blob));
         }
         const std::uint32_t begin = all.front().blob.offset;
-        if (end - begin > sizes_.read || room > sizes_.room) return restore_long(all, end - begin);
+        if (alone_ || end - begin > sizes_.read || room > sizes_.room) return restore_alone(all, end - begin);
         const Loan contents(rooms_);
         {
             // Who writes needs no envelopes any more.
@@ -230,8 +232,8 @@ private:
         write(all);
     }
 
-    // One at a time: the memory for one is enough. `all`: as a rule one; the index may say something else meanwhile.
-    void restore_long(std::span<Wanted> all, std::size_t length) {
+    // What is longer than usual, or all of a small restore: one read at a time has memory.
+    void restore_alone(std::span<Wanted> all, std::size_t length) {
         std::size_t room = 0, at = (all.front().room + os::k_block - k_nonce) % os::k_block;
         // Behind its content; but what was stored plain is decrypted where it lies, as it will in the file.
         if (all.size() > 1 || all.front().blob.uncompressed_length != 0) {
@@ -483,9 +485,11 @@ private:
     RestoreJob& job_;
     const bool direct_;    // long files go past the page cache
     const unsigned readers_ = job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend());
-    const unsigned threads_ = readers_ + (direct_ && !job_.options.workers ? k_waiting_max : 0);
+    const bool near_ = readers_ <= worker_count();
     const bool small_ = job_.plan.bytes < k_small_max;
-    const Sizes sizes_ = small_ ? k_small : readers_ > worker_count() ? k_far : k_near;
+    const bool alone_ = small_ && near_ && job_.files.size() < k_few_files;
+    const unsigned threads_ = alone_ ? 1 : readers_ + (direct_ && !job_.options.workers ? k_waiting_max : 0);
+    const Sizes sizes_ = small_ ? k_small : near_ ? k_near : k_far;
     const Buffer::Pages pages_ = small_ ? Buffer::Pages::usual : Buffer::Pages::huge;
     Lender envelopes_{sizes_.read, pages_, readers_}, rooms_{sizes_.room, pages_, threads_};
     LongRoom long_room_{pages_};
