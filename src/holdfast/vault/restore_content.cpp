@@ -34,7 +34,7 @@ constexpr std::size_t k_few_files = 64;
 // Blobs that nobody wants are read along while that is cheaper than a second call.
 constexpr std::uint32_t k_gap_max = 64u << 10;
 // How many blobs one read brings in: of tiny ones the list takes memory, too.
-constexpr std::size_t k_blobs_max = 4096;
+constexpr std::size_t k_blobs_max = 1024;
 // Past the cache a write waits for the disk: more threads than processors, each with a room.
 constexpr unsigned k_waiting_max = 2;
 
