@@ -29,6 +29,7 @@ constexpr std::uint64_t k_in_flight_per_worker = 4u << 20;
 // there the sources are the slower part, and a worker waits a moment for more.
 constexpr std::size_t k_batch_max = 31, k_batch_bytes = 1u << 20;
 constexpr auto k_batch_wait = std::chrono::milliseconds(5);
+constexpr std::uint64_t k_worth_waking = 256u << 10;
 // A compressor's buffer beyond this is given back at once: the longest chunks are rare.
 constexpr std::size_t k_frame_kept = 3u << 20;
 // What goes into a pack at once, and the pieces of what is longer.
@@ -214,6 +215,7 @@ void Pipeline::work(Worker& worker) {
         for (std::size_t i = 0; i < batch.size(); ++i) work.push_back({&worker.sums[i], batch[i].bytes});
         work.push_back(worker.pack.take_hash_work());
         format::update_together(work);
+        std::uint64_t done = 0;
         for (std::size_t i = 0; i < batch.size(); ++i) {
             Chunk& chunk = batch[i];
             const Id id = worker.sums[i].finish();
@@ -225,11 +227,16 @@ void Pipeline::work(Worker& worker) {
             chunk.buffer.reset();
             chunk.content->stored(chunk.number, id, added.value_or(0));
             chunk.content.reset();
+            done += length;
+            // A source that is woken for a small chunk finds no room for its next one, and sleeps again.
+            if (done < k_worth_waking && i + 1 < batch.size()) continue;
+            bool wake = false;
             {
                 const std::scoped_lock lock(queue_mutex_);
-                in_flight_ -= length;
+                in_flight_ -= std::exchange(done, 0);
+                wake = waiting_ > 0;
             }
-            room_.notify_all();
+            if (wake) room_.notify_all();
         }
     }
 }
