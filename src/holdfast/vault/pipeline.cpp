@@ -92,7 +92,7 @@ Pipeline::Pipeline(Repository& repository, const RepositoryLock& lock, const Bac
       pack_size_target_(std::clamp(options.pack_size_target, 1u << 20, 128u << 20)),
       compression_level_(options.compression_level),
       verify_writes_(options.verify_writes),
-      buffers_(options.memory_max / 8),
+      buffers_(options.memory_max / 6),
       tree_sealer_(std::make_unique<Sealer>(repository.master_key(), k_tree_compression_level)),
       tree_pack_(repository.backend()),
       indexed_at_(repository.clock().instant()) {
