@@ -5,25 +5,22 @@
 #include <algorithm>
 #include <array>
 
+#include "holdfast/vault/parallel.hpp"
+
 namespace holdfast::vault {
 namespace {
 
-// Large enough that a request to a far storage pays; small enough that what is decrypted, decompressed and hashed comes
-// from the processor's cache.
-constexpr std::size_t k_piece = 2u << 20;
+// Small enough that what is decrypted, decompressed and hashed comes from the processor's cache. Over a line a request
+// costs more than memory does, and others must not wait for the reading of a long blob.
+constexpr std::size_t k_piece = 2u << 20, k_piece_far = 4u << 20;
 // What blobs may take that are unpacked and hashed together.
 constexpr std::size_t k_room = 4u << 20;
-constexpr std::size_t k_line = 64;
+constexpr std::size_t k_line = 64;    // of the processor's cache
 
 std::uint64_t end_of(const format::PackedBlob& blob) { return std::uint64_t(blob.offset) + blob.length; }
 
 bool may_hold(const format::PackedBlob& blob) {
     return format::Decompressor::may_hold(blob.length, blob.uncompressed_length);
-}
-
-// Opened alone, and by one thread at a time.
-bool is_long(const format::PackedBlob& blob) {
-    return blob.length > k_piece || (may_hold(blob) && blob.uncompressed_length > k_room);
 }
 
 }    // namespace
@@ -32,7 +29,7 @@ PackCheck::PackCheck(Repository& repository, LongRoom& long_room)
     : repository_(repository),
       long_room_(long_room),
       opener_(repository.master_key()),
-      piece_(k_piece),
+      piece_(reader_count(repository.backend()) > worker_count() ? k_piece_far : k_piece),
       room_(k_room),
       sums_(k_together_max) {}
 
@@ -53,6 +50,11 @@ std::uint64_t PackCheck::run(const format::IndexPack& pack, const Report& report
     return *size;
 }
 
+// Opened alone, and by one thread at a time.
+bool PackCheck::is_long(const format::PackedBlob& blob) const {
+    return blob.length > piece_.capacity() || (may_hold(blob) && blob.uncompressed_length > k_room);
+}
+
 Status PackCheck::read(std::uint64_t from, ByteSpan to) { return repository_.backend().read_at(file_, from, to); }
 
 Status PackCheck::check_blobs(std::span<const format::PackedBlob> blobs, std::uint64_t size, const Report& report) {
@@ -71,7 +73,7 @@ Status PackCheck::check_blobs(std::span<const format::PackedBlob> blobs, std::ui
         }
         std::uint64_t end = end_of(blob);
         for (; next < blobs.size() && blobs[next].offset == end && is_there(blobs[next]); ++next) {
-            if (is_long(blobs[next]) || end_of(blobs[next]) - blob.offset > k_piece) break;
+            if (is_long(blobs[next]) || end_of(blobs[next]) - blob.offset > piece_.capacity()) break;
             end = end_of(blobs[next]);
         }
         const ByteSpan piece(piece_.data(), end - blob.offset);

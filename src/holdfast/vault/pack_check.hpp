@@ -3,8 +3,8 @@
 // the pack's own table has its seal and says what the index says. Where blobs lie one after the other (the index's part of
 // the check says so otherwise) no byte of the file is left: so its SHA-256, which is its name, is not made again.
 //
-//   memory   6 MiB for a piece of the pack and the blobs in it that are hashed together, and what all threads share for the
-//            longest blobs; never the whole pack
+//   memory   6 MiB (over a line 8) for a piece of the pack and the blobs in it that are hashed together, and what all threads
+//            share for the longest blobs; never the whole pack
 //   threads  one per thread
 //   source   docs/decisions/0042-a-pack-is-checked-by-its-seals.md
 
@@ -31,6 +31,7 @@ private:
     // What is hashed together.
     static constexpr std::size_t k_together_max = 16;
 
+    bool is_long(const format::PackedBlob& blob) const;
     Status check_blobs(std::span<const format::PackedBlob> blobs, std::uint64_t size, const Report& report);
     void check_piece(ByteSpan piece, std::span<const format::PackedBlob> blobs, const Report& report);
     void check_some(ByteSpan piece, std::span<const format::PackedBlob> blobs, ByteSpan room, const Report& report);

@@ -37,7 +37,7 @@ constexpr std::uint32_t k_gap_max = 64u << 10;
 constexpr std::size_t k_blobs_max = 1024;
 // Past the cache a write waits for the disk: more threads than processors, each with a room.
 constexpr unsigned k_waiting_max = 2;
-
+// Of the processor's cache; of what precedes an envelope's content.
 constexpr std::size_t k_line = 64, k_nonce = 16;
 constexpr std::size_t k_files_open_max = 256;
 constexpr std::uint64_t k_writeback_min = 1u << 20;
