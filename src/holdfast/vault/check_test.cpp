@@ -2,6 +2,7 @@
 
 #include "holdfast/base/json.hpp"
 #include "holdfast/vault/fixture_test.hpp"
+#include "holdfast/vault/pipeline.hpp"
 #include "holdfast/vault/repository_state.hpp"
 
 namespace holdfast::vault {
@@ -103,6 +104,43 @@ TEST_F(CheckTest, TheLongestBlobsAreCheckedAndRestoredLikeAllOthers) {
         EXPECT_NE(all_of(damaged.errors).find(os::file_name(pack)), std::string::npos);
         EXPECT_NE(all_of(damaged.errors).find("seal is broken"), std::string::npos) << all_of(damaged.errors);
         expect_no_wrong_content();
+    }
+}
+
+// A huge file's list of blobs is hashed while it is unpacked.
+TEST_F(CheckTest, ATreeThatIsLongerThanAnyChunkIsCheckedToo) {
+    format::Node node;
+    node.name = "dump.rdb";
+    std::mt19937_64 random(5);
+    node.content.resize(150'000);
+    for (Id& id : node.content)
+        for (std::size_t i = 0; i < id.bytes.size(); i += 8) store_le<std::uint64_t>(id.bytes.data() + i, random());
+    const std::vector<const format::Node*> nodes{&node};
+    std::optional<Id> tree;
+    {
+        auto lock = repository_->lock(LockMode::shared);
+        HF_OK(lock);
+        Pipeline pipeline(*repository_, **lock, {});
+        const auto stored = pipeline.store_tree(nodes);
+        HF_OK(stored);
+        tree = *stored;
+        HF_OK(pipeline.finish());
+    }
+    const auto place = repository_->state().index.first_place(format::BlobType::tree, *tree);
+    ASSERT_TRUE(place);
+    EXPECT_GT(place->uncompressed_length, 9u << 20);
+    const Id pack_id = repository_->state().index.pack_id(place->pack);
+    const auto report = checked(true);
+    EXPECT_TRUE(report.ok()) << all_of(report.errors);
+    const std::string pack = repo_path() + "/" + storage::relative_path({FileKind::pack, pack_id});
+    const Bytes whole = os::read_file(pack).value();
+    for (const std::uint32_t at :
+         {place->offset, place->offset + place->length / 2, place->offset + place->length - 1}) {
+        flip_byte(pack, at);
+        const auto damaged = checked(true);
+        EXPECT_EQ(damaged.errors.size(), 1u);
+        EXPECT_NE(all_of(damaged.errors).find("seal is broken"), std::string::npos) << all_of(damaged.errors);
+        HF_OK(os::write_file(pack, whole));
     }
 }
 
