@@ -37,13 +37,13 @@ Status read_xattrs(int folder, const std::string& name, format::Node& node) {
         return fail(errno_error(errno, "cannot list the extended attributes of " + name));
     }
     for (ssize_t at = 0; at < length;) {
-        const std::string_view attribute(names + at);
+        const std::string attribute(names + at);
         at += static_cast<ssize_t>(attribute.size()) + 1;
         Bytes value(256);
-        ssize_t n = ::lgetxattr(path.c_str(), attribute.data(), value.data(), value.size());
+        ssize_t n = ::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size());
         if (n < 0 && errno == ERANGE) {
             value.resize(k_xattr_max);
-            n = ::lgetxattr(path.c_str(), attribute.data(), value.data(), value.size());
+            n = ::lgetxattr(path.c_str(), attribute.c_str(), value.data(), value.size());
         }
         if (n < 0) {
             if (errno == ENODATA) continue;    // gone since the list

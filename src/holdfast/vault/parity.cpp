@@ -230,14 +230,13 @@ private:
             const FileName first = name_of(files.group.members[0]);
             const Class of = class_of(first, files.group.shard_size);
             const std::size_t k = files.group.members.size();
-            if (needed) {
-                keep(files);
-            } else if (gone) {
+            if (!needed && gone) {
                 (first.kind == FileKind::pack ? replaced_ : retired_).push_back(&files);
-            } else if (!files.intact() || files.group.parity_sums.size() != parity_count(of, k, options_.percent) ||
-                       (options_.reread && !reads_well(files))) {
+            } else if (!needed &&
+                       (!files.intact() || files.group.parity_sums.size() != parity_count(of, k, options_.percent) ||
+                        (options_.reread && !reads_well(files)))) {
                 replaced_.push_back(&files);
-            } else if (k < k_members_max) {
+            } else if (!needed && k < k_members_max) {
                 open.push_back(&files);
             } else {
                 keep(files);
