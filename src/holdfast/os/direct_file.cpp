@@ -13,17 +13,22 @@ namespace {
 
 // Shorter writes gain nothing.
 constexpr std::size_t k_direct_min = 64u << 10;
-// About fifty parts' ends.
-constexpr std::size_t k_ends_max = 128u << 10;
+// Of a file: about 25 parts' ends. Of all.
+constexpr std::size_t k_ends_max = 64u << 10, k_held_max = 2u << 20;
 
 }    // namespace
 
 Status PartEnds::add(int fd, ByteView bytes, std::uint64_t offset) {
     if (bytes.empty()) return {};
     const std::scoped_lock lock(mutex_);
+    if (bytes_.empty()) bytes_.reserve(k_ends_max + k_block);
     ends_.push_back({offset, bytes.size()});
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    return bytes_.size() < k_ends_max ? Status() : flush_locked(fd);
+    const bool are_many = (held_ += bytes.size()) > k_held_max;
+    if (!are_many && bytes_.size() < k_ends_max) return {};
+    HF_DO(flush_locked(fd));
+    if (are_many) Bytes().swap(bytes_);
+    return {};
 }
 
 Status PartEnds::flush(int fd) {
@@ -37,6 +42,7 @@ Status PartEnds::flush_locked(int fd) {
         HF_DO(pwrite_all(fd, ByteView(bytes_).subspan(at, end.size), end.offset));
         at += end.size;
     }
+    held_ -= bytes_.size();
     ends_.clear();
     bytes_.clear();
     return {};

@@ -9,6 +9,7 @@
 //   durable    no more than after any write: to sync is the caller's part
 //   threads    any, for parts of the file that do not overlap; open_direct() before them
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <vector>
@@ -24,6 +25,11 @@ inline constexpr std::size_t k_block = 4096;
 /// The ends of a file's parts that are not yet written.
 class PartEnds {
 public:
+    /// `held`: the bytes of all files that share it, and outlives them. They keep 2 MiB together, however many they are.
+    explicit PartEnds(std::atomic<std::size_t>& held) : held_(held) {}
+    ~PartEnds() { held_ -= bytes_.size(); }
+    PartEnds(const PartEnds&) = delete;
+    PartEnds& operator=(const PartEnds&) = delete;
     /// Keeps a copy; the file gets all that is kept when it has become much.
     Status add(int fd, ByteView bytes, std::uint64_t offset);
     /// The file gets all that is kept. Without it, it is lost.
@@ -35,6 +41,7 @@ private:
         std::size_t size;
     };
     Status flush_locked(int fd);
+    std::atomic<std::size_t>& held_;
     std::mutex mutex_;
     std::vector<End> ends_;
     Bytes bytes_;    // of all, one after the other

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <deque>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -51,7 +52,8 @@ TEST_P(DirectFileTest, PartsInAnyOrderMakeTheFile) {
     DirectFile file(*std::move(opened));
     ASSERT_EQ(::ftruncate(file.get(), k_size), 0);
     if (direct) file.open_direct();
-    PartEnds ends;
+    std::atomic<std::size_t> held = 0;
+    PartEnds ends(held);
     const std::vector<Part> parts = parts_of(k_size, random);
     std::atomic<std::size_t> next = 0, cached = 0;
     {
@@ -88,10 +90,39 @@ TEST(DirectFileTest, AnErrorIsSaid) {
     ASSERT_TRUE(opened);
     // Not for writing: what a device refuses.
     DirectFile file(*open_file(folder.path() + "/file", O_RDONLY));
-    PartEnds ends;
+    std::atomic<std::size_t> held = 0;
+    PartEnds ends(held);
     EXPECT_FALSE(file.write(Bytes(100u << 10), 0, &ends));
     ASSERT_TRUE(ends.add(file.get(), Bytes(10), 0));
     EXPECT_FALSE(ends.flush(file.get()));
+}
+
+TEST(DirectFileTest, TheEndsOfHoweverManyFilesTakeLittle) {
+    const TempFolder folder = *TempFolder::create("hf-direct-");
+    std::atomic<std::size_t> held = 0;
+    std::vector<Fd> files;
+    std::deque<PartEnds> ends;
+    std::string content;
+    for (int i = 0; i < 120; ++i) {
+        files.push_back(*open_file(folder.path() + '/' + std::to_string(i), O_RDWR | O_CREAT));
+        ends.emplace_back(held);
+    }
+    for (std::uint64_t part = 0; part < 12; ++part) {
+        const Bytes bytes(4'000, static_cast<std::byte>('a' + part));
+        content += as_text(bytes);
+        for (std::size_t i = 0; i < files.size(); ++i)
+            ASSERT_TRUE(ends[i].add(files[i].get(), bytes, part * bytes.size()));
+        EXPECT_LE(held, (2u << 20) + 4'000);
+    }
+    EXPECT_GT(held, 1u << 20);
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        ASSERT_TRUE(ends[i].flush(files[i].get()));
+        EXPECT_EQ(*read_text(folder.path() + '/' + std::to_string(i)), content) << i;
+    }
+    EXPECT_EQ(held, 0u);
+    ASSERT_TRUE(ends[0].add(files[0].get(), Bytes(10), 0));
+    ends.clear();
+    EXPECT_EQ(held, 0u);
 }
 
 }    // namespace

@@ -416,7 +416,7 @@ private:
             fd = file.fd = std::make_shared<os::DirectFile>(std::move(opened));
             if (goes_direct(file)) {
                 fd->open_direct();
-                if (!file.ends) file.ends = std::make_unique<os::PartEnds>();
+                if (!file.ends) file.ends = std::make_unique<os::PartEnds>(job_.ends_held);
             }
         }
         std::shared_ptr<os::DirectFile> closing;
@@ -466,6 +466,7 @@ private:
             const std::scoped_lock lock(file.mutex);
             file.finished = true;
             file.fd.reset();
+            file.ends.reset();
         }
         job_.item(file.how == How::anew       ? RestoreItem::Action::restored
                   : file.how == How::in_place ? RestoreItem::Action::updated

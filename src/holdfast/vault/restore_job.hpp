@@ -51,6 +51,7 @@ public:
     RestoreTarget& target;
     std::vector<RestoreTarget::FolderNumber> folders;    // of the plan's folders in the target
     std::vector<char> blocked, was_there;    // by the plan's folders: could not be made; were there before
+    std::atomic<std::size_t> ends_held = 0;    // by all of them
     std::deque<File> files;
 
     unsigned workers() const;
