@@ -82,7 +82,7 @@ Status copy_tables(const std::string& path, const std::string& to) {
     return database.run("COPY FROM DATABASE damaged TO made (SCHEMA); CHECKPOINT made; DETACH made");
 }
 
-Result<json::Value> inspect_file(const std::string& path, DuckDbCheck check) {
+Result<json::Value> inspect_file(const std::string& path, const DuckDbCheck& check) {
     if (!os::exists(path)) return fail(ErrorCode::not_found, path + " does not exist");
     if (!check.tables_to.empty()) {
         HF_DO(copy_tables(path, check.tables_to));
@@ -139,7 +139,7 @@ std::string_view to_text(DuckDbCheck::Depth depth) {
     return depth == DuckDbCheck::Depth::digest ? "digest" : depth == DuckDbCheck::Depth::count ? "count" : "none";
 }
 
-Result<DuckDbChecker> DuckDbChecker::start(const std::string& path, DuckDbCheck check) {
+Result<DuckDbChecker> DuckDbChecker::start(const std::string& path, const DuckDbCheck& check) {
     const std::string program = os::parent_folder(os::own_program()) + "/" + std::string(k_program);
     if (!os::exists(program))
         return fail(ErrorCode::unsupported, fmt::format("{} is missing, so DuckDB copies cannot be checked", program),

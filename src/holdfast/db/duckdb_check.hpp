@@ -36,7 +36,7 @@ std::string_view to_text(DuckDbCheck::Depth depth);
 /// A running check. The file and its log must stay as they are until finish(); leaving earlier kills the child.
 class DuckDbChecker {
 public:
-    static Result<DuckDbChecker> start(const std::string& path, DuckDbCheck check);
+    static Result<DuckDbChecker> start(const std::string& path, const DuckDbCheck& check);
     /// Waits, and returns the facts.
     Result<json::Value> finish();
 

@@ -175,7 +175,7 @@ Status Connection::write(ByteView bytes) {
         std::size_t sent = 0;
         if (!ssl_) {
             const ssize_t n = ::send(fd_.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
-            if (n > 0) {
+            if (n >= 0) {
                 sent = static_cast<std::size_t>(n);
             } else if (errno == EAGAIN) {
                 HF_DO(wait_for(POLLOUT, transfer_deadline()));

@@ -55,7 +55,7 @@ std::size_t BlobCache::bytes_held() const {
 // The slot was taken by the caller.
 Result<BlobCache::Blob> BlobCache::fetch(const Id& id) {
     auto read = repository_.read_blob(format::BlobType::data, id);
-    Blob blob = read ? std::make_shared<const Bytes>(*std::move(read)) : nullptr;
+    Blob blob = read ? std::make_shared<const Bytes>(std::move(*read)) : nullptr;
     {
         const std::scoped_lock lock(mutex_);
         keep(id, blob);

@@ -37,9 +37,9 @@ public:
 
     Result<PruneReport> run() {
         HF_DO(look());
-        if (options_.dry_run) return std::move(report_);
+        if (options_.dry_run) return report_;
         if (auto changed = change(); !changed) return fail(explained(std::move(changed).error()));
-        return std::move(report_);
+        return report_;
     }
 
     Result<std::vector<storage::FileName>> needless() {
