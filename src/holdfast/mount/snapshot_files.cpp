@@ -116,7 +116,7 @@ std::shared_ptr<const SnapshotFiles::View> SnapshotFiles::view() {
     if (options_.reload && reloading && repository_.clock().instant() - looked_at_ >= options_.reload_every) {
         auto entries = options_.reload();
         looked_at_ = repository_.clock().instant();
-        auto fresh = entries && *entries ? make_view(**std::move(entries))
+        auto fresh = entries && *entries ? make_view(std::move(**entries))
                                          : Result<std::shared_ptr<const View>>(std::shared_ptr<const View>());
         if (!entries)
             log_warning("the snapshots could not be looked at again", {{"error", entries.error().message}});

@@ -20,8 +20,6 @@
 #include "holdfast/os/file.hpp"
 #include "holdfast/os/host.hpp"
 
-extern char** environ;
-
 namespace holdfast::os {
 namespace {
 

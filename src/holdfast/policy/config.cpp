@@ -486,7 +486,7 @@ void read(Reader& in, TradeConfig& to) {
     in.text("clickhouse_database", to.clickhouse_database);
     in.path("socket", to.socket);
     in.number("signal_ttl_seconds", to.signal_ttl_seconds, 1, 86'400);
-    in.number("retry_max_seconds", to.retry_max_seconds, 0, 86'400 * 7);
+    in.number("retry_max_seconds", to.retry_max_seconds, 0, 7 * std::int64_t(86'400));
     in.number("duplicates_days", to.duplicates_days, 1, 3650);
     in.flag("resume_remainder", to.resume_remainder);
     in.number("realtime_priority", to.realtime_priority, 0, 99);
@@ -506,7 +506,7 @@ void read(Reader& in, KeepConfig& to) {
     if (to.profile == "ea") to.versions = 3, to.size_max_kib = 10;
     if (to.profile == "mt5") to.versions = 5, to.look_again_seconds = 300;
     in.number("versions", to.versions, 1, 1000);
-    in.number("size_max_kib", to.size_max_kib, 1, 16 * 1024);
+    in.number("size_max_kib", to.size_max_kib, 1, 16'384);
     in.path("versions_folder", to.versions_folder);
     in.choice("on_invalid", on_invalid, {"report", "restore"});
     to.restore_invalid = on_invalid == "restore";

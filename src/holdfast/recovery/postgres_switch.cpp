@@ -32,7 +32,7 @@ Result<std::string> aside_name(db::PostgresConnection& home, const std::string& 
 }    // namespace
 
 SessionEnder::SessionEnder(db::PostgresConnection connection, std::string database)
-    : connection_(std::move(connection)), thread_([this, name = std::move(database)](std::stop_token stop) {
+    : connection_(std::move(connection)), thread_([this, name = std::move(database)](const std::stop_token& stop) {
           constexpr const char* k_end_sessions =
               "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
           while (!stop.stop_requested() && connection_.query(k_end_sessions, {name}))
