@@ -36,7 +36,7 @@ constexpr std::uint32_t k_gap_max = 64u << 10;
 // How many blobs one read brings in: of tiny ones the list takes memory, too.
 constexpr std::size_t k_blobs_max = 1024;
 // Past the cache a write waits for the disk: more threads than processors, each with a room.
-constexpr unsigned k_waiting_max = 2;
+constexpr unsigned k_waiting_max = 3;
 // Of the processor's cache; of what precedes an envelope's content.
 constexpr std::size_t k_line = 64, k_nonce = 16;
 constexpr std::size_t k_files_open_max = 256;
