@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <charconv>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -20,6 +21,20 @@ std::string encode(const std::vector<std::string>& arguments) {
     std::string request = fmt::format("*{}\r\n", arguments.size());
     for (const std::string& argument : arguments) request += fmt::format("${}\r\n{}\r\n", argument.size(), argument);
     return request;
+}
+
+// A value may hold what looks like an error.
+bool has_error(std::string_view replies) {
+    while (!replies.empty()) {
+        if (replies.front() == '-') return true;
+        const std::size_t line = std::min(replies.find("\r\n"), replies.size());
+        std::size_t length = 0;
+        const bool is_value =
+            replies.front() == '$' &&
+            std::from_chars(replies.data() + 1, replies.data() + line, length).ptr == replies.data() + line;
+        replies.remove_prefix(std::min(replies.size(), line + 2 + (is_value ? length + 2 : 0)));
+    }
+    return false;
 }
 
 // Sends commands, then one whose answer cannot be mistaken, and reads up to that.
@@ -48,8 +63,7 @@ Result<std::string> exchange(std::uint16_t port, const std::vector<std::string>&
             replies += as_text(ByteView(piece).first(n));
             if (replies.ends_with("required.\r\n") || replies.find("-LOADING") != std::string::npos) break;
         }
-        if (replies.starts_with('-') || replies.find("\r\n-") != std::string::npos)
-            return fail(ErrorCode::store, "redis-server answers " + replies.substr(0, 2000));
+        if (has_error(replies)) return fail(ErrorCode::store, "redis-server answers " + replies.substr(0, 2000));
         replies.resize(replies.size() - end.size());
     }
     if (!auth.empty()) replies.erase(0, std::string_view("+OK\r\n").size());
