@@ -17,9 +17,11 @@ namespace {
 
 using format::BlobType;
 
-// One request for neighbours; a gap that nobody needs costs less than another request.
-constexpr std::uint64_t k_run_max = 4u << 20;
+// One request for neighbours, over a line for more of them; a gap that nobody needs costs less than another request.
+constexpr std::uint64_t k_run_max = 1u << 20, k_run_max_far = 4u << 20;
 constexpr std::uint64_t k_gap_max = 64u << 10;
+// What a thread keeps of a buffer that held a longer blob.
+constexpr std::size_t k_kept = 1u << 20;
 
 class Copier {
 public:
@@ -79,7 +81,7 @@ private:
             for (to = from + 1; to < blobs.size(); ++to) {
                 const std::uint64_t next_end = std::uint64_t(blobs[to].offset) + blobs[to].length;
                 // A damaged index may let blobs overlap: each is then read by itself.
-                if (blobs[to].offset < end || blobs[to].offset - end > k_gap_max || next_end - begin > k_run_max) break;
+                if (blobs[to].offset < end || blobs[to].offset - end > k_gap_max || next_end - begin > run_max_) break;
                 end = next_end;
             }
             worker.run.resize(end - begin);
@@ -87,7 +89,9 @@ private:
             for (std::size_t i = from; i < to; ++i) {
                 const ByteView envelope = ByteView(worker.run).subspan(blobs[i].offset - begin, blobs[i].length);
                 HF_DO(copy_blob(worker, pack.id, blobs[i], envelope, read));
+                worker.opener.shrink(k_kept);
             }
+            if (worker.run.capacity() > std::max<std::size_t>(run_max_, k_kept)) Bytes().swap(worker.run);
         }
         const std::scoped_lock lock(progress_mutex_);
         for (const format::PackedBlob& blob : blobs) copied_ += blob.length;
@@ -146,6 +150,7 @@ private:
     Repository& repository_;
     IndexWriter& index_;
     const RepackOptions& options_;
+    const std::uint64_t run_max_ = reader_count(repository_.backend()) > worker_count() ? k_run_max_far : k_run_max;
     std::mutex progress_mutex_;
     std::uint64_t copied_ = 0;
     std::atomic<std::uint64_t> packs_written_ = 0;
