@@ -1,9 +1,6 @@
 // Kills, full disks, power cuts and rivals: whatever happens to a writer, the repository checks, every snapshot that was
 // ever said to be there restores, and the next run goes on from what is stored.
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "holdfast/testing/faulty_backend.hpp"
 #include "holdfast/vault/fixture_test.hpp"
 

@@ -2,8 +2,6 @@
 
 #include "holdfast/vault/mirror.hpp"
 
-#include <sys/wait.h>
-
 #include "holdfast/testing/faulty_backend.hpp"
 #include "holdfast/vault/fixture_test.hpp"
 

@@ -29,7 +29,7 @@ PackCheck::PackCheck(Repository& repository, LongRoom& long_room)
     : repository_(repository),
       long_room_(long_room),
       opener_(repository.master_key()),
-      piece_(reader_count(repository.backend()) > worker_count() ? k_piece_far : k_piece),
+      piece_(is_far(repository.backend()) ? k_piece_far : k_piece),
       room_(k_room),
       sums_(k_together_max) {}
 

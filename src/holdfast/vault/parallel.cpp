@@ -17,6 +17,8 @@ unsigned reader_count(const storage::Backend& backend) {
     return std::max(worker_count(), std::min(backend.connections(), 16u));
 }
 
+bool is_far(const storage::Backend& backend) { return reader_count(backend) > worker_count(); }
+
 Status for_each_of(std::size_t count, unsigned threads, const std::function<Status(std::size_t)>& each) {
     std::atomic<std::size_t> next = 0;
     std::atomic<bool> failed = false;

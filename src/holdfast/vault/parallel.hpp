@@ -17,6 +17,8 @@ unsigned worker_count();
 /// Threads for work that reads from `backend` and computes: as many as it serves at once where that is more than there are
 /// processors, since over a line most of them wait. At most 16: each has a buffer.
 unsigned reader_count(const storage::Backend& backend);
+/// More of them than processors: the storage lies behind a line, where a request costs more than memory does.
+bool is_far(const storage::Backend& backend);
 /// Threads for requests to the storage that mostly wait.
 inline constexpr unsigned k_request_threads = 8;
 

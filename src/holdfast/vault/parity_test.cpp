@@ -2,8 +2,6 @@
 
 #include "holdfast/vault/parity.hpp"
 
-#include <sys/wait.h>
-
 #include "holdfast/vault/fixture_test.hpp"
 #include "holdfast/vault/heal.hpp"
 

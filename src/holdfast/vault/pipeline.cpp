@@ -29,6 +29,7 @@ constexpr std::uint64_t k_in_flight_per_worker = 4u << 20;
 // there the sources are the slower part, and a worker waits a moment for more.
 constexpr std::size_t k_batch_max = 31, k_batch_bytes = 1u << 20;
 constexpr auto k_batch_wait = std::chrono::milliseconds(5);
+// Room for which a source is woken before the batch is done.
 constexpr std::uint64_t k_worth_waking = 256u << 10;
 // A compressor's buffer beyond this is given back at once: the longest chunks are rare.
 constexpr std::size_t k_frame_kept = 3u << 20;

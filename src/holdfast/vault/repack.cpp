@@ -150,7 +150,7 @@ private:
     Repository& repository_;
     IndexWriter& index_;
     const RepackOptions& options_;
-    const std::uint64_t run_max_ = reader_count(repository_.backend()) > worker_count() ? k_run_max_far : k_run_max;
+    const std::uint64_t run_max_ = is_far(repository_.backend()) ? k_run_max_far : k_run_max;
     std::mutex progress_mutex_;
     std::uint64_t copied_ = 0;
     std::atomic<std::uint64_t> packs_written_ = 0;

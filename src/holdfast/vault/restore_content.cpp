@@ -486,11 +486,11 @@ private:
     RestoreJob& job_;
     const bool direct_;    // long files go past the page cache
     const unsigned readers_ = job_.options.workers ? job_.options.workers : reader_count(job_.repository.backend());
-    const bool near_ = readers_ <= worker_count();
+    const bool far_ = is_far(job_.repository.backend());
     const bool small_ = job_.plan.bytes < k_small_max;
-    const bool alone_ = small_ && near_ && job_.files.size() < k_few_files;
+    const bool alone_ = small_ && !far_ && job_.files.size() < k_few_files;
     const unsigned threads_ = alone_ ? 1 : readers_ + (direct_ && !job_.options.workers ? k_waiting_max : 0);
-    const Sizes sizes_ = small_ ? k_small : near_ ? k_near : k_far;
+    const Sizes sizes_ = small_ ? k_small : far_ ? k_far : k_near;
     const Buffer::Pages pages_ = small_ ? Buffer::Pages::usual : Buffer::Pages::huge;
     Lender envelopes_{sizes_.read, pages_, readers_}, rooms_{sizes_.room, pages_, threads_};
     LongRoom long_room_{pages_};
